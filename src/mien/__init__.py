@@ -1,0 +1,34 @@
+"""mien: encode, generate, edit and recognise images with VAE-GAN hybrids.
+
+>>> import mien
+>>> "vae_wgan" in mien.models.names()
+True
+
+``mien.load(run)`` returns the model of a run folder; ``mien.train(...)`` makes one; what is done with
+models is in :mod:`mien.applications`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien import abilities, applications, data, errors, figures, metrics, models
+    from mien.errors import MienError
+    from mien.experiment import Data, train
+    from mien.runs import load
+
+__version__ = "0.1.0"
+__all__ = ["Data", "MienError", "abilities", "applications", "data", "errors", "figures", "load", "metrics", "models", "train"]
+
+_WHERE = {"load": "mien.runs", "train": "mien.experiment", "Data": "mien.experiment", "MienError": "mien.errors"}
+
+
+def __getattr__(name: str) -> Any:
+    # torch takes seconds to import, so nothing that needs it is imported before it is used
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"mien.{name}")
+    raise AttributeError(f"module 'mien' has no attribute '{name}'")

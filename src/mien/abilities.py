@@ -1,0 +1,118 @@
+"""What a model can do, as abstract classes; read this file first.
+
+A model declares its abilities by inheriting from these classes; everything else in the library is a
+function of abilities and never names a model. There are five:
+
+==============  =======================================  =====================================
+ability         from                                     to
+==============  =======================================  =====================================
+``Encodes``     pictures ``x``                           a distribution over latents ``z``
+``Decodes``     latents ``z``                            pictures
+``Generates``   a count, optional attributes, a seed     pictures
+``Edits``       pictures and ``{attribute: amount}``     pictures
+``Recognises``  pictures                                 a probability per attribute or class
+==============  =======================================  =====================================
+
+Pictures are float32 in [-1, 1] of shape (B, C, H, W) everywhere. What can be derived from these
+(reconstruction, interpolation, attribute vectors) is a function in :mod:`mien.applications`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mien.errors import MienError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributions import Distribution
+
+
+class Encodes(ABC):
+    """Maps pictures to a distribution over latents."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Distribution:
+        """Return q(z | x) for pictures ``x`` (B, C, H, W) in [-1, 1]; its samples are (B, K)."""
+
+
+class Decodes(ABC):
+    """Maps latents to pictures."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W) in [-1, 1] for latents ``z`` (B, K)."""
+
+
+class Generates(ABC):
+    """Draws new pictures."""
+
+    @abstractmethod
+    def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
+        """Return ``n`` pictures (n, C, H, W) in [-1, 1], fixed by ``seed``.
+
+        ``attributes`` (n, A) in {-1, +1} asks for them where the model can be asked.
+        """
+
+
+class Edits(ABC):
+    """Changes named attributes of given pictures."""
+
+    @abstractmethod
+    def edit(self, x: Tensor, amounts: Mapping[str, float]) -> Tensor:
+        """Return ``x`` (B, C, H, W) with each named attribute moved by its amount (+1 adds, -1 removes)."""
+
+
+class Recognises(ABC):
+    """Names what is in a picture."""
+
+    @abstractmethod
+    def recognise(self, x: Tensor) -> Tensor:
+        """Return probabilities in [0, 1] for pictures ``x``: (B, A) per attribute, or (B, classes)."""
+
+
+ABILITIES: tuple[type, ...] = (Encodes, Decodes, Generates, Edits, Recognises)
+
+
+class MissingAbility(MienError):
+    """A model was asked for something it cannot do."""
+
+
+def names(model: object) -> tuple[str, ...]:
+    """Return the names of the abilities of a model, or of a model class.
+
+    >>> class Decoder(Decodes):
+    ...     def decode(self, z): return z
+    >>> names(Decoder)
+    ('Decodes',)
+    """
+    cls = model if isinstance(model, type) else type(model)
+    return tuple(ability.__name__ for ability in ABILITIES if issubclass(cls, ability))
+
+
+def require(model: object, *needed: type) -> None:
+    """Do nothing if ``model`` has every ability ``needed``; otherwise say what is missing and who has it.
+
+    Raises:
+        MissingAbility: naming what was needed, what the model has, and the models that would do.
+
+    >>> require(object(), Encodes)
+    Traceback (most recent call last):
+    ...
+    mien.abilities.MissingAbility: needed a model that Encodes, got object, which has no abilities
+    """
+    if all(isinstance(model, ability) for ability in needed):
+        return
+    wanted = [ability.__name__ for ability in needed]
+    has = names(model)
+    message = (
+        f"needed a model that {' and '.join(wanted)}, got {type(model).__name__}, "
+        f"which {'only ' + ' and '.join(has) if has else 'has no abilities'}"
+    )
+    # the model itself knows its siblings: this file stays a leaf
+    siblings = getattr(model, "models_with", None)
+    if siblings is not None and (able := siblings(wanted)):
+        message += f": use {' or '.join(able)}"
+    raise MissingAbility(message)

@@ -1,0 +1,134 @@
+"""Attribute vectors in the latent space, and editing with them (VAE-WGAN §4.3.2, Fig. 12)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from mien.abilities import Decodes, Edits, Encodes, require
+from mien.applications.basics import Progress, check_pictures, encode_all, map_batches
+from mien.data.dataset import Dataset
+from mien.errors import MienError, UnknownName
+from mien.files import write_atomically
+
+COUNT = 2000  # pictures with, and as many without, that a vector is the difference of (§4.3.2)
+FEWEST = 5  # of either kind, for a vector to be taken at all
+
+
+@dataclass(frozen=True)
+class AttributeVectors:
+    """One latent direction for each attribute.
+
+    Args:
+        names: A attribute names.
+        vectors: (A, K); zero where there were too few pictures.
+        positives, negatives: how many pictures each is the mean difference of.
+    """
+
+    names: tuple[str, ...]
+    vectors: Tensor
+    positives: tuple[int, ...]
+    negatives: tuple[int, ...]
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return the vector (K,) of an attribute.
+
+        Raises:
+            UnknownName: with the nearest names.
+            MienError: if there were too few pictures with or without it.
+        """
+        if name not in self.names:
+            raise UnknownName("attribute", name, self.names)
+        i = self.names.index(name)
+        if min(self.positives[i], self.negatives[i]) < FEWEST:
+            raise MienError(
+                f"expected {FEWEST} pictures or more with and without {name}, got {self.positives[i]} with and "
+                f"{self.negatives[i]} without: it cannot be edited from this data set"
+            )
+        return self.vectors[i]
+
+    def save(self, path: Path) -> None:
+        """Write the vectors as safetensors."""
+        about = json.dumps({"names": self.names, "positives": self.positives, "negatives": self.negatives})
+        content = {"vectors": self.vectors.contiguous()}
+        write_atomically(path, lambda p: safetensors.torch.save_file(content, p, metadata={"attributes": about}))
+
+    @classmethod
+    def load(cls, path: Path) -> AttributeVectors:
+        """Return what :meth:`save` wrote."""
+        try:
+            with safetensors.safe_open(path, framework="pt") as f:
+                about = json.loads(f.metadata()["attributes"])
+                vectors = f.get_tensor("vectors")
+        except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+            raise MienError(f"expected attribute vectors in {path}, got a damaged file ({error}): delete it, it is made again") from None
+        return cls(tuple(about["names"]), vectors, tuple(about["positives"]), tuple(about["negatives"]))
+
+
+def attribute_vectors(
+    model: Any, dataset: Dataset, index: np.ndarray, count: int = COUNT, seed: int = 0, progress: Progress = None
+) -> AttributeVectors:
+    """Return, for each attribute, the mean latent of pictures with it minus that of pictures without it.
+
+    Args:
+        index: positions to take pictures from, such as the training split.
+        count: pictures with, and as many without; all there are where there are fewer.
+        seed: which pictures are taken.
+    """
+    require(model, Encodes)
+    if not dataset.attributes:
+        raise MienError(f"expected a data set with attributes, got {dataset.name}, which has none: pass a table of attributes")
+    order = np.random.default_rng(seed).permutation(index)
+    table = np.asarray(dataset.attribute_table[order])  # (n, A)
+    chosen = {(a, sign): np.flatnonzero(table[:, a] == sign)[:count] for a in range(table.shape[1]) for sign in (1, -1)}
+    needed = np.unique(np.concatenate(list(chosen.values())))
+    z = encode_all(model, dataset, order[needed], progress)
+    rows = np.full(len(order), -1)
+    rows[needed] = np.arange(len(needed))
+    vectors = torch.zeros(table.shape[1], z.shape[1])
+    for a in range(table.shape[1]):
+        with_it, without = chosen[a, 1], chosen[a, -1]
+        if min(len(with_it), len(without)) >= FEWEST:
+            vectors[a] = z[rows[with_it]].mean(0) - z[rows[without]].mean(0)
+    n = range(table.shape[1])
+    return AttributeVectors(
+        tuple(dataset.attributes),
+        vectors,
+        tuple(len(chosen[a, 1]) for a in n),
+        tuple(len(chosen[a, -1]) for a in n),
+    )
+
+
+def edit(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: AttributeVectors | None = None) -> Tensor:
+    """Return pictures ``x`` (B, C, H, W) with each named attribute moved by its amount.
+
+    A model that edits by itself is asked to; one that encodes and decodes is edited by attribute vectors,
+    z + Σ amount · vector (§4.3.2).
+
+    Args:
+        amounts: +1 adds an attribute, -1 removes it, fractions go part of the way.
+
+    Raises:
+        UnknownName: for an attribute there is no vector of.
+    """
+    x = check_pictures(model, x)
+    if isinstance(model, Edits):
+        with torch.inference_mode():
+            return model.edit(x, amounts)
+    require(model, Encodes, Decodes)
+    if vectors is None:
+        raise MienError("expected attribute vectors to edit with, got none: make them with applications.attribute_vectors")
+    shift = torch.zeros_like(vectors.vectors[0])
+    for name, amount in amounts.items():
+        shift = shift + amount * vectors[name]
+    shift = shift.to(x.device)
+    return map_batches(lambda part: model.decode(model.encode(part).mean + shift), x)

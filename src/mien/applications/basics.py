@@ -1,0 +1,94 @@
+"""Reconstruction, generation, recognition and encoding of any number of pictures, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.abilities import Decodes, Encodes, Generates, Recognises, require
+from mien.data.dataset import Dataset
+from mien.errors import MienError
+
+BATCH = 128
+Progress = Callable[[int, int], None] | None
+
+
+def device_of(model: Any) -> torch.device:
+    """Return the device of a model's parameters."""
+    return next(model.parameters()).device
+
+
+def check_pictures(model: Any, x: Tensor) -> Tensor:
+    """Return pictures ``x`` on the model's device.
+
+    Raises:
+        MienError: unless ``x`` is (B, C, H, W) in [-1, 1] of the shape the model was made for.
+    """
+    shape = tuple(model.config["shape"])
+    if x.ndim != 4 or tuple(x.shape[1:]) != shape:
+        raise MienError(f"expected pictures (B, {', '.join(map(str, shape))}), got {tuple(x.shape)}: crop and scale them first")
+    if x.numel() and (float(x.min()) < -1.001 or float(x.max()) > 1.001):
+        raise MienError(f"expected pictures in [-1, 1], got {float(x.min()):.3g} to {float(x.max()):.3g}: divide bytes by 127.5 and take off 1")
+    return x.to(device_of(model))
+
+
+def map_batches(function: Callable[[Tensor], Tensor], x: Tensor, size: int = BATCH) -> Tensor:
+    """Return ``function`` of ``x``, computed without gradients ``size`` rows at a time."""
+    with torch.inference_mode():
+        return torch.cat([function(part) for part in x.split(size)])
+
+
+def batches(dataset: Dataset, index: np.ndarray, device: torch.device, size: int = BATCH) -> Iterator[Any]:
+    """Yield the pictures ``index`` of a data set as batches."""
+    for start in range(0, len(index), size):
+        yield dataset.batch(index[start : start + size], device)
+
+
+def reconstruct(model: Any, x: Tensor) -> Tensor:
+    """Return D(E(x)), with the mean of q(z | x), of pictures (B, C, H, W) in [-1, 1].
+
+    >>> from mien.models.base import build
+    >>> vae = build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).eval()
+    >>> reconstruct(vae, torch.zeros(2, 3, 16, 16)).shape
+    torch.Size([2, 3, 16, 16])
+    """
+    require(model, Encodes, Decodes)
+    return map_batches(lambda part: model.decode(model.encode(part).mean), check_pictures(model, x))
+
+
+def generate(model: Any, n: int, seed: int = 0, attributes: Tensor | None = None) -> Tensor:
+    """Return ``n`` new pictures (n, C, H, W) in [-1, 1], fixed by ``seed``; in batches, so n may be large."""
+    require(model, Generates)
+    if n < 1:
+        raise MienError(f"expected 1 picture or more to generate, got {n}")
+    parts = []
+    with torch.inference_mode():
+        for number, start in enumerate(range(0, n, BATCH)):
+            rows = None if attributes is None else attributes[start : start + BATCH]
+            # every part has a seed of its own, so the first pictures are the same whatever n is
+            parts.append(model.generate(BATCH, rows, seed * 1_000_003 + number)[: n - start].cpu())
+    return torch.cat(parts)
+
+
+def recognise(model: Any, x: Tensor) -> Tensor:
+    """Return the probability of each attribute or class of pictures (B, C, H, W)."""
+    require(model, Recognises)
+    return map_batches(model.recognise, check_pictures(model, x))
+
+
+def encode_all(model: Any, dataset: Dataset, index: np.ndarray, progress: Progress = None) -> Tensor:
+    """Return the means of q(z | x) of the pictures ``index`` of a data set, (n, K) on the CPU."""
+    require(model, Encodes)
+    means: list[Tensor] = []
+    with torch.inference_mode():
+        for batch in batches(dataset, index, device_of(model)):
+            means.append(model.encode(batch.x).mean.cpu())
+            if progress:
+                progress(sum(map(len, means)), len(index))
+    if not means:
+        raise MienError("expected pictures to encode, got none")
+    return torch.cat(means)

@@ -1,0 +1,54 @@
+"""Paths between pictures through the latent space (VAE-WGAN §4.3.1, Fig. 11; SelfExGAN ch. 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mien.abilities import Decodes, Encodes, require
+from mien.applications.basics import check_pictures, map_batches
+from mien.errors import MienError
+
+Path = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def linear(left: Tensor, right: Tensor, t: Tensor) -> Tensor:
+    """Return (1 - t)·left + t·right of latents (B, K) at t (S, 1, 1): (S, B, K); Fig. 11."""
+    return (1 - t) * left + t * right
+
+
+def slerp(left: Tensor, right: Tensor, t: Tensor) -> Tensor:
+    """Return the great-circle path between latents (B, K) at t (S, 1, 1): (S, B, K); linear where parallel.
+
+    >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    >>> slerp(a, b, torch.tensor(0.5).view(1, 1, 1)).norm()
+    tensor(1.)
+    """
+    cosine = torch.nn.functional.cosine_similarity(left, right, dim=-1).clamp(-1, 1)
+    angle = cosine.acos()[None, :, None]
+    sine = angle.sin()
+    parallel = sine.abs() < 1e-4
+    safe = torch.where(parallel, torch.ones_like(sine), sine)
+    curved = (((1 - t) * angle).sin() * left + (t * angle).sin() * right) / safe
+    return torch.where(parallel, linear(left, right, t), curved)
+
+
+def interpolate(model: Any, left: Tensor, right: Tensor, steps: int = 11, path: Path = linear) -> Tensor:
+    """Return decoded paths from pictures ``left`` to ``right``, both (B, C, H, W): (B, steps, C, H, W).
+
+    Args:
+        steps: pictures on each path, ends included; the paper's α = 0, 0.1, …, 1 are 11.
+        path: :func:`linear` or :func:`slerp`.
+    """
+    require(model, Encodes, Decodes)
+    if steps < 2:
+        raise MienError(f"expected 2 steps or more, got {steps}")
+    left, right = check_pictures(model, left), check_pictures(model, right)
+    with torch.inference_mode():
+        t = torch.linspace(0, 1, steps, device=left.device).view(-1, 1, 1)
+        z = path(model.encode(left).mean, model.encode(right).mean, t)  # (S, B, K)
+        pictures = map_batches(model.decode, z.transpose(0, 1).flatten(0, 1))
+    return pictures.unflatten(0, (len(left), steps))

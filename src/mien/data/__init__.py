@@ -1,0 +1,135 @@
+"""Data sets by name: one file each in this folder, prepared once, then read without decoding."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import os
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+
+from mien.data.batch import Batch
+from mien.data.dataset import Dataset, Source, Splits
+from mien.errors import MienError, UnknownName
+
+__all__ = [
+    "Batch", "Dataset", "Source", "Splits", "cache_dir", "describe", "load", "names", "options", "source",
+]
+
+_OTHER = {"__init__", "batch", "dataset", "packing", "pictures"}
+
+
+def names() -> tuple[str, ...]:
+    """The data sets there are: the files of this folder.
+
+    >>> "avatars" in names()
+    True
+    """
+    files = Path(__file__).parent.glob("*.py")
+    return tuple(sorted(file.stem for file in files if file.stem not in _OTHER and not file.stem.startswith("_")))
+
+
+def describe(name: str) -> str:
+    """One line on the data set `name`, without importing it."""
+    text = (Path(__file__).parent / f"{_known(name)}.py").read_text("utf-8")
+    doc = ast.get_docstring(ast.parse(text)) or ""
+    return doc.partition("\n")[0]
+
+
+def options(name: str) -> dict:
+    """The options of the data set `name` with their defaults, `root` left out.
+
+    >>> options("avatars")["seed"]
+    0
+    """
+    return {key: parameter.default for key, parameter in _parameters(name).items() if key != "root"}
+
+
+def source(name: str, root: str | os.PathLike | None = None, **options) -> Source:
+    """The data set `name` where it comes from, not yet prepared.
+
+    Args:
+        name: one of `names()`.
+        root: folder of its files, for those that have files.
+        options: see `options(name)`.
+
+    Raises:
+        UnknownName: no data set of this name.
+        MienError: an unknown option, one of the wrong type, or files that are not there.
+    """
+    parameters = _parameters(name)
+    kind = _class(name)
+    hints = typing.get_type_hints(kind.__init__)
+    known = [key for key in parameters if key != "root"]
+    listed = ", ".join(f"{key}={parameters[key].default!r}" for key in known) or "none"
+    for key, value in options.items():
+        if key not in known:
+            raise MienError(f"data set {name} has no option '{key}': its options are {listed}")
+        if not _fits(value, hints.get(key, object)):
+            wanted = getattr(hints[key], "__name__", str(hints[key]))
+            raise MienError(f"option {key} of data set {name}: expected {wanted}, got {value!r}; options are {listed}")
+    if root is not None:
+        if "root" not in parameters:
+            raise MienError(f"data set {name} reads no files: leave out the folder {root}")
+        options["root"] = root
+    return kind(**options)
+
+
+def load(
+    name: str,
+    root: str | os.PathLike | None = None,
+    size: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+    cache: str | os.PathLike | None = None,
+    **options,
+) -> Dataset:
+    """The data set `name`, prepared at `size` pixels if it is not yet, and opened.
+
+    Args:
+        name, root, options: see `source`.
+        size: side of the pictures in pixels.
+        progress: called with (done, total) while preparing.
+        cache: folder of prepared sets, `cache_dir()` if None.
+    """
+    from mien.data.packing import prepare
+
+    return Dataset(prepare(source(name, root, **options), size, cache, progress))
+
+
+def cache_dir() -> Path:
+    """Where prepared sets are kept: $MIEN_CACHE, else the user's cache folder."""
+    if own := os.environ.get("MIEN_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "mien"
+
+
+def _known(name: str) -> str:
+    if name not in names():
+        raise UnknownName("dataset", str(name), names())
+    return name
+
+
+def _class(name: str) -> type[Source]:
+    return importlib.import_module(f"mien.data.{_known(name)}").Source
+
+
+def _parameters(name: str) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(_class(name)).parameters)
+
+
+def _fits(value: object, hint: object) -> bool:
+    """Whether a value is of a simple type: int, float, str, bool, unions of them, tuples."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    kind = typing.get_origin(hint) or hint
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is tuple:
+        return isinstance(value, tuple | list)
+    return not isinstance(kind, type) or isinstance(value, kind)

@@ -1,0 +1,286 @@
+"""What a data set is: a Source that reads pictures one by one, a Dataset that holds them packed."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from mien.data.batch import Batch
+from mien.errors import MienError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Source(ABC):
+    """Pictures where they come from, with what is known of each; what `prepare` reads once.
+
+    A data set's file defines one subclass, named Source; the typed keyword arguments of its constructor are its whole
+    configuration, besides `root` for those that read files. The first line of the file's docstring describes it.
+    Constructing is cheap; what needs long tables is read on first use.
+    """
+
+    name: str
+    channels: ClassVar[int] = 3
+    attributes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many pictures there are."""
+
+    @abstractmethod
+    def key(self, i: int) -> str:
+        """What the picture is called: its file, or its number."""
+
+    @abstractmethod
+    def read(self, i: int, size: int) -> np.ndarray:
+        """Picture i, cropped and resized: uint8, of `shape(size)`. Called from several threads at once.
+
+        Raises:
+            BadPicture: it cannot be used; it is left out and named in the report.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Changes when what would be packed changes: options, files, their sizes and times. Cheap."""
+
+    def shape(self, size: int) -> tuple[int, int, int]:
+        """(H, W, C) of a picture prepared at `size`."""
+        return size, size, self.channels
+
+    def attribute_row(self, i: int) -> np.ndarray:
+        """int8 (A,): +1 has it, -1 has not, 0 not known."""
+        return np.zeros(len(self.attributes), np.int8)
+
+    def label(self, i: int) -> int:
+        """Number of the class, -1 where not known."""
+        return -1
+
+    def identity(self, i: int) -> int:
+        """Number of the person, -1 where not known."""
+        return -1
+
+    def partition(self, i: int) -> int:
+        """The official split: 0 train, 1 valid, 2 test, -1 none."""
+        return -1
+
+    @property
+    def rejected_before(self) -> Sequence[tuple[str, str]]:
+        """(key, reason) of what the tables already tell cannot be used."""
+        return ()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is odd about the files and worth a line in the report."""
+        return ()
+
+    def options(self) -> dict:
+        """The keyword arguments it was made with, as JSON can hold them."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three disjoint parts of a data set.
+
+    Args:
+        train, valid, test: sorted int64 positions in the data set.
+        rule: "official" or "seeded".
+        note: why this rule, in words.
+    """
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    rule: str
+    note: str
+
+
+class Dataset:
+    """A prepared data set: N pictures in one file on disk, read as they are asked for.
+
+    Pictures are read with `pread`, not through a memory map: mapped pages count as the process's own memory, which
+    would then seem to grow until it holds the whole set.
+
+    Args:
+        folder: what `mien.data.packing.prepare` made.
+
+    Attributes:
+        shape: (C, H, W) of each picture.
+        attribute_table: (N, A) int8 of +1, -1, 0 (not known).
+        labels, identity, partition: (N,) int64 with -1 where not known, or None if nothing is.
+        keys: the name of each picture.
+        report: counts, rejected files with reasons, seconds of the preparation.
+
+    Raises:
+        MienError: the folder is not a complete prepared set, or of another format.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        from mien.data.packing import FORMAT, HEADER
+
+        self.folder = Path(folder)
+        index = _read_json(self.folder / "index.json")
+        if index.get("format") != FORMAT:
+            raise MienError(f"{self.folder}: format {index.get('format')}, this version reads {FORMAT}: delete the folder")
+        self.name: str = index["name"]
+        self.source: dict = index["options"]
+        self.attributes = tuple(index["attributes"])
+        self.classes = tuple(index["classes"])
+        self.count: int = index["count"]
+        height, width, channels = index["shape"]
+        self.shape = (channels, height, width)
+        self._row = height * width * channels
+        self._offset = HEADER
+        self._file: int | None = None
+        expected = HEADER + self.count * self._row
+        try:
+            got = (self.folder / "images.npy").stat().st_size
+            self.attribute_table = np.load(self.folder / "attributes.npy", mmap_mode="r")
+            self.labels = self._column("labels")
+            self.identity = self._column("identity")
+            self.partition = self._column("partition")
+        except (OSError, ValueError) as error:
+            raise MienError(f"{self.folder} is damaged ({error}): delete the folder and prepare again") from None
+        if got != expected:
+            raise MienError(f"{self.folder}/images.npy: expected {expected} bytes, got {got}: delete the folder")
+        self._keys: tuple[str, ...] | None = None
+
+    def _column(self, name: str) -> np.ndarray | None:
+        column = np.load(self.folder / f"{name}.npy")
+        return column if (column >= 0).any() else None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getstate__(self) -> dict:
+        return {"folder": self.folder}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(state["folder"])  # type: ignore[misc]
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", None) is not None:
+            os.close(self._file)
+            self._file = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        if self._keys is None:
+            self._keys = tuple(json.loads((self.folder / "keys.json").read_text("utf-8")))
+        return self._keys
+
+    @property
+    def report(self) -> dict:
+        return _read_json(self.folder / "report.json")
+
+    def pictures(self, index: np.ndarray) -> np.ndarray:
+        """The pictures at positions `index` (n,), as uint8 (n, H, W, C)."""
+        index = self._checked(index)
+        channels, height, width = self.shape
+        out = np.empty((len(index), self._row), np.uint8)
+        if self._file is None:
+            self._file = os.open(self.folder / "images.npy", os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        for k, i in enumerate(index.tolist()):
+            if os.preadv(self._file, [out[k]], self._offset + i * self._row) != self._row:
+                raise MienError(f"{self.folder}/images.npy ends before picture {i}: delete the folder and prepare again")
+        return out.reshape(len(index), height, width, channels)
+
+    def batch(self, index: np.ndarray, device: str | torch.device = "cpu") -> Batch:
+        """The pictures at positions `index` (B,) with what is known of them, on `device`.
+
+        Returns:
+            Batch with x (B, C, H, W) float32 in [-1, 1], stored channels last.
+        """
+        import torch
+
+        index = self._checked(index)
+        bytes_ = torch.from_numpy(self.pictures(index)).to(device)  # (B, H, W, C)
+        x = bytes_.float().div_(127.5).sub_(1).permute(0, 3, 1, 2)  # (B, C, H, W)
+        attributes = label = None
+        if self.attributes:
+            attributes = torch.from_numpy(self.attribute_table[index].astype(np.float32)).to(device)
+        if self.labels is not None:
+            label = torch.from_numpy(self.labels[index]).to(device)
+        return Batch(x, attributes, label, torch.from_numpy(index).to(device))
+
+    def _checked(self, index: np.ndarray) -> np.ndarray:
+        index = np.asarray(index)
+        if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+            raise MienError(f"expected positions (n,) of integers, got {index.dtype} {index.shape}")
+        if index.size and (index.min() < 0 or index.max() >= self.count):
+            raise MienError(f"expected positions 0 to {self.count - 1}, got {index.min()} to {index.max()}")
+        return index.astype(np.int64)
+
+    def balance(self) -> dict[str, float]:
+        """Of each attribute, the share of pictures that have it."""
+        shares = (self.attribute_table == 1).mean(0) if self.attributes else ()
+        return {name: float(share) for name, share in zip(self.attributes, shares, strict=True)}
+
+    def split(
+        self, seed: int = 0, fractions: Sequence[float] = (0.8, 0.1, 0.1), rule: str = "auto"
+    ) -> Splits:
+        """Three disjoint parts: the official ones, or drawn by `seed`.
+
+        Args:
+            seed: of the drawing, ≥ 0; without effect on an official split.
+            fractions: of train, valid and test, each above 0, 1 in sum.
+            rule: "official", "seeded", or "auto": official if none of its three parts is empty.
+
+        Raises:
+            MienError: wrong fractions or rule, no official split, or too few pictures for three parts.
+        """
+        if rule not in ("auto", "official", "seeded"):
+            raise MienError(f"unknown rule '{rule}' of splitting: auto, official or seeded")
+        official = self._official()
+        if official is not None and rule != "seeded":
+            counts = [len(part) for part in official]
+            if all(counts):
+                return Splits(*official, "official", "the split published with the data")
+            note = "its official split is empty in " + " and ".join(
+                name for name, count in zip(("train", "valid", "test"), counts, strict=True) if not count
+            )
+        else:
+            note = "it has no official split" if official is None else "asked for"
+        if rule == "official":
+            raise MienError(f"{self.name}: {note}: use rule seeded")
+        return Splits(*self._seeded(seed, fractions), "seeded", f"drawn with seed {seed}: {note}")
+
+    def _official(self) -> list[np.ndarray] | None:
+        if self.partition is None:
+            return None
+        return [np.flatnonzero(self.partition == part).astype(np.int64) for part in (0, 1, 2)]
+
+    def _seeded(self, seed: int, fractions: Sequence[float]) -> list[np.ndarray]:
+        try:
+            shares = np.array([float(fraction) for fraction in fractions])
+        except (TypeError, ValueError):
+            raise MienError(f"expected three fractions, got {fractions!r}") from None
+        if len(shares) != 3 or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
+            raise MienError(f"expected three fractions above 0 with sum 1, got {tuple(fractions)}")
+        valid, test = (int(round(share * self.count)) for share in shares[1:])
+        train = self.count - valid - test
+        if min(train, valid, test) < 1:
+            raise MienError(
+                f"{self.name} has {self.count} pictures: too few for parts {tuple(fractions)} "
+                f"({train}, {valid} and {test}): pass other fractions"
+            )
+        order = np.random.Generator(np.random.PCG64(seed)).permutation(self.count)
+        return [np.sort(part).astype(np.int64) for part in np.split(order, [train, train + valid])]
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise MienError(f"{path.parent} is not a prepared data set: no {path.name} in it") from None
+    except (OSError, ValueError) as error:
+        raise MienError(f"{path} cannot be read ({error}): delete the folder and prepare again") from None

@@ -1,0 +1,277 @@
+"""From names to a trained run: what ``mien train`` does, as functions."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+import mien
+from mien import data, runs
+from mien.data.dataset import Dataset, Source, Splits
+from mien.errors import MienError
+from mien.files import write_json
+from mien.models.base import Model, arguments, build, json_config
+from mien.networks.loss_network import LossNetwork
+from mien.training.loop import Outcome, Settings, fit, make_fabric
+
+# what may differ between two calls on one run folder: nothing that changes what is learned
+_FREE = {"steps", "log_every", "picture_every", "save_seconds", "device", "processes"}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which pictures, by name; everything needed to open them again later.
+
+    Args:
+        name: a name of ``mien.data.names()``.
+        root: where the set lies; None where it is drawn or found by itself.
+        size: height and width in pixels after cropping.
+        options: further arguments of the set, such as ``{"count": 4000}`` of avatars.
+        split_seed: seed of the split into training, validation and test.
+        share: (i, n): train on the i-th of n disjoint shares of the training pictures; judges and loss
+            networks train on different ones.
+    """
+
+    name: str
+    root: str | None = None
+    size: int = 64
+    options: Mapping[str, Any] = field(default_factory=dict)
+    split_seed: int = 0
+    share: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        i, n = self.share
+        if not 1 <= i <= n:
+            raise MienError(f"expected a share I/N with 1 <= I <= N, got {i}/{n}: such as --share 1/2")
+        if not 8 <= self.size <= 1024:
+            raise MienError(f"expected a size from 8 to 1024 pixels, got {self.size}")
+
+    def open(self, progress: Callable[[int, int], None] | None = None) -> Dataset:
+        """Return the prepared set, preparing it first when needed."""
+        return data.load(self.name, self.root, self.size, progress, **self.options)
+
+    def source(self) -> Source:
+        """Return the set where it comes from."""
+        return data.source(self.name, self.root, **self.options)
+
+    def training_index(self, splits: Splits) -> np.ndarray:
+        """Return the positions of this share of the training pictures."""
+        i, n = self.share
+        if n == 1:
+            return splits.train
+        shuffled = np.random.default_rng([self.split_seed, n]).permutation(splits.train)
+        part = np.sort(np.array_split(shuffled, n)[i - 1])
+        if len(part) == 0:
+            raise MienError(f"expected {n} or more training pictures for --share {i}/{n}, got {len(splits.train)}")
+        return part
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for config.json."""
+        values = asdict(self)
+        values["root"] = str(Path(self.root).expanduser().absolute()) if self.root else None
+        return {**values, "options": dict(self.options), "share": list(self.share)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Data:
+        """Return what :meth:`to_json` wrote."""
+        known = {k: values[k] for k in ("name", "root", "size", "options", "split_seed")}
+        return cls(**known, share=tuple(values["share"]))
+
+
+def make_model(name: str, settings: Mapping[str, Any], shape: tuple[int, ...], attributes: tuple[str, ...]) -> Model:
+    """Return a new model ``name`` for pictures of ``shape`` (C, H, W).
+
+    Args:
+        settings: constructor arguments; a ``loss_network`` may be a name or path (default ``vgg19``).
+    """
+    known = arguments(name)
+    config: dict[str, Any] = {"shape": shape, **settings}
+    if "attributes" in known:
+        config["attributes"] = attributes
+    for key, parameter in known.items():
+        if parameter.annotation is LossNetwork and not isinstance(config.get(key), (LossNetwork, Mapping)):
+            config[key] = runs.loss_network(str(config.get(key, "vgg19")))
+    model = build(name, config)
+    network = next((v for v in model.config.values() if isinstance(v, LossNetwork)), None)
+    if network is not None and network.config["channels"] != shape[0]:
+        raise MienError(
+            f"expected a loss network for pictures of {shape[0]} channels, got {network.source} of "
+            f"{network.config['channels']}: train an attribute_cnn on this data set"
+        )
+    return model
+
+
+def train(
+    model: str,
+    data: Data,
+    out: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    console: Console | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **training: Any,
+) -> tuple[Path, Outcome]:
+    """Train a model into a run folder, or go on where the folder was left; return folder and outcome.
+
+    Args:
+        model: a name of ``mien.models.names()``.
+        out: the run folder; by default ``runs/MODEL-DATA-SIZE``.
+        settings: the model's constructor arguments.
+        steps, epochs: the length; the model's own number of epochs by default.
+        console: for bars and warnings; None is silent.
+        progress: called with (done, total) while pictures are prepared.
+        **training: further fields of :class:`mien.training.loop.Settings`.
+
+    Raises:
+        MienError: for anything asked that cannot be had; nothing already computed is lost.
+    """
+    mien.models.check_name(model)
+    opened = data.open(progress)
+    splits = opened.split(data.split_seed)
+    index = data.training_index(splits)
+    chosen = plan(model, len(index), steps, epochs, training)
+    fabric = make_fabric(chosen)
+    torch.manual_seed(chosen.seed)
+    net = make_model(model, settings or {}, opened.shape, tuple(opened.attributes))
+    net.needs(tuple(opened.attributes), tuple(opened.classes))
+    folder = Path(out) if out else Path("runs") / f"{model}-{data.name}-{data.size}"
+    config = {
+        "format": runs.FORMAT,
+        "model": model,
+        "config": json_config(net),
+        "data": {
+            **data.to_json(),
+            "fingerprint": data.source().fingerprint(),
+            "attributes": list(opened.attributes),
+            "split": splits.rule,
+            "counts": {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)},
+        },
+        "training": asdict(chosen),
+        "made_with": {"mien": mien.__version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+    if fabric.is_global_zero:
+        _claim(folder, config)
+    fabric.barrier()
+    outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric)
+    return folder, outcome
+
+
+def plan(
+    model: str, pictures: int, steps: int | None, epochs: float | None, training: Mapping[str, Any]
+) -> Settings:
+    """Return the training settings with the number of steps worked out."""
+    if steps is not None and epochs is not None:
+        raise MienError(f"expected --steps or --epochs, got both ({steps} and {epochs})")
+    if epochs is not None and not 0 < epochs < 1e6:
+        raise MienError(f"expected epochs > 0, got {epochs}")
+    batch = training.get("batch", 64)
+    if steps is None:
+        wanted = epochs if epochs is not None else mien.models.get(model).epochs
+        steps = max(1, math.ceil(wanted * pictures / max(batch, 1)))
+    return Settings(steps=steps, **training)
+
+
+def _claim(folder: Path, config: dict[str, Any]) -> None:
+    """Write the configuration into a new folder, or check that an old one is of the same training."""
+    path = folder / "config.json"
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise MienError(f"expected a new folder or a run in {folder}, got a folder with other files: choose another --out")
+        write_json(path, config)
+        return
+    old = runs.read_config(folder)
+    for key in ("model", "config", "data", "training"):
+        difference = _difference(old[key], config[key])
+        if difference:
+            raise MienError(
+                f"{folder} holds another training: {difference}; give the same command to resume it, or another --out"
+            )
+    if old["training"] != config["training"]:
+        write_json(path, config)
+
+
+def _difference(old: Any, new: Any, name: str = "") -> str:
+    """Return the first difference in words, or nothing.
+
+    >>> _difference({"a": 1, "steps": 5}, {"a": 2, "steps": 7})
+    'its a is 1, the one asked for is 2'
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [k for k in (old | new) if k not in _FREE]:
+            if key in ("root", "source"):
+                continue  # the same pictures or weights may lie elsewhere: fingerprints and hashes tell
+            found = _difference(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+            if found:
+                return found
+        return ""
+    old, new = (list(v) if isinstance(v, tuple) else v for v in (old, new))
+    return "" if old == new else f"its {name or 'model'} is {old}, the one asked for is {new}"
+
+
+def dry_run(
+    model: str,
+    data: Data,
+    settings: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    **training: Any,
+) -> dict[str, Any]:
+    """Return what :func:`train` would do, with the speed of three steps on noise; writes nothing.
+
+    Raises:
+        MienError: as :func:`train` would.
+    """
+    source = data.source()
+    total = len(source)
+    share = total * 0.8 / data.share[1]
+    chosen = plan(model, max(1, round(share)), steps, epochs, training)
+    shape = (source.channels, data.size, data.size)
+    net = make_model(model, settings or {}, shape, tuple(source.attributes))
+    net.needs(tuple(source.attributes), tuple(source.classes))
+    fabric = make_fabric(chosen)
+    seconds = _time_steps(net.to(fabric.device), chosen.batch, shape, len(source.attributes), fabric)
+    parameters = {p: sum(v.numel() for v in net.get_submodule(p).parameters()) for p in net.players}
+    return {
+        "model": model,
+        "settings": {k: v for k, v in json_config(net).items() if k != "attributes"},
+        "pictures": total,
+        "steps": chosen.steps,
+        "epochs": round(chosen.steps * chosen.batch / share, 2),
+        "batch": chosen.batch,
+        "device": str(fabric.device),
+        "parameters": parameters,
+        "images_per_second": round(chosen.batch / seconds, 1),
+        "minutes": round(chosen.steps * seconds / 60, 1),
+    }
+
+
+def _time_steps(net: Model, batch: int, shape: tuple[int, ...], attributes: int, fabric: Any) -> float:
+    from mien.data.batch import Batch
+    from mien.training.update import Update
+
+    update = Update(net, fabric)
+    x = torch.rand(batch, *shape, device=fabric.device) * 2 - 1
+    rows = torch.where(torch.rand(batch, max(attributes, 1), device=fabric.device) > 0.5, 1.0, -1.0)
+    noise = Batch(x, rows, None, torch.arange(batch))
+    net.calibrate(noise)
+    net.train()
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        with fabric.autocast():
+            net.training_step(noise, update)
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times)
+

@@ -1,0 +1,38 @@
+"""Pictures of what models do: one function per kind of picture, and the page that shows them.
+
+A function takes arrays (pictures as floats (N, C, H, W) in [-1, 1] or uint8 (N, H, W, C), C 1 or 3) and
+returns a matplotlib figure; :func:`save` writes it, :func:`page` puts many into one HTML file. Importing
+this needs neither torch nor matplotlib.
+"""
+
+from mien.figures.bars import accuracy_bars, probabilities
+from mien.figures.curves import curves
+from mien.figures.grids import (
+    attribute_edits,
+    counterfactuals,
+    interpolation,
+    reconstructions,
+    samples,
+    sheet,
+)
+from mien.figures.page import Captioned, Section, page
+from mien.figures.saving import save
+from mien.figures.tables import Table, metric_table
+
+__all__ = [
+    "Captioned",
+    "Section",
+    "Table",
+    "accuracy_bars",
+    "attribute_edits",
+    "counterfactuals",
+    "curves",
+    "interpolation",
+    "metric_table",
+    "page",
+    "probabilities",
+    "reconstructions",
+    "samples",
+    "save",
+    "sheet",
+]

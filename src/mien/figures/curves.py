@@ -1,0 +1,189 @@
+"""What was logged in training, over the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import MienError, UnknownName
+from mien.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FEW = 40  # below so many points the points themselves are drawn, not a mean of them
+MANY = 1000  # above so many, the highest and lowest of each stretch
+TOGETHER = 4  # series of one scale share a panel up to so many
+
+
+@dataclass(frozen=True)
+class Series:
+    """What was logged under one key: ``values`` (n) at ``steps`` (n), not all of them finite perhaps."""
+
+    key: str
+    steps: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    @property
+    def finite(self) -> NDArray[np.float64]:
+        """The finite values, of which there may be none."""
+        return self.values[np.isfinite(self.values)]
+
+
+def curves(history: Iterable[Mapping[str, object]], *, keys: Sequence[str] | None = None) -> Figure:
+    """Draw what was logged: one panel for a few series of one scale, else a panel for each.
+
+    A panel's axis is logarithmic where its values are positive and span more than two decades. Long series
+    are smoothed, with what was logged faint behind. Where a step was logged twice (a run that was resumed),
+    the later record counts.
+
+    Args:
+        history: records with the number ``step`` and any numbers, which need not be in all of them.
+        keys: which to draw, in this order; by default every number but ``step``, in the order logged.
+
+    Raises:
+        MienError: no records, one without ``step``, an unknown key, or nothing to draw.
+
+    >>> curves([{"step": 0, "kl": 3.0}, {"step": 1, "kl": 2.0}]).get_label()
+    'kl over the steps 0 to 1'
+    """
+    drawn = series(history, keys)
+    first, last = min(s.steps[0] for s in drawn), max(s.steps[-1] for s in drawn)
+    alt = f"{', '.join(s.key for s in drawn)} over the steps {first:.0f} to {last:.0f}"
+    panels = [drawn] if _one_scale(drawn) else [[one] for one in drawn]
+    columns = min(len(panels), 3 if len(panels) > 4 or len(panels) == 3 else 2)
+    rows = -(-len(panels) // columns)
+    with style.drawing():
+        from matplotlib.figure import Figure
+
+        size = (style.WIDTH / style.PAGE_DPI, 2.7 if len(panels) == 1 else 1.75 * rows)
+        figure = Figure(figsize=size, dpi=style.DPI, layout="constrained")
+        figure.set_label(alt)
+        for i, panel in enumerate(panels):
+            axes = figure.add_subplot(rows, columns, i + 1)
+            _draw(axes, panel)
+            axes.set_xlim(first, last if last > first else first + 1)
+            if i + columns >= len(panels):
+                axes.set_xlabel("step")
+        figure.get_layout_engine().execute(figure)
+    return figure
+
+
+def series(history: Iterable[Mapping[str, object]], keys: Sequence[str] | None = None) -> list[Series]:
+    """Return what was logged under each key, by step; see :func:`curves`."""
+    logged: dict[str, dict[float, float]] = {}
+    records = list(history)
+    for i, record in enumerate(records):
+        step = _number(record.get("step")) if isinstance(record, Mapping) else None
+        if step is None or not np.isfinite(step):
+            raise MienError(f"expected records with a number 'step', got {str(record)[:80]} at {i}")
+        for key, value in record.items():
+            if key != "step" and (value := _number(value)) is not None:
+                logged.setdefault(str(key), {})[step] = value
+    if not logged:
+        raise MienError(f"expected records with a number to draw beside 'step', got {len(records)} records")
+    if isinstance(keys, str):
+        raise MienError(f"expected keys as a list, got the string '{keys}'")
+    keys = list(logged) if keys is None else list(dict.fromkeys(keys))
+    if not keys:
+        raise MienError("expected at least one key, got none")
+    for key in keys:
+        if key not in logged:
+            raise UnknownName("key", str(key), logged)
+    return [_series(key, logged[key]) for key in keys]
+
+
+def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Return the mean of the finite values in a window around each, which shrinks at the ends.
+
+    >>> smooth(np.array([0.0, 3.0, np.nan, 5.0]), 3)
+    array([1.5, 1.5, 4. , 5. ])
+    """
+    finite = np.isfinite(values)
+    sums = np.concatenate([[0], np.cumsum(np.where(finite, values, 0))])
+    counts = np.concatenate([[0], np.cumsum(finite)])
+    position = np.arange(len(values))
+    low, high = np.maximum(position - window // 2, 0), np.minimum(position + window // 2 + 1, len(values))
+    within = counts[high] - counts[low]
+    return np.where(within > 0, (sums[high] - sums[low]) / np.maximum(within, 1), np.nan)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool | str | bytes) or value is None:
+        return None
+    try:
+        return float(value)  # tensors and NumPy's numbers of one element too
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _series(key: str, points: Mapping[float, float]) -> Series:
+    steps = np.array(sorted(points))
+    return Series(key, steps, np.array([points[step] for step in steps]))
+
+
+def _one_scale(drawn: Sequence[Series]) -> bool:
+    """Whether a few series can be read off one axis: none is squeezed flat by another."""
+    if len(drawn) == 1:
+        return True
+    if len(drawn) > TOGETHER or any(len(s.finite) == 0 for s in drawn):
+        return False
+    low, high = zip(*(np.percentile(s.finite, (5, 95)) for s in drawn), strict=True)
+    whole = max(high) - min(low)
+    return all(b - a >= whole / 8 for a, b in zip(low, high, strict=True))
+
+
+def _draw(axes: Axes, drawn: Sequence[Series]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    together = np.concatenate([s.finite for s in drawn])
+    logarithmic = len(together) > 1 and together.min() > 0 and together.max() > 100 * together.min()
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter("")
+    for i, one in enumerate(drawn):
+        _draw_series(axes, one, logarithmic, i)
+    if len(together):
+        axes.yaxis.set_major_formatter(lambda value, _: style.number(value))
+    else:
+        axes.text(0.5, 0.5, "never finite", transform=axes.transAxes, ha="center", color=style.MUTED)
+        axes.set_yticks([])
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(lambda value, _: style.count(value))
+    if len(drawn) == 1:
+        axes.set_title(drawn[0].key[:40])
+    else:
+        axes.legend(handlelength=4)
+
+
+def _draw_series(axes: Axes, one: Series, logarithmic: bool, i: int) -> None:
+    """Draw the i-th series: its points where they are few, else their mean with what was logged behind it."""
+    values = np.where(np.isfinite(one.values), one.values, np.nan)
+    color, dashes, marker = style.SERIES[i], style.DASHES[i], style.MARKERS[i]
+    line = {"color": color, "linestyle": dashes, "label": one.key[:40], "marker": marker, "markersize": 3}
+    if len(values) < FEW:
+        axes.plot(one.steps, values, **line)
+        return
+    axes.plot(*_envelope(one.steps, values), color=color, linewidth=0.6, alpha=0.35)
+    # on a logarithmic axis the mean that looks like one is that of the logarithms
+    mean = smooth(np.log(values) if logarithmic else values, max(5, len(values) // 25))
+    mean = np.exp(mean) if logarithmic else mean
+    shown = np.unique(np.linspace(0, len(values) - 1, 400).astype(int))
+    # markers tell lines apart that share a panel; alone they would only be clutter
+    apart = max(1, len(shown) // 8)
+    axes.plot(one.steps[shown], mean[shown], markevery=(i * apart // TOGETHER, apart), **line)
+
+
+def _envelope(steps: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+    """Return the series, or of a long one the lowest and the highest value of each of MANY stretches."""
+    if len(values) <= 2 * MANY:
+        return steps, values
+    edges = np.linspace(0, len(values), MANY + 1).astype(int)[:-1]
+    # fmin and fmax pass over NaN
+    low, high = np.fmin.reduceat(values, edges), np.fmax.reduceat(values, edges)
+    return np.repeat(steps[edges], 2), np.stack([low, high], axis=1).ravel()

@@ -1,0 +1,144 @@
+"""The layout of pictures in labelled rows and columns.
+
+Every picture of a figure has the same size and its pixels are whole numbers of the figure's pixels, so a
+28x20 face stays as sharp as it is; only pictures too large for the page are shown smaller than they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mien.figures import style
+from mien.figures.pictures import Pictures, enlarged
+from mien.figures.saving import SMOOTH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# lengths in points of the page
+GAP, BREAK, BAND_GAP, MARGIN = 4, 14, 12, 2
+LINE = 15  # from one line of small type to the next
+HEAD_GAP, LABEL_GAP = 3, 8  # between words and pictures
+LARGEST, WIDEST = 128, 1000
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows of pictures that belong together.
+
+    Args:
+        rows: pictures, uint8 (H, W, 3), row by row; rows may be of different lengths.
+        labels: a name for each row, or none.
+        heads: a name for each column, or none.
+        lead: what the heads are, written before them.
+    """
+
+    rows: Sequence[Sequence[Pictures]]
+    labels: Sequence[str] = ()
+    heads: Sequence[str] = ()
+    lead: str = ""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How large pictures are drawn: how much enlarged, at how many pixels per inch, and the figure's gid."""
+
+    scale: int
+    dpi: float
+    gid: str | None
+
+
+def fitted(height: int, width: int, room: float, most: float, columns: int = 1) -> Fit:
+    """Return how to draw pictures so that ``columns`` of them stand side by side.
+
+    Args:
+        height, width: of a picture, in its pixels.
+        room: how wide and high one may be, in points of the page.
+        most: what all may take together if otherwise they would have to be made smaller than they are.
+        columns: how many stand side by side.
+
+    >>> fitted(28, 20, room=90, most=900)
+    Fit(scale=6, dpi=240, gid=None)
+    >>> fitted(512, 512, room=64, most=900, columns=12)
+    Fit(scale=1, dpi=960.0, gid='smooth')
+    """
+    room = max(16, min(room, LARGEST))
+    times = int(room // max(height, width))
+    if times or (width * columns <= most and height <= LARGEST):
+        return Fit(2 * max(times, 1), style.DPI, None)
+    longest = max(height, width)
+    scale = int(-(-2 * room // longest))
+    return Fit(scale, style.PAGE_DPI * longest * scale / room, SMOOTH)
+
+
+def put(canvas: Axes, picture: Pictures, left: float, top: float, scale: int) -> None:
+    """Put a picture (H, W, 3), enlarged, on a sheet of :func:`style.blank` at a place in its pixels."""
+    large = enlarged(picture, scale)
+    right, bottom = left + large.shape[1], top + large.shape[0]
+    canvas.imshow(large, extent=(left, right, bottom, top), interpolation="none", aspect="auto")
+
+
+class _Layout:
+    """Where everything of a mosaic stands, in the figure's pixels."""
+
+    def __init__(self, bands: Sequence[Band], breaks: Collection[int]):
+        height, width, _ = bands[0].rows[0][0].shape
+        columns = max(len(row) for band in bands for row in band.rows)
+        self.labels = [[style.label(name) for name in band.labels] for band in bands]
+        words = [text for band in self.labels for text in band] + [band.lead for band in bands if band.lead]
+        margin = MARGIN + max((style.text_width(text) + LABEL_GAP for text in words), default=0)
+        between = (columns - 1) * GAP + len(breaks) * (BREAK - GAP)
+        room = (style.WIDTH - margin - between) / columns
+        self.fit = fitted(height, width, room, WIDEST - margin - between, columns)
+        self.width, self.height = width * self.fit.scale, height * self.fit.scale  # of a picture
+
+        self.start = self.pixels(margin)
+        step, extra = self.width + self.pixels(GAP), self.pixels(BREAK) - self.pixels(GAP)
+        self.lefts = [self.start + i * step + extra * sum(b < i for b in breaks) for i in range(columns)]
+        letters = int(self.width / self.pixels(1) / 7.5)
+        self.heads = [[style.label(head, letters, 3) for head in band.heads] for band in bands]
+        self.tops: list[list[int]] = []  # of each band's rows
+        bottom = self.pixels(MARGIN)
+        for band, heads in zip(bands, self.heads, strict=True):
+            lines = max((head.count("\n") + 1 for head in heads), default=0)
+            bottom += self.pixels(lines * LINE + HEAD_GAP) if lines else 0
+            self.tops.append([bottom + i * (self.height + self.pixels(GAP)) for i in range(len(band.rows))])
+            bottom = self.tops[-1][-1] + self.height + self.pixels(BAND_GAP)
+        self.size = (
+            self.lefts[-1] + self.width + self.pixels(MARGIN),
+            bottom - self.pixels(BAND_GAP) + self.pixels(MARGIN),
+        )
+
+    def pixels(self, length: float) -> int:
+        """Return a length in points of the page in whole pixels of the figure."""
+        return round(length * self.fit.dpi / style.PAGE_DPI)
+
+
+def mosaic(bands: Sequence[Band], *, alt: str, breaks: Collection[int] = ()) -> Figure:
+    """Draw bands of pictures below each other, all pictures of one size.
+
+    Args:
+        bands: at least one, with at least one picture.
+        alt: what the figure shows, in words.
+        breaks: the columns after which a wider gap comes.
+    """
+    with style.drawing():
+        at = _Layout(bands, breaks)
+        figure, canvas = style.blank(*at.size, alt=alt, dpi=at.fit.dpi)
+        figure.set_gid(at.fit.gid)
+        beside, above = at.start - at.pixels(LABEL_GAP), at.pixels(HEAD_GAP)
+        for band, tops, labels, heads in zip(bands, at.tops, at.labels, at.heads, strict=True):
+            for row, top in zip(band.rows, tops, strict=True):
+                for picture, left in zip(row, at.lefts, strict=False):
+                    put(canvas, picture, left, top, at.fit.scale)
+            for text, top in zip(labels, tops, strict=False):
+                canvas.text(beside, top + at.height / 2, text, ha="right", va="center", linespacing=1.1)
+            small = {"size": style.SMALL, "color": style.MUTED, "va": "bottom"}
+            for text, left in zip(heads, at.lefts, strict=False):
+                canvas.text(left + at.width / 2, tops[0] - above, text, ha="center", **small)
+            if band.lead and heads:
+                canvas.text(beside, tops[0] - above, band.lead, ha="right", style="italic", **small)
+    return figure

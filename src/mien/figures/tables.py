@@ -1,0 +1,198 @@
+"""Tables of numbers, for the page, the terminal and the README alike."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.errors import MienError, UnknownName
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is written.
+
+    Args:
+        heads: the columns' names, with units.
+        rows: what stands in each cell, row by row.
+        numeric: whether each column holds numbers, which are then aligned at their right.
+        best: the cells (row, column) that hold the best value of their column.
+    """
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[bool]
+    best: Collection[tuple[int, int]] = ()
+
+    def __str__(self) -> str:
+        """Return the table in columns for a terminal; a * stands behind the best values."""
+        starred = {column for _, column in self.best}
+        rows = [
+            [
+                text + ("*" if (i, j) in self.best else " ") if j in starred else text
+                for j, text in enumerate(row)
+            ]
+            for i, row in enumerate([self.heads, *self.rows], start=-1)
+        ]
+        widths = [max(len(row[j]) for row in rows) for j in range(len(self.heads))]
+        rows.insert(1, ["─" * width for width in widths])
+        return "\n".join(
+            "  ".join(
+                text.rjust(width) if right else text.ljust(width)
+                for text, width, right in zip(row, widths, self.numeric, strict=True)
+            ).rstrip()
+            for row in rows
+        )
+
+    def markdown(self) -> str:
+        """Return the table in Markdown, the best values in bold."""
+
+        def line(cells: Iterable[str]) -> str:
+            return "| " + " | ".join(cells) + " |"
+
+        rows = [
+            [
+                f"**{_markdown(text)}**" if (i, j) in self.best else _markdown(text)
+                for j, text in enumerate(row)
+            ]
+            for i, row in enumerate(self.rows)
+        ]
+        rule = ["---:" if right else "---" for right in self.numeric]
+        return "\n".join(map(line, [map(_markdown, self.heads), rule, *rows]))
+
+    def html(self, caption: str = "") -> str:
+        """Return the table as an HTML element, everything in it escaped, the best values in bold.
+
+        Args:
+            caption: HTML to stand above the table.
+        """
+        kinds = [' class="n"' if right else "" for right in self.numeric]
+        heads = "".join(
+            f'<th scope="col"{kind}>{html.escape(head)}</th>'
+            for head, kind in zip(self.heads, kinds, strict=True)
+        )
+        lines = []
+        for i, row in enumerate(self.rows):
+            cells = []
+            for j, text in enumerate(map(html.escape, row)):
+                text = f"<strong>{text}</strong>" if (i, j) in self.best else text
+                named = j == 0 and not self.numeric[0]
+                cells.append(f'<th scope="row">{text}</th>' if named else f"<td{kinds[j]}>{text}</td>")
+            lines.append("<tr>" + "".join(cells) + "</tr>")
+        above = f"<caption>{caption}</caption>" if caption else ""
+        return f"<table>{above}<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def metric_table(
+    rows: Iterable[Mapping[str, object]],
+    *,
+    columns: Sequence[str] | None = None,
+    units: Mapping[str, str] | None = None,
+    lower: Collection[str] = (),
+    higher: Collection[str] = (),
+    digits: int = 3,
+) -> Table:
+    """Return a table of records.
+
+    A column's numbers all have as many decimals, enough for ``digits`` digits of the largest.
+
+    Args:
+        rows: records; a value is a number, a pair of a number and its spread, a text, a truth value, or None.
+        columns: which to show, in this order; by default all, in the order met.
+        units: units of columns, written behind their names.
+        lower, higher: columns of which the lowest or the highest number is the best.
+        digits: of the largest number of a column, 1 to 12.
+
+    Raises:
+        MienError: no records, an unknown column, or digits out of range.
+
+    >>> print(metric_table([{"model": "vae", "fid10k": 61.27}, {"model": "vae_wgan", "fid10k": (38.5, 0.4)}],
+    ...                    lower=["fid10k"]))
+    model         fid10k
+    ────────  ───────────
+    vae             61.3
+    vae_wgan  38.5 ± 0.4*
+    """
+    records = [dict(row) for row in rows]
+    known = list(dict.fromkeys(key for record in records for key in record))
+    columns = known if columns is None else list(columns)
+    if not records or not columns:
+        raise MienError(f"expected at least one row and one column, got {len(records)} and {len(columns)}")
+    if not 1 <= digits <= 12:
+        raise MienError(f"expected digits from 1 to 12, got {digits}")
+    units = units or {}
+    for name in (*columns, *units, *lower, *higher):
+        if name not in known:
+            raise UnknownName("column", str(name), map(str, known))
+    cells, numeric, best = [], [], set()
+    for j, name in enumerate(columns):
+        values = [record.get(name) for record in records]
+        numbers = [_number(value) for value in values]
+        cells.append(_column(values, digits))
+        numeric.append(any(n is not None for n in numbers) and not any(isinstance(v, str) for v in values))
+        if name in lower or name in higher:
+            best |= {(i, j) for i in _best(numbers, min if name in lower else max, cells[-1])}
+    heads = [f"{name} / {units[name]}" if name in units else str(name) for name in columns]
+    return Table(heads, [list(row) for row in zip(*cells, strict=True)], numeric, best)
+
+
+def _number(value: object) -> float | None:
+    """Return a cell's number, without its spread; None where it holds none."""
+    if isinstance(value, tuple | list) and len(value) == 2:
+        value = value[0]
+    if isinstance(value, bool | np.bool_ | str | tuple | list) or value is None:
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _column(values: Sequence[object], digits: int) -> list[str]:
+    """Return a column's cells as text, all numbers with as many decimals."""
+    numbers = [n for n in map(_number, values) if n is not None and math.isfinite(n)]
+    plain = [v for v in values if _number(v) is not None]
+    decimals = 0
+    if not all(isinstance(v, int | np.integer) for v in plain):
+        largest = max((abs(n) for n in numbers), default=0)
+        decimals = max(0, digits - 1 - math.floor(math.log10(largest))) if largest else digits - 1
+    return [_text(value, decimals, digits) for value in values]
+
+
+def _text(value: object, decimals: int, digits: int) -> str:
+    number = _number(value)
+    if number is None:
+        if isinstance(value, bool | np.bool_):
+            return "yes" if value else "no"
+        return NOTHING if value is None or value == "" else str(value)
+    if isinstance(value, tuple | list):
+        spread = _number(value[1])
+        written = _text(number, decimals, digits)
+        return written if spread is None else f"{written} ± {_text(spread, decimals, digits)}"
+    if math.isnan(number):
+        return NOTHING
+    if math.isinf(number):
+        return "∞" if number > 0 else "−∞"
+    # a small number in a column of larger ones is not nothing; a very small one has no end of zeros
+    if number and (decimals > 6 or round(number, decimals) == 0):
+        return f"{number:.{max(digits - 1, 0)}e}".replace("e-0", "e-").replace("-", "−")
+    return f"{number:,.{decimals}f}".replace("-", "−")
+
+
+def _best(numbers: Sequence[float | None], choose: object, written: Sequence[str]) -> list[int]:
+    """Return the rows that hold the best number; numbers written alike are as good."""
+    finite = [n for n in numbers if n is not None and math.isfinite(n)]
+    if len(finite) < 2:
+        return []
+    best = written[numbers.index(choose(finite))]  # type: ignore[operator]
+    return [i for i, text in enumerate(written) if text.split(" ±")[0] == best.split(" ±")[0]]
+
+
+def _markdown(text: str) -> str:
+    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,56 @@
+"""Writing files so that a crash or a full disk loses nothing that was there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mien.errors import MienError
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
+    """Call ``write`` with a temporary path beside ``path``, flush it to disk and rename it there.
+
+    The temporary name keeps the extension, which many writers choose their format by.
+
+    Raises:
+        MienError: if the disk is full or the folder cannot be written; nothing that was there is lost.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as f:
+            os.fsync(f.fileno())
+        temporary.replace(path)
+    except MienError:
+        temporary.unlink(missing_ok=True)
+        raise
+    except Exception as error:
+        # torch and safetensors wrap the system's error in their own classes
+        temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError) and not _is_disk_error(error):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        raise MienError(
+            f"could not write {path}: {reason}: what was saved before is intact; "
+            "make room or choose another place, then run the same command again"
+        ) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _is_disk_error(error: Exception) -> bool:
+    text = f"{type(error).__name__} {error}".lower()
+    return any(word in text for word in ("no space", "os error", "iostream", "write failed", "inline_container", "errno"))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))

@@ -1,0 +1,95 @@
+"""The losses of the papers as pure functions, each with its equation.
+
+Every function takes tensors and returns tensors; none keeps state or knows a model. Pictures are in
+[-1, 1]; B is the batch, K the latent size. Equation numbers without a paper's name are VAE-WGAN's
+(Hou, Sun, Shen & Qiu 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.nn import functional as F
+
+
+def kl(q: Distribution) -> Tensor:
+    """Return KL(q || N(0, I)) of a diagonal Gaussian in nats, (B,): Eq. 2, summed over the K dimensions.
+
+    >>> from torch.distributions import Normal
+    >>> kl(Normal(torch.zeros(2, 3), torch.ones(2, 3)))
+    tensor([0., 0.])
+    """
+    variance = q.variance
+    return 0.5 * (q.mean.square() + variance - variance.log() - 1).sum(1)
+
+
+def gaussian_reconstruction(x: Tensor, x_rec: Tensor, sigma: float = 1.0) -> Tensor:
+    """Return -log p(x | z) without its constant, in nats, (B,): Eq. 1 for a Gaussian of deviation ``sigma``.
+
+    >>> gaussian_reconstruction(torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2))
+    tensor([6.])
+    """
+    return (x - x_rec).square().flatten(1).sum(1) / (2 * sigma**2)
+
+
+def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
+    """Return the distance of two maps of one layer (B, C, H, W), (B,): Eq. 5.
+
+    >>> feature_distance(torch.ones(1, 4, 2, 2), torch.zeros(1, 4, 2, 2))
+    tensor([0.5000])
+    """
+    return (real.float() - fake.float()).square().flatten(1).mean(1) / 2
+
+
+def feature_reconstruction(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Return the feature reconstruction loss over the given layers, (B,): Eq. 5 and 6.
+
+    Each layer of C channels weighs 100 / C², as the paper sets it for VGG-19 in Caffe's range 0..255; a
+    network of another range needs a scale (see ``FeatureLoss.scale`` in :mod:`mien.networks.loss_network`).
+
+    Args:
+        real, fake: maps (B, C_l, H_l, W_l), one for each layer, in the same order.
+
+    >>> feature_reconstruction([torch.ones(1, 10, 2, 2)], [torch.zeros(1, 10, 2, 2)])
+    tensor([0.5000])
+    """
+    return torch.stack(
+        [100 / r.shape[1] ** 2 * feature_distance(r, f) for r, f in zip(real, fake, strict=True)]
+    ).sum(0)
+
+
+class Adversarial(NamedTuple):
+    """The two sides of an adversarial game, both to be minimised; scalars."""
+
+    critic: Tensor
+    generator: Tensor
+
+
+def wasserstein(real: Tensor, fake: Tensor, scale: float = 1.0) -> Adversarial:
+    """Return the Wasserstein game on critic scores of any shape (Arjovsky 2017; Algorithm 1).
+
+    ``scale`` is the paper's label: ±10 in place of ±1 multiplies the critic's output by 10 (§3.4).
+
+    >>> wasserstein(torch.tensor([3.0]), torch.tensor([1.0]), scale=10)
+    Adversarial(critic=tensor(-20.), generator=tensor(-10.))
+    """
+    return Adversarial(scale * (fake.mean() - real.mean()), -scale * fake.mean())
+
+
+def attribute_cross_entropy(logits: Tensor, attributes: Tensor) -> Tensor:
+    """Return the binary cross-entropy averaged over the known attributes, a scalar in nats.
+
+    Args:
+        logits: (B, A).
+        attributes: (B, A) of +1, -1, and 0 where not known (left out of the average).
+
+    >>> attribute_cross_entropy(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
+    tensor(0.6931)
+    """
+    known = attributes != 0
+    loss = F.binary_cross_entropy_with_logits(logits.float(), (attributes > 0).float(), reduction="none")
+    return (loss * known).sum() / known.sum().clamp(min=1)

@@ -1,0 +1,1 @@
+"""Measures, one file for each protocol; none knows a model."""

@@ -1,0 +1,93 @@
+"""The models: one file for each paper or baseline; the file's name is the model's name.
+
+Nothing is registered anywhere: the names are the files of this folder. Everything here answers without
+importing torch except :func:`get`.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.errors import UnknownName
+
+if TYPE_CHECKING:
+    from mien.models.base import Model
+
+_FOLDER = Path(__file__).parent
+_NOT_MODELS = {"__init__", "base"}
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Return the names of all models.
+
+    >>> "vae_wgan" in names()
+    True
+    """
+    return tuple(sorted(f.stem for f in _FOLDER.glob("*.py") if f.stem not in _NOT_MODELS))
+
+
+def check_name(name: str) -> None:
+    """Raise UnknownName, with the nearest names, unless there is a model called ``name``."""
+    if name not in names():
+        raise UnknownName("model", name, names())
+
+
+@functools.cache
+def _source(name: str) -> ast.Module:
+    check_name(name)
+    return ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+
+
+def describe(name: str) -> str:
+    """Return the first line of the model's page: what it is and whose.
+
+    >>> describe("vae_wgan").startswith("VAE-WGAN")
+    True
+    """
+    return (ast.get_docstring(_source(name)) or "").split("\n", 1)[0]
+
+
+def abilities(name: str) -> tuple[str, ...]:
+    """Return the names of a model's abilities, read from its class line.
+
+    >>> abilities("vae_wgan")
+    ('Encodes', 'Decodes', 'Generates')
+    """
+    known = ("Encodes", "Decodes", "Generates", "Edits", "Recognises")
+    bases = {
+        base.id
+        for node in _source(name).body
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+        if isinstance(base, ast.Name)
+    }
+    return tuple(ability for ability in known if ability in bases)
+
+
+def models_with(needed: list[str]) -> list[str]:
+    """Return the names of the models that have every ability ``needed``."""
+    return [name for name in names() if set(needed) <= set(abilities(name))]
+
+
+def get(name: str) -> type[Model]:
+    """Return the class of the model ``name``.
+
+    Raises:
+        UnknownName: with the nearest names.
+    """
+    check_name(name)
+    from mien.models.base import Model
+
+    module = importlib.import_module(f"mien.models.{name}")
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Model) and value.__module__ == module.__name__
+    ]
+    assert len(found) == 1, f"mien/models/{name}.py must hold exactly one model, found {found}"
+    return found[0]

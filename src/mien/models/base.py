@@ -1,0 +1,182 @@
+"""What every model has: a configuration that is its constructor's arguments, and a training step."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from mien import models
+from mien.data.batch import Batch
+from mien.errors import MienError, UnknownName
+from mien.networks.loss_network import LossNetwork
+
+Update = Callable[..., None]
+
+
+class Model(nn.Module):
+    """Base of all models: networks as attributes, named in ``players``, moved by ``training_step``.
+
+    The keyword arguments of a subclass's constructor are its whole configuration; they are recorded in
+    ``self.config``, saved with a run and set from the command line. The first is ``shape`` (C, H, W); an
+    argument called ``attributes`` receives the data set's attribute names.
+    """
+
+    players: ClassVar[tuple[str, ...]]
+    epochs: ClassVar[int] = 5
+    config: dict[str, Any]
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
+        except TypeError:
+            return self  # __init__ says it better; copying constructs without arguments and is right to
+        bound.apply_defaults()
+        # before nn.Module.__init__, hence past its __setattr__
+        object.__setattr__(self, "config", dict(list(bound.arguments.items())[1:]))
+        return self
+
+    @property
+    def name(self) -> str:
+        """The model's name: its file's."""
+        return type(self).__module__.rsplit(".", 1)[-1]
+
+    @classmethod
+    def models_with(cls, needed: list[str]) -> list[str]:
+        """Return the models that have the abilities ``needed`` (for :func:`mien.abilities.require`)."""
+        return models.models_with(needed)
+
+    @abstractmethod
+    def training_step(self, batch: Batch, update: Update) -> None:
+        """Move the networks by one batch: compute losses and call ``update({names: loss, …}, term=…)``.
+
+        See :class:`mien.training.update.Update` for what ``update`` takes.
+        """
+
+    def calibrate(self, batch: Batch) -> None:
+        """Measure, once before the first step, what depends on the data; nothing by default."""
+        del batch
+
+    def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
+        """Raise MienError if the data set lacks what training needs; any set will do by default."""
+        del attributes, classes
+
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimizer of one player: Adam with the model's ``lr`` and ``betas``."""
+        return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, fused=True)
+
+    def lr_factor(self, progress: float) -> float:
+        """Return what the learning rate is multiplied by at ``progress`` in [0, 1) of the training."""
+        del progress
+        return 1.0
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return all parameters and buffers, contiguous, for saving."""
+        return {k: v.detach().contiguous() for k, v in self.state_dict().items()}
+
+
+def json_config(model: Model) -> dict[str, Any]:
+    """Return the model's configuration as plain JSON values."""
+    return {
+        key: value.config if isinstance(value, LossNetwork) else list(value) if isinstance(value, tuple) else value
+        for key, value in model.config.items()
+    }
+
+
+def arguments(name: str) -> dict[str, inspect.Parameter]:
+    """Return the constructor arguments of the model ``name`` with their types and defaults."""
+    cls = models.get(name)
+    hints = typing.get_type_hints(cls.__init__)
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return {p.name: p.replace(annotation=hints[p.name]) for p in parameters}
+
+
+def build(name: str, config: Mapping[str, Any]) -> Model:
+    """Return a new model ``name`` from a configuration of plain values (such as a config.json holds).
+
+    Raises:
+        UnknownName: for a model or an argument that does not exist.
+        MienError: for a value of the wrong type or out of range.
+
+    >>> build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).config["width"]
+    4
+    """
+    known = arguments(name)
+    values = {}
+    for key, value in config.items():
+        if key not in known:
+            raise UnknownName(f"setting of {name}", key, known)
+        values[key] = _convert(f"{name}'s {key}", value, known[key].annotation)
+    missing = [k for k, p in known.items() if p.default is p.empty and k not in values]
+    if missing:
+        raise MienError(f"expected {', '.join(missing)} for {name}, got none: pass --set {missing[0]}=VALUE")
+    return models.get(name)(**values)
+
+
+def parse_settings(name: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """Return the settings of ``--set key=value`` options as plain values, checked against the constructor.
+
+    >>> parse_settings("vae", ["width=32", "lr=1e-3"])
+    {'width': 32, 'lr': 0.001}
+    """
+    known, settings = arguments(name), {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise MienError(f"expected --set key=value, got '{pair}': such as --set width=32")
+        if key not in known:
+            raise UnknownName(f"setting of {name}", key, [k for k in known if k not in ("shape", "attributes")])
+        if key in ("shape", "attributes"):
+            raise MienError(f"{key} comes from the data, got --set {pair}: choose --data and --size instead")
+        if known[key].annotation is LossNetwork:
+            settings[key] = text
+        else:
+            settings[key] = _convert(f"{name}'s {key}", text, known[key].annotation)
+    return settings
+
+
+def _convert(what: str, value: Any, annotation: Any) -> Any:
+    """Turn JSON values, or text from the command line, into what a constructor's annotation says."""
+    if annotation is LossNetwork:
+        return LossNetwork.from_config(value) if isinstance(value, Mapping) else value
+    if typing.get_origin(annotation) is tuple:
+        inner = typing.get_args(annotation)[0]
+        items = [v for v in value.strip("()[] ").split(",") if v.strip()] if isinstance(value, str) else value
+        return tuple(_convert(what, v.strip() if isinstance(v, str) else v, inner) for v in items)
+    try:
+        if annotation is bool:
+            return value if isinstance(value, bool) else {"true": True, "false": False}[value.lower()]
+        if annotation is int and (isinstance(value, bool) or float(value) != int(float(value))):
+            raise ValueError
+        return int(float(value)) if annotation is int else annotation(value)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        kind = {int: "a whole number", float: "a number", bool: "true or false"}.get(annotation, str(annotation))
+        raise MienError(f"expected {kind} for {what}, got '{value}'") from None
+
+
+def positive(**values: float) -> None:
+    """Raise MienError unless every named value is finite and above zero.
+
+    >>> positive(width=0)
+    Traceback (most recent call last):
+    ...
+    mien.errors.MienError: expected width > 0, got 0
+    """
+    for name, value in values.items():
+        if not 0 < value < float("inf"):
+            raise MienError(f"expected {name} > 0, got {value}")
+
+
+def not_negative(**values: float) -> None:
+    """Raise MienError unless every named value is finite and at least zero."""
+    for name, value in values.items():
+        if not 0 <= value < float("inf"):
+            raise MienError(f"expected {name} >= 0, got {value}")

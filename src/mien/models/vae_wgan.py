@@ -1,0 +1,132 @@
+"""VAE-WGAN: a VAE with a feature loss and a Wasserstein critic on features (Hou, Sun, Shen & Qiu 2019).
+
+"Improving variational autoencoder with deep feature consistent and generative adversarial training",
+Neurocomputing 341. Networks: §3.2 and Fig. 2. Training: Algorithm 1.
+
+Departures
+- The feature loss carries a measured scale (``FeatureLoss`` in :mod:`mien.networks.loss_network`), because
+  Eq. 6's weights presume Caffe's activations; ``feature_scale=1`` is the literal formula.
+- Fig. 2's widths are lost; 64-128-256-512 is DCGAN's, the paper's stated basis. The stages are as many as
+  halve the picture down to 4x4, which is the paper's four at 64x64.
+- Algorithm 1 clips the critic's weights and the text its gradients: weights by default;
+  ``clip_weights=0 clip_gradients=0.01`` is the text.
+- Algorithm 1's signs are mirrored to the usual convention (the critic scores real pictures high).
+- The paper halves the learning rate after each of its 5 epochs; here after each fifth of the training,
+  which is the same at 5 epochs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from mien import losses
+from mien.abilities import Decodes, Encodes, Generates
+from mien.data.batch import Batch
+from mien.models.base import Model, Update, not_negative, positive
+from mien.networks.critics import ResidualCritic
+from mien.networks.decoders import ResidualDecoder
+from mien.networks.encoders import ResidualEncoder
+from mien.networks.loss_network import FeatureLoss, LossNetwork
+from mien.networks.prior import standard_normal
+
+
+class VAEWGAN(Model, Encodes, Decodes, Generates):
+    """VAE-WGAN.
+
+    Args:
+        loss_network: Φ, frozen; from the command line ``vgg19``, a VGG-19 weights file, or the folder of
+            an ``attribute_cnn`` run.
+        shape: (C, H, W) of the pictures.
+        latent: K.
+        width: channels of the first stage of encoder and critic.
+        layers: which of relu1_1 … relu5_1 enter the feature loss (Fig. 7 takes one at a time).
+        alpha, beta: weights of KL and feature loss, Eq. 8.
+        label: what stands for real and, negated, for fake (§3.4; 1 and 100 are the paper's failures).
+        clip_weights: the critic's weights are clipped to ± this after each step; 0 does not clip.
+        clip_gradients: the critic's gradients are clipped to ± this; 0 does not clip.
+        prior_fakes: weight of decoded z ~ N(0, I) as further fakes; Algorithm 1 has none.
+        pair_loss, feature_scale: the feature loss's scale, measured or fixed.
+        lr, betas: Adam's; the learning rate is halved after each fifth of the training.
+    """
+
+    players = ("encoder", "decoder", "critic")
+
+    def __init__(
+        self,
+        loss_network: LossNetwork,
+        shape: tuple[int, ...] = (3, 64, 64),
+        latent: int = 100,
+        width: int = 64,
+        layers: tuple[int, ...] = (1, 2, 3, 4, 5),
+        alpha: float = 1.0,
+        beta: float = 0.5,
+        label: float = 10.0,
+        clip_weights: float = 0.01,
+        clip_gradients: float = 0.0,
+        prior_fakes: float = 0.0,
+        pair_loss: float = 1000.0,
+        feature_scale: float = 0.0,
+        lr: float = 5e-4,
+        betas: tuple[float, ...] = (0.9, 0.999),
+    ):
+        super().__init__()
+        positive(latent=latent, width=width, label=label, lr=lr)
+        not_negative(alpha=alpha, beta=beta, clip_weights=clip_weights, clip_gradients=clip_gradients)
+        not_negative(prior_fakes=prior_fakes)
+        self.alpha, self.beta, self.label, self.lr, self.betas = alpha, beta, label, lr, betas
+        self.clip_weights, self.clip_gradients, self.prior_fakes = clip_weights, clip_gradients, prior_fakes
+        self.latent = latent
+        self.feature_loss = FeatureLoss(loss_network, layers, pair_loss, feature_scale)
+        self.encoder = ResidualEncoder(shape, latent, width)
+        self.decoder = ResidualDecoder(shape, latent, width)
+        # the critic sees relu1_1 of the pictures, not their pixels (§3.4)
+        self.critic = ResidualCritic((loss_network.network.widths[0], *shape[1:]), width)
+
+    def encode(self, x: Tensor) -> Normal:
+        """Return q(z | x), a Normal of (B, K)."""
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W) of latents (B, K)."""
+        return self.decoder(z)
+
+    def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
+        """Return n pictures decoded from z ~ N(0, I); ``attributes`` cannot be asked for and are ignored."""
+        return self.decode(standard_normal(n, self.latent, seed, self))
+
+    def calibrate(self, batch: Batch) -> None:
+        """Measure the feature loss's scale."""
+        self.feature_loss.calibrate(batch.x)
+
+    def training_step(self, batch: Batch, update: Update) -> None:
+        """Algorithm 1."""
+        q = self.encode(batch.x)
+        z = q.rsample()
+        x_rec = self.decode(z)
+        real, fake = self.feature_loss.features(batch.x), self.feature_loss.features(x_rec)
+        kl = losses.kl(q).mean()  # Eq. 2
+        rec = self.feature_loss(real, fake).mean()  # Eq. 5, 6
+        score_real, score_fake = self.critic(real[0]), self.critic(fake[0])
+        gan = losses.wasserstein(score_real, score_fake, scale=self.label)
+        critic, generator = gan
+        if self.prior_fakes > 0:
+            prior = self.feature_loss.network(self.decode(torch.randn_like(z)), upto=1)
+            more = losses.wasserstein(score_real, self.critic(prior[0]), scale=self.label)
+            critic = critic + self.prior_fakes * more.critic
+            generator = generator + self.prior_fakes * more.generator
+        update(
+            # Eq. 8; the KL term does not depend on the decoder and so does not reach it
+            {("encoder", "decoder"): self.alpha * kl + self.beta * rec + generator, "critic": critic},
+            clip_weights={"critic": self.clip_weights},
+            clip_gradients={"critic": self.clip_gradients},
+            kl=kl,
+            rec=rec,
+            critic=gan.critic,
+            generator=gan.generator,
+        )
+
+    def lr_factor(self, progress: float) -> float:
+        """Halve after each fifth: after each epoch of the paper's five (§4.1)."""
+        return 0.5 ** int(5 * progress)

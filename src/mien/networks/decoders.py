@@ -1,0 +1,50 @@
+"""From latents to pictures."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mien.networks.residual import SLOPE, ResidualBlock, halvings, stage_widths
+
+
+class ResidualDecoder(nn.Module):
+    """Linear, then stages of [nearest upsampling x2 → conv 3x3 → BatchNorm → LeakyReLU → residual block].
+
+    Convolutions pad by replication (VAE-WGAN §3.2). The last stage has neither BatchNorm nor residual
+    block and ends in tanh.
+
+    Args:
+        shape: (C, H, W) of the pictures.
+        latent: K.
+        width: the last stages have this many channels, the first up to eight times as many.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], latent: int, width: int):
+        super().__init__()
+        stages = halvings(shape)
+        widths = stage_widths(width, stages)[::-1]
+        base = (widths[0], shape[1] >> stages, shape[2] >> stages)
+        self.head = nn.Sequential(
+            nn.Linear(latent, base[0] * base[1] * base[2]),
+            nn.Unflatten(1, base),
+            nn.BatchNorm2d(base[0]),
+            nn.LeakyReLU(SLOPE, inplace=True),
+        )
+        layers: list[nn.Module] = []
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers += [
+                nn.Upsample(scale_factor=2, mode="nearest"),
+                nn.Conv2d(before, after, 3, padding=1, padding_mode="replicate", bias=False),
+                nn.BatchNorm2d(after),
+                nn.LeakyReLU(SLOPE, inplace=True),
+                ResidualBlock(after, padding_mode="replicate"),
+            ]
+        self.body = nn.Sequential(
+            *layers,
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            nn.Conv2d(widths[-1], shape[0], 3, padding=1, padding_mode="replicate"),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W) in [-1, 1], float32, for latents ``z`` (B, K)."""
+        return self.body(self.head(z)).float().tanh()

@@ -1,0 +1,44 @@
+"""From pictures to Gaussian distributions over latents."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from mien.networks.residual import SLOPE, ResidualBlock, halvings, stage_widths
+
+
+class ResidualEncoder(nn.Module):
+    """Stages of [conv 4x4 stride 2 → BatchNorm → LeakyReLU → residual block], then two linear heads.
+
+    Args:
+        shape: (C, H, W) of the pictures; H and W are halved exactly as often as leaves at least 4x4 (four
+            times at 64x64, which is Fig. 2 of VAE-WGAN).
+        latent: K.
+        width: channels of the first stage; they double up to eight times this.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], latent: int, width: int):
+        super().__init__()
+        stages = halvings(shape)
+        widths = stage_widths(width, stages)
+        layers: list[nn.Module] = []
+        for before, after in zip([shape[0], *widths], widths, strict=False):
+            layers += [
+                nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.LeakyReLU(SLOPE, inplace=True),
+                ResidualBlock(after),
+            ]
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        flat = widths[-1] * (shape[1] >> stages) * (shape[2] >> stages)
+        self.mean = nn.Linear(flat, latent)
+        self.log_variance = nn.Linear(flat, latent)
+
+    def forward(self, x: Tensor) -> Normal:
+        """Return q(z | x), a Normal of (B, K), for ``x`` (B, C, H, W)."""
+        h = self.body(x)
+        # in float32 under autocast too, and bounded so that exp() is finite for any weights
+        log_variance = self.log_variance(h).float().clamp(-20, 10)
+        return Normal(self.mean(h).float(), torch.exp(0.5 * log_variance), validate_args=False)

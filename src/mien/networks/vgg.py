@@ -1,0 +1,82 @@
+"""Five-stage convolutional networks of the VGG kind: the loss network Φ, and the attribute classifier's body.
+
+Simonyan & Zisserman 2015; layers are named as the style-transfer papers name them: ``relu3_1`` is the
+activation after the first convolution of the third stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+STAGES = 5
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class VGG(nn.Module):
+    """Five stages of 3x3 convolutions with ReLU, with 2x2 max-pooling between them.
+
+    Args:
+        channels: C of the pictures.
+        widths: channels of each of the five stages.
+        depths: convolutions in each stage; VGG-19 up to relu5_1 has (2, 2, 4, 4, 1).
+        batch_norm: BatchNorm after each convolution.
+        mean, std: what is taken off and divided by, on pictures scaled to [0, 1]; one number or one a channel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        widths: Sequence[int],
+        depths: Sequence[int] = (1, 1, 1, 1, 1),
+        batch_norm: bool = True,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[float] = (0.5,),
+    ):
+        super().__init__()
+        self.widths, self.depths = tuple(widths), tuple(depths)
+        # not in the state: they are configuration
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.stages = nn.ModuleList()
+        before = channels
+        for width, depth in zip(widths, depths, strict=True):
+            convs = nn.ModuleList()
+            for _ in range(depth):
+                conv = nn.Conv2d(before, width, 3, padding=1, bias=not batch_norm)
+                convs.append(nn.Sequential(conv, nn.BatchNorm2d(width)) if batch_norm else conv)
+                before = width
+            self.stages.append(convs)
+
+    def features(self, x: Tensor, upto: int = STAGES) -> list[Tensor]:
+        """Return [relu1_1, …, relu{upto}_1] of pictures ``x`` (B, C, H, W) in [-1, 1]; each layer halves H and W."""
+        taps = []
+        h = ((x + 1) / 2 - self.mean) / self.std
+        for number, stage in enumerate(self.stages, start=1):
+            assert isinstance(stage, nn.ModuleList)
+            if number > 1:
+                # pictures too small for five halvings keep their last pixel
+                h = F.max_pool2d(h, 2, ceil_mode=True)
+            h = F.relu(stage[0](h))
+            taps.append(h)
+            if number == upto:
+                break
+            for conv in stage[1:]:
+                h = F.relu(conv(h))
+        return taps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the last map (B, widths[-1], H/16, W/16) of pictures ``x`` (B, C, H, W) in [-1, 1]."""
+        h = self.features(x)[-1]
+        last = self.stages[-1]
+        assert isinstance(last, nn.ModuleList)
+        for conv in last[1:]:
+            h = F.relu(conv(h))
+        return h

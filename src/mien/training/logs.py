@@ -1,0 +1,131 @@
+"""What a training tells: a JSONL file, TensorBoard, the terminal, and loud warnings."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Log:
+    """Appends records to ``log.jsonl`` and TensorBoard; a resumed run drops records past its start.
+
+    Args:
+        folder: the run folder.
+        start: the step training starts from.
+    """
+
+    def __init__(self, folder: Path, start: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = folder / "log.jsonl"
+        kept = [r for r in read(folder) if r["step"] <= start] if start else []
+        path.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
+        self.file = path.open("a", encoding="utf-8")
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+
+    def __call__(self, step: int, **values: Any) -> None:
+        """Write one record; numbers also go to TensorBoard."""
+        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        self.file.flush()
+        for key, value in values.items():
+            if isinstance(value, (int, float)):
+                self.board.add_scalar(key, value, step)
+
+    def close(self) -> None:
+        """Flush and close both."""
+        self.file.close()
+        self.board.close()
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Return the records of a run's log; a last line cut short by a kill is left out."""
+    path = folder / "log.jsonl"
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
+
+
+class Bar:
+    """A progress bar on a terminal; elsewhere a line every ten seconds.
+
+    Args:
+        console: where to print; None is silent.
+        what: the words before the bar.
+        total: steps in all.
+        done: steps already done before.
+    """
+
+    def __init__(self, console: Console | None, what: str, total: int, done: int = 0):
+        self.console, self.what, self.total, self.done, self.start = console, what, total, done, done
+        self.began = self.told = time.monotonic()
+        self.status = ""
+        self.progress: Progress | None = None
+        if console is not None and console.is_terminal:
+            self.progress = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[status]}"),
+                TimeRemainingColumn(compact=True),
+                console=console,
+            )
+            self.progress.start()
+            self.task = self.progress.add_task(what, total=total, completed=done, status="")
+
+    def __call__(self, done: int, status: str = "") -> None:
+        """Show that ``done`` of the total is done, with a few words."""
+        self.done, self.status = done, status or self.status
+        if self.progress is not None:
+            self.progress.update(self.task, completed=done, status=escape(self.status))
+        elif self.console is not None and (time.monotonic() - self.told > 10 or done == self.total):
+            self.told = time.monotonic()
+            passed = self.told - self.began
+            left = passed / max(done - self.start, 1) * (self.total - done)
+            self.console.print(
+                f"{self.what} {done}/{self.total} {self.status} {_clock(left)} left", markup=False, highlight=False
+            )
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+
+
+def _clock(seconds: float) -> str:
+    """Return minutes and seconds.
+
+    >>> _clock(125)
+    '2:05'
+    """
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def warn(console: Console | None, title: str, text: str) -> None:
+    """Print a warning nobody overlooks."""
+    if console is not None:
+        console.print(Panel(escape(text), title=f"[bold]WARNING: {escape(title)}", border_style="bold red"))
+
+
+def terms_text(terms: Mapping[str, float]) -> str:
+    """Return a few terms in one line.
+
+    >>> terms_text({"kl": 12.345, "rec": 200.0})
+    'kl 12.3 rec 200'
+    """
+    return " ".join(f"{k} {v:.3g}" for k, v in terms.items())

@@ -1,0 +1,337 @@
+"""The training loop: one for all models, resumed by calling it again with the same folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from torch import Tensor
+
+from mien.data.batch import Batch
+from mien.data.dataset import Dataset
+from mien.errors import MienError
+from mien.files import write_json
+from mien.models.base import Model
+from mien.runs import save_weights
+from mien.training import checkpoint, monitor
+from mien.training.logs import Bar, Log, terms_text, warn
+from mien.training.update import Update
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+CALIBRATION = 256  # pictures a model may measure before its first step
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and with what to train; everything about the model itself is the model's.
+
+    Args:
+        steps: updates in all.
+        batch: pictures in a step, over all processes together.
+        seed: fixes initial weights, order of pictures and noise.
+        precision: ``fp32`` or ``bf16`` (autocast; weights stay float32).
+        ema: decay of the moving average of weights that is saved for use; 0 saves the weights themselves.
+        log_every, picture_every: steps between log records and between sample sheets.
+        save_seconds: seconds between checkpoints.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        processes: on this machine; a launcher such as torchrun overrides it.
+    """
+
+    steps: int
+    batch: int = 64
+    seed: int = 0
+    precision: str = "fp32"
+    ema: float = 0.0
+    log_every: int = 20
+    picture_every: int = 200
+    save_seconds: float = 60.0
+    device: str = "auto"
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise MienError(f"expected 1 step or more, got {self.steps}")
+        if self.batch < 2:
+            raise MienError(f"expected a batch of 2 or more (BatchNorm needs two), got {self.batch}")
+        if self.precision not in PRECISIONS:
+            raise MienError(f"expected precision fp32 or bf16, got {self.precision}")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise MienError(f"expected device auto, cpu or cuda, got {self.device}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise MienError("expected a CUDA device, got none: choose --device cpu")
+        if not 0 <= self.ema < 1:
+            raise MienError(f"expected an EMA decay in [0, 1), got {self.ema}")
+        if min(self.log_every, self.picture_every, self.processes) < 1:
+            raise MienError("expected log_every, picture_every and processes of 1 or more")
+
+
+@dataclass
+class Outcome:
+    """What a call of :func:`fit` did."""
+
+    step: int
+    steps: int
+    seconds: float  # trained in all, over all calls
+    images_per_second: float  # of this call, without sheets and checkpoints
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.steps
+
+
+def make_fabric(settings: Settings) -> Fabric:
+    """Return a launched Fabric for ``settings``; under torchrun it takes the processes from there."""
+    world = int(os.environ.get("WORLD_SIZE", "0"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or settings.processes
+    precision: Any = PRECISIONS[settings.precision]
+    strategy = "ddp" if max(world, settings.processes) > 1 else "auto"
+    fabric = Fabric(
+        accelerator=settings.device,
+        devices=local,
+        num_nodes=max(1, world // local),
+        strategy=strategy,
+        precision=precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+class Order:
+    """The order of pictures: an endless sequence of seeded permutations, readable at any position.
+
+    >>> order = Order(np.array([10, 11, 12]), seed=0)
+    >>> sorted(order.at(0, 3).tolist()), len(order.at(2, 5))
+    ([10, 11, 12], 5)
+    """
+
+    def __init__(self, index: np.ndarray, seed: int):
+        self.index, self.seed = index, seed
+        self.epoch, self.shuffled = -1, index
+
+    def at(self, position: int, n: int) -> np.ndarray:
+        """Return the ``n`` dataset positions from ``position`` on; they may reach into the next epoch."""
+        parts = []
+        while n > 0:
+            epoch, start = divmod(position, len(self.index))
+            if epoch != self.epoch:
+                self.shuffled = np.random.default_rng([self.seed, epoch]).permutation(self.index)
+                self.epoch = epoch
+            part = self.shuffled[start : start + n]
+            parts.append(part)
+            position, n = position + len(part), n - len(part)
+        return np.concatenate(parts)
+
+
+class Stop:
+    """Turns Ctrl-C and SIGTERM into a wish to stop after the step; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._heard)
+        return self
+
+    def _heard(self, number: int, frame: object) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def fit(
+    model: Model,
+    dataset: Dataset,
+    index: np.ndarray,
+    held_out: np.ndarray,
+    folder: Path,
+    settings: Settings,
+    console: Console | None = None,
+    fabric: Fabric | None = None,
+) -> Outcome:
+    """Train ``model`` on the pictures ``index`` of ``dataset`` into ``folder``, from where it was left.
+
+    Args:
+        held_out: positions whose pictures are shown on the sample sheets and watched for collapse.
+        console: for the progress bar and warnings; None is silent.
+
+    Raises:
+        MienError: if training diverges, a file cannot be written, or the state there is of another model.
+    """
+    return Trainer(model, dataset, index, held_out, folder, settings, console, fabric or make_fabric(settings)).run()
+
+
+class Trainer:
+    """One call of :func:`fit`, taken apart into what happens in it."""
+
+    def __init__(
+        self,
+        model: Model,
+        dataset: Dataset,
+        index: np.ndarray,
+        held_out: np.ndarray,
+        folder: Path,
+        settings: Settings,
+        console: Console | None,
+        fabric: Fabric,
+    ):
+        self.folder, self.settings, self.dataset, self.fabric = folder, settings, dataset, fabric
+        self.console = console if fabric.is_global_zero else None
+        self.model = model.to(fabric.device)
+        self.update = Update(model, fabric)
+        self.update.on_skip = self._skipped
+        self.average = {k: v.clone() for k, v in model.weights().items()} if settings.ema else {}
+        self.step, self.before = checkpoint.load(folder, model, self.update, self.average)
+        self.order = Order(index, settings.seed)
+        self.watched = dataset.batch(held_out[: monitor.WATCHED], fabric.device)
+        self.warnings: list[str] = []
+        self.seconds = self.waited = self.images = 0.0
+        self.images_per_second = 0.0
+
+    def run(self) -> Outcome:
+        """Train to the last step or the first signal, whichever comes first."""
+        if self.step >= self.settings.steps:
+            return self._outcome()
+        if self.step == 0:
+            self._calibrate()
+        self.log = Log(self.folder, self.step) if self.fabric.is_global_zero else None
+        saved = time.monotonic()
+        with Stop() as stop, Bar(self.console, f"train {self.model.name}", self.settings.steps, self.step) as bar:
+            self.model.train()
+            while self.step < self.settings.steps and not self._any(stop.wanted):
+                self._step()
+                last = self.step == self.settings.steps
+                if self.step % self.settings.log_every == 0 or last:
+                    self._report(bar)
+                if self.step % self.settings.picture_every == 0 or last:
+                    self._watch()
+                if self._any(time.monotonic() - saved > self.settings.save_seconds):
+                    self._save()
+                    saved = time.monotonic()
+        self._save()
+        if self.log:
+            self.log.close()
+        return self._outcome()
+
+    def _any(self, mine: bool) -> bool:
+        """Return whether any process says so: all must leave the loop, or save, at the same step."""
+        if self.fabric.world_size == 1:
+            return mine
+        answer = self.fabric.all_reduce(torch.tensor(float(mine), device=self.fabric.device), reduce_op="sum")
+        assert isinstance(answer, Tensor)
+        return bool(answer > 0)
+
+    def _batch(self) -> Batch:
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        index = self.order.at(self.step * self.settings.batch, self.settings.batch)
+        return self.dataset.batch(index[rank::world], self.fabric.device)
+
+    def _calibrate(self) -> None:
+        n = min(CALIBRATION, len(self.order.index))
+        self.model.calibrate(self.dataset.batch(self.order.at(0, n), self.fabric.device))
+
+    def _step(self) -> None:
+        start = time.perf_counter()
+        batch = self._batch()
+        loaded = time.perf_counter()
+        # noise is a function of seed and step, so a resumed run draws what an uninterrupted one draws
+        torch.manual_seed((self.settings.seed * 1_000_003 + self.step) * 4099 + self.fabric.global_rank)
+        self.update.set_lr(self.model.lr_factor(self.step / self.settings.steps))
+        with self.fabric.autocast():
+            self.model.training_step(batch, self.update)
+        if self.average:
+            self._average()
+        self.step += 1
+        end = time.perf_counter()
+        self.waited += loaded - start
+        self.seconds += end - start
+        self.images += self.settings.batch
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # short memory at first, so that the start does not linger
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        weights = self.model.weights()
+        floating = [k for k, v in weights.items() if v.is_floating_point()]
+        torch._foreach_lerp_([self.average[k] for k in floating], [weights[k] for k in floating], 1 - decay)
+        for key in weights.keys() - set(floating):
+            self.average[key].copy_(weights[key])
+
+    def _report(self, bar: Bar) -> None:
+        # the only place where the host waits for the device
+        terms = {k: float(v) for k, v in self.update.terms.items()}
+        self.images_per_second = self.images / max(self.seconds, 1e-9)
+        if self.fabric.device.type == "cuda" and not np.isfinite(terms["gradient_norm"]):
+            self.update.report_skip({})
+        if self.log:
+            rates = {"images_per_second": round(self.images_per_second, 2), "data_share": self.waited / self.seconds}
+            self.log(self.step, **terms, lr_factor=self.model.lr_factor((self.step - 1) / self.settings.steps), **rates)
+        shown = {k: v for k, v in terms.items() if k != "gradient_norm"}
+        bar(self.step, f"{self.images_per_second:.0f} images/s  data {self.waited / self.seconds:.0%}  {terms_text(shown)}")
+
+    def _watch(self) -> None:
+        """Write the sample sheet and look for collapse; on the first process only."""
+        if not self.fabric.is_global_zero:
+            return
+        self.model.eval()
+        with torch.inference_mode(), self.fabric.autocast():
+            rows, found = monitor.watch(self.model, self.watched)
+        self.model.train()
+        if rows:
+            monitor.write_sheet(self.folder / "pictures" / f"step-{self.step:07d}.png", rows)
+        if self.log and found.values:
+            self.log(self.step, **found.values)
+        # early on a small KL is only slow learning
+        if found.problem and self.step >= self.settings.steps / 5:
+            self._warn("collapse", f"step {self.step}: {found.problem}")
+
+    def _skipped(self, terms: dict[str, float]) -> None:
+        self._warn(
+            "non-finite step left out",
+            f"step {self.step}: {terms_text(terms)}; the weights were not moved. If this repeats, lower the learning rate (--set lr=…).",
+        )
+
+    def _warn(self, title: str, text: str) -> None:
+        self.warnings.append(f"{title}: {text}")
+        warn(self.console, title, text)
+        if self.log:
+            self.log(self.step, warning=f"{title}: {text}")
+
+    def _save(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        seconds = self.before + self.seconds
+        checkpoint.save(self.folder, self.model, self.update, self.step, seconds, self.average)
+        save_weights(self.folder / "weights.safetensors", self.average or self.model.weights())
+        write_json(
+            self.folder / "progress.json",
+            {
+                "step": self.step,
+                "steps": self.settings.steps,
+                "seconds": round(seconds, 1),
+                "images_per_second": round(self.images_per_second, 2),
+                "finished": self.step >= self.settings.steps,
+                "warnings": self.warnings,
+            },
+        )
+
+    def _outcome(self) -> Outcome:
+        return Outcome(
+            self.step, self.settings.steps, self.before + self.seconds, self.images_per_second, self.warnings
+        )

@@ -1,0 +1,67 @@
+"""What is watched while training: sample sheets, and the signs of a collapsed posterior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien import losses
+from mien.abilities import Decodes, Encodes, Generates
+from mien.data.batch import Batch
+from mien.data.pictures import from_float, save_picture
+from mien.models.base import Model
+
+WATCHED = 32  # held-out pictures looked at; half of them are shown
+KL_FLOOR = 0.5  # nats: below, the posterior carries less than one bit about a picture
+DIVERSITY_FLOOR = 0.05  # spread of reconstructions over spread of pictures
+
+
+@dataclass
+class Found:
+    """What a look at the model found: values for the log, and a problem in words or nothing."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    problem: str = ""
+
+
+def watch(model: Model, batch: Batch) -> tuple[list[Tensor], Found]:
+    """Return rows of pictures (n, C, H, W) to show, and what was found.
+
+    A posterior has collapsed when it carries no information about the picture (KL near zero) or when
+    every reconstruction is the same picture.
+    """
+    rows: list[Tensor] = []
+    found = Found()
+    shown = len(batch) // 2 or len(batch)
+    if isinstance(model, Encodes) and isinstance(model, Decodes):
+        q = model.encode(batch.x)
+        x_rec = model.decode(q.mean)
+        rows += [batch.x[:shown], x_rec[:shown]]
+        spread = float(x_rec.std(0).mean() / batch.x.std(0).mean().clamp(min=1e-6))
+        kl = float(losses.kl(q).mean())
+        found.values = {"held_out_kl": kl, "held_out_diversity": spread, "held_out_mse": float((x_rec - batch.x).square().mean())}
+        if kl < KL_FLOOR:
+            found.problem = (
+                f"the posterior carries {kl:.2g} nats about a picture (held-out KL; expected above {KL_FLOOR}): raise the "
+                "weight of the reconstruction (--set beta=… or pair_loss=…, sigma=… of vae) or lower alpha"
+            )
+        elif spread < DIVERSITY_FLOOR:
+            found.problem = f"all reconstructions look alike (spread {spread:.2g} of the pictures', expected above {DIVERSITY_FLOOR})"
+    if isinstance(model, Generates):
+        rows.append(model.generate(shown, seed=0))
+    return rows, found
+
+
+def write_sheet(path: Path, rows: list[Tensor]) -> None:
+    """Write rows of pictures as one PNG, a thin white line between them."""
+    lines = []
+    for row in rows:
+        pictures = from_float(row.float().cpu().numpy())  # (n, H, W, C)
+        padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
+        lines.append(np.concatenate(list(padded), axis=1))
+    sheet = np.concatenate(lines)
+    save_picture(np.repeat(sheet, 3, axis=2) if sheet.shape[2] == 1 else sheet, path)

@@ -1,0 +1,148 @@
+"""Who is moved by which loss: the one place where gradients are taken, averaged, guarded and stepped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from mien.errors import MienError
+from mien.models.base import Model
+
+PATIENCE = 50  # non-finite steps in a row after which a training gives up
+
+
+class Diverged(MienError):
+    """Every recent step was non-finite."""
+
+
+class Update:
+    """Moves the players of a model by the losses its training step hands over.
+
+    A call ``update({("encoder", "decoder"): loss_1, "critic": loss_2}, term=value)`` takes every gradient
+    before any step, so one forward pass serves all players; players moved by the same loss share one
+    backward pass; and a loss reaches the players it is named with and nobody else, because gradients are
+    asked for by parameter. A sequential algorithm calls it several times in a training step.
+
+    Here and only here: gradients are averaged over processes, a step with a non-finite loss or gradient
+    is left out (and counted), gradients and weights are clipped.
+
+    Args:
+        model: whose ``players`` are moved, each by an optimizer of its own.
+        fabric: for the average over processes.
+    """
+
+    def __init__(self, model: Model, fabric: Fabric):
+        self.model, self.fabric = model, fabric
+        self.parameters: dict[str, list[nn.Parameter]] = {
+            name: [p for p in model.get_submodule(name).parameters() if p.requires_grad] for name in model.players
+        }
+        self.optimizers = {name: model.optimizer(p) for name, p in self.parameters.items()}
+        self.base_lr = {n: [g["lr"] for g in o.param_groups] for n, o in self.optimizers.items()}
+        self.terms: dict[str, Tensor] = {}
+        self.skipped = 0  # steps in a row that were left out
+        self.on_skip = lambda terms: None
+
+    def set_lr(self, factor: float) -> None:
+        """Set every learning rate to ``factor`` times what the model asked for."""
+        for name, optimizer in self.optimizers.items():
+            for group, lr in zip(optimizer.param_groups, self.base_lr[name], strict=True):
+                group["lr"] = lr * factor
+
+    def __call__(
+        self,
+        losses: Mapping[str | tuple[str, ...], Tensor],
+        *,
+        clip_weights: Mapping[str, float] | None = None,
+        clip_gradients: Mapping[str, float] | None = None,
+        **terms: Tensor | float,
+    ) -> None:
+        """Move each named player along the gradient of its losses.
+
+        Args:
+            losses: scalars by the player or players they move; a player may occur in several.
+            clip_weights: after the step, clip this player's weights to ± the value; 0 does not.
+            clip_gradients: before the step, clip each gradient of this player to ± the value; 0 does not.
+            **terms: scalars for the log.
+        """
+        self.terms.update({k: v.detach() if isinstance(v, Tensor) else torch.tensor(v) for k, v in terms.items()})
+        gradients = self._gradients(losses)
+        if not self._finite(losses, gradients):
+            return
+        for name, bound in (clip_gradients or {}).items():
+            if bound:
+                torch._foreach_clamp_min_(gradients[name], -bound)
+                torch._foreach_clamp_max_(gradients[name], bound)
+        for name, values in gradients.items():
+            for parameter, gradient in zip(self.parameters[name], values, strict=True):
+                parameter.grad = gradient
+            self.optimizers[name].step()
+            for parameter in self.parameters[name]:
+                parameter.grad = None
+        for name, bound in (clip_weights or {}).items():
+            if bound:
+                with torch.no_grad():
+                    torch._foreach_clamp_min_(self.parameters[name], -bound)
+                    torch._foreach_clamp_max_(self.parameters[name], bound)
+
+    def _gradients(self, losses: Mapping[str | tuple[str, ...], Tensor]) -> dict[str, list[Tensor]]:
+        """Return the summed gradients of each player, averaged over processes."""
+        gradients: dict[str, list[Tensor]] = {}
+        for i, (key, loss) in enumerate(losses.items()):
+            names = (key,) if isinstance(key, str) else key
+            parameters = [p for name in names for p in self.parameters[name]]
+            # asked for by parameter: autograd visits only what leads to these players
+            found = torch.autograd.grad(
+                loss, parameters, retain_graph=i < len(losses) - 1, allow_unused=True, materialize_grads=True
+            )
+            start = 0
+            for name in names:
+                mine = list(found[start : start + len(self.parameters[name])])
+                start += len(mine)
+                if name in gradients:
+                    mine = [a + b for a, b in zip(gradients[name], mine, strict=True)]
+                gradients[name] = mine
+        if self.fabric.world_size > 1:
+            self._average(gradients)
+        return gradients
+
+    def _average(self, gradients: Mapping[str, list[Tensor]]) -> None:
+        """Average over processes, in one message for all players."""
+        flat = [g for values in gradients.values() for g in values]
+        joined = torch.cat([g.flatten() for g in flat])
+        averaged = self.fabric.all_reduce(joined, reduce_op="mean")
+        assert isinstance(averaged, Tensor)
+        for gradient, part in zip(flat, averaged.split([g.numel() for g in flat]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def _finite(self, losses: Mapping[str | tuple[str, ...], Tensor], gradients: Mapping[str, list[Tensor]]) -> bool:
+        """Return whether the step may be taken; on a GPU decide on the device, without waiting for it."""
+        flat = [g for values in gradients.values() for g in values]
+        # the norm of all gradients is finite just when every gradient is; averaged, so all processes agree
+        norm = torch.nn.utils.get_total_norm(flat)
+        self.terms["gradient_norm"] = norm
+        if norm.device.type == "cuda":
+            bad = (~torch.isfinite(norm)).float().view(())
+            for name in gradients:
+                # fused optimizers leave out the step on the device where this is set
+                self.optimizers[name].found_inf = bad  # type: ignore[attr-defined]
+            return True
+        if bool(torch.isfinite(norm)):
+            self.skipped = 0
+            return True
+        self.report_skip({str(k): v for k, v in losses.items()})
+        return False
+
+    def report_skip(self, losses: Mapping[str, Tensor]) -> None:
+        """Count a step left out and tell; give up after many in a row."""
+        self.skipped += 1
+        values = {k: float(v) for k, v in {**self.terms, **losses}.items()}
+        if self.skipped >= PATIENCE:
+            text = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
+            raise Diverged(
+                f"training diverged: {PATIENCE} steps in a row without a finite gradient ({text}): "
+                "lower the learning rate (--set lr=…) and start again with another --out"
+            )
+        self.on_skip(values)
