@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien import data as datasets_
 from mien import models as models_
 from mien.errors import MienError, UnknownName
 
@@ -94,6 +93,8 @@ def _console() -> Console:
 
 def _parse_data(name: str, pairs: list[str] | None) -> dict[str, Any]:
     """Return ``--data-set key=value`` pairs with the types of the set's own defaults."""
+    from mien import data as datasets_
+
     known, values = datasets_.options(name), {}
     for pair in pairs or []:
         key, equals, text = pair.partition("=")
@@ -118,6 +119,8 @@ def _share(text: str) -> tuple[int, int]:
 
 
 def _data(name: str, root: Path | None, size: int, pairs: list[str] | None, seed: int = 0, share: str = "1/1") -> Any:
+    from mien import data as datasets_
+
     if name not in datasets_.names():  # before the slow imports
         raise UnknownName("dataset", name, datasets_.names())
     options = _parse_data(name, pairs)
@@ -300,7 +303,9 @@ def prepare(
 
       mien data prepare folder --root ~/photos --data-set table=~/photos/attributes.csv
     """
-    options = _parse_data(name, data_set) if name in datasets_.names() else {}
+    from mien import data as datasets_
+
+    options = _parse_data(name, data_set)
     console = _console()
     with _bars(console) as note:
         dataset = datasets_.load(
@@ -371,7 +376,7 @@ def reconstruct(run: Run, pictures: Pictures = None, root: Root = None, out: Out
         console.print(f"{name}: PSNR {value:.2f} dB", markup=False, highlight=False)
     if not names:
         console.print(f"{len(x)} held-out pictures: PSNR {psnr(x, x_rec).mean():.2f} dB", highlight=False)
-    _save_figure(figures.reconstructions(x.numpy(), x_rec.numpy(), names=names), out or Path("reconstructions.png"), console)
+    _save_figure(figures.reconstructions(x.numpy(), x_rec.numpy()), out or Path("reconstructions.png"), console)
 
 
 @app.command()
@@ -403,7 +408,7 @@ def interpolate(
     x = _read(pictures, model.config["shape"]) if pictures else _held_out(run, 8, root)
     left, right = (x[:-1], x[1:]) if pictures else (x[0::2], x[1::2])
     rows = interpolation.interpolate(model, left, right, steps, getattr(interpolation, path))
-    _save_figure(figures.interpolation(rows.cpu().numpy()), out or Path("interpolation.png"), _console())
+    _save_figure(figures.interpolation(rows.cpu().numpy(), ends=(left.numpy(), right.numpy())), out or Path("interpolation.png"), _console())
 
 
 def _amounts(pairs: list[str]) -> dict[str, float]:
@@ -460,7 +465,7 @@ def edit(
     save_picture(from_float(row[-1].numpy()), out)
     _wrote(console, out)
     label = ", ".join(f"{k} {v:+g}" for k, v in amounts.items())
-    figure = figures.attribute_edits(x.numpy(), row[None].numpy(), [label], alphas)
+    figure = figures.attribute_edits(x.numpy(), row[None].numpy(), attributes=[label], alphas=alphas)
     _save_figure(figure, out.with_name(f"{out.stem}-steps{out.suffix}"), console)
 
 
@@ -579,6 +584,8 @@ def datasets() -> None:
       mien datasets
     """
     from rich.table import Table
+
+    from mien import data as datasets_
 
     table = Table("data set", "options (--data-set)", "what it is")
     for name in datasets_.names():

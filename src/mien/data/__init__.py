@@ -16,7 +16,16 @@ from mien.data.dataset import Dataset, Source, Splits
 from mien.errors import MienError, UnknownName
 
 __all__ = [
-    "Batch", "Dataset", "Source", "Splits", "cache_dir", "describe", "load", "names", "options", "source",
+    "Batch",
+    "Dataset",
+    "Source",
+    "Splits",
+    "cache_dir",
+    "describe",
+    "load",
+    "names",
+    "options",
+    "source",
 ]
 
 _OTHER = {"__init__", "batch", "dataset", "packing", "pictures"}
@@ -28,8 +37,8 @@ def names() -> tuple[str, ...]:
     >>> "avatars" in names()
     True
     """
-    files = Path(__file__).parent.glob("*.py")
-    return tuple(sorted(file.stem for file in files if file.stem not in _OTHER and not file.stem.startswith("_")))
+    found = {file.stem for file in Path(__file__).parent.glob("*.py")}
+    return tuple(sorted(found - _OTHER))
 
 
 def describe(name: str) -> str:
@@ -70,7 +79,9 @@ def source(name: str, root: str | os.PathLike | None = None, **options) -> Sourc
             raise MienError(f"data set {name} has no option '{key}': its options are {listed}")
         if not _fits(value, hints.get(key, object)):
             wanted = getattr(hints[key], "__name__", str(hints[key]))
-            raise MienError(f"option {key} of data set {name}: expected {wanted}, got {value!r}; options are {listed}")
+            raise MienError(
+                f"data set {name}: expected {key} of type {wanted}, got {value!r}: options are {listed}"
+            )
     if root is not None:
         if "root" not in parameters:
             raise MienError(f"data set {name} reads no files: leave out the folder {root}")

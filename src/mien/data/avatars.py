@@ -1,12 +1,12 @@
-"""Avatars: cartoon faces with CelebA-style attributes and the true counterfactual of every edit, drawn on the spot.
+"""Avatars: cartoon faces with CelebA-style attributes and the true counterfactual of every edit.
 
 `python-avatars` supplies the parts, `resvg-py` rasterises each of them once for a size, and a face is their
-superposition. As the faces are drawn, what a picture would be with one attribute changed is known: `counterfactual`.
+superposition. As faces are drawn, what one would be with an attribute changed is known: `counterfactual`.
 
-Every factor has its own random stream, a function of (seed, factor, number of the avatar) only. The attributes are
-therefore independent of each other and of the nuisances (skin tone, clothes, background, style of hair…), except the
-colours of the hair, which exclude each other: black, blond, brown and gray at 23 % each, red at 8 % for none of them.
-Brows and beard have the colour of the hair; hats leave hair to be seen.
+Every factor has its own random stream, a function of (seed, factor, number of the avatar) only. Attributes
+are therefore independent of each other and of the nuisances (skin tone, background, style of hair…), except
+the colours of hair, which exclude each other: black, blond, brown and gray at 23 % each, red at 8 % for none
+of them. Brows and beard have the colour of the hair; under a hat short hair is a fringe, to stay visible.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ SHARES = {
 }  # fmt: skip
 
 COLOURS = {
-    "Black_Hair": "#17141A", "Blond_Hair": "#EBCB62", "Brown_Hair": "#5E2F14", "Gray_Hair": "#B4B6BA", "": "#C9421B",
+    "Black_Hair": "#17141A", "Blond_Hair": "#EBCB62", "Brown_Hair": "#5E2F14", "Gray_Hair": "#B4B6BA",
+    "": "#C9421B",
 }  # fmt: skip
 PALE = ("#FFE9DC", "#FBE3D6", "#FFEBD9")
 DARKER = ("#E5AC7C", "#D99B68", "#C98A5A", "#B5764A", "#9C6644")
-CLOTHES = ("#65C9FF", "#5199E4", "#25557C", "#929598", "#3C4F5C", "#7FD8A0", "#FF488E", "#E0444A", "#8E5BB5", "#E8E8E8")
+CLOTHES = ("#65C9FF", "#5199E4", "#25557C", "#929598", "#3C4F5C", "#7FD8A0", "#FF488E", "#E0444A", "#8E5BB5")
 HATS = ("#25557C", "#C2353B", "#2E8B57", "#6B3F8E", "#D9772B", "#1F8A8A")
 BACKGROUNDS = ("#BFE3F2", "#CDE8CF", "#F3DFC1", "#E7D3EA", "#F6CFCB", "#D9DDE3", "#8FB8D8", "#A9C7A0")
 
 # names of python_avatars' parts
 SHORT = ("SHORT_FLAT", "SHORT_ROUND", "SHORT_WAVED", "SHORT_CURLY", "PIXIE", "QUIFF")
-UNDER_HAT = ("PIXIE",)  # a hat presses short hair into a fringe: of most short styles it would hide everything
+UNDER_HAT = "PIXIE"  # short hair under a hat: of most other styles it would hide everything
 LONG = ("BOB", "STRAIGHT_STRAND", "LONG_NOT_TOO_LONG", "STRAIGHT_1", "CURLY")
 GLASSES = ("PRESCRIPTION_2", "ROUND", "WAYFARERS")
 BEARDS = ("BEARD_MEDIUM", "BEARD_LIGHT", "BEARD_MAGESTIC")
@@ -69,7 +70,7 @@ class Source(dataset.Source):
 
     def __init__(self, count: int = 4000, seed: int = 0):
         if count < 1 or not 0 <= seed < 2**32:
-            raise MienError(f"expected a count of 1 or more and a seed of 0 to 2**32 - 1, got {count} and {seed}")
+            raise MienError(f"expected count ≥ 1 and seed in 0 to 2**32 - 1, got count={count}, seed={seed}")
         self.count, self.seed = count, seed
 
     def __len__(self) -> int:
@@ -91,7 +92,11 @@ class Source(dataset.Source):
         return self.draw(i, size)
 
     def row(self, i: int, changes: Mapping[str, int] | None = None) -> np.ndarray:
-        """Attributes (A,) int8 ±1 of avatar i, with `changes` {attribute: ±1} made; a new colour of hair ends the old."""
+        """Attributes (A,) int8 ±1 of avatar i with `changes` {attribute: ±1}; a new hair colour ends the old.
+
+        >>> Source().row(0, {"Gray_Hair": 1}).tolist()[1:6]
+        [-1, -1, -1, -1, 1]
+        """
         has = self._attributes(i, changes or {})
         return np.array([has[name] for name in self.attributes], np.int8)
 
@@ -101,8 +106,8 @@ class Source(dataset.Source):
         Args:
             i: number of the avatar.
             attribute: one of `attributes`.
-            value: +1 or -1; None for the opposite of what it has. Hair that loses its colour takes another, which is
-                always the same for this avatar.
+            value: +1 or -1; None for the opposite of what it has. Hair that loses its colour takes another,
+                always the same one for this avatar.
             size: side in pixels.
 
         Returns:
@@ -130,7 +135,8 @@ class Source(dataset.Source):
             _layer(slot, part, size).over(out, colour)
 
         add("skin", "", self._shade(i, "skin tone", skin, 0.03))
-        add("clothing", self._pick(i, "clothing", GARMENTS), self._shade(i, "cloth", self._pick(i, "cloth", CLOTHES), 0.05))
+        cloth = self._shade(i, "cloth", self._pick(i, "cloth", CLOTHES), 0.05)
+        add("clothing", self._pick(i, "clothing", GARMENTS), cloth)
         add("nose", self._pick(i, "nose", NOSES))
         add("eyes", self._pick(i, "eyes", EYES))
         add("eyebrows", self._pick(i, "brows", BROWS), 0.8 * hair)
@@ -139,13 +145,14 @@ class Source(dataset.Source):
         add("mouth", self._pick(i, "mouth", mouth))
         long = self._pick(i, "long", LONG) if has["Long_Hair"] > 0 else None
         if has["Wearing_Hat"] > 0:
-            add("hair under hat", long or self._pick(i, "fringe", UNDER_HAT), hair)
-            add("hat", self._pick(i, "hat", HAT_KINDS), self._shade(i, "hat", self._pick(i, "hat colour", HATS), 0.05))
+            add("hair under hat", long or UNDER_HAT, hair)
+            fabric = self._shade(i, "hat", self._pick(i, "hat colour", HATS), 0.05)
+            add("hat", self._pick(i, "hat", HAT_KINDS), fabric)
         else:
             add("hair", long or self._pick(i, "short", SHORT), hair)
         if has["Eyeglasses"] > 0:
             add("accessory", self._pick(i, "glasses", GLASSES))
-        return np.uint8(np.rint(255 * out.clip(0, 1)))
+        return np.rint(255 * out.clip(0, 1)).astype(np.uint8)
 
     def _attributes(self, i: int, changes: Mapping[str, int]) -> dict[str, int]:
         if not 0 <= i < self.count:
@@ -172,7 +179,7 @@ class Source(dataset.Source):
         return {}
 
     def _uniform(self, i: int, factor: str) -> float:
-        """In [0, 1), from the stream of this factor: SplitMix64 (Steele et al., 2014) started from its name."""
+        """In [0, 1), from the stream of this factor: SplitMix64 (Steele et al., 2014) started at its name."""
         if (stream := self._streams.get(factor)) is None:
             digest = hashlib.sha256(f"{self.seed} {factor}".encode()).digest()
             stream = self._streams[factor] = int.from_bytes(digest[:8], "little")
@@ -238,7 +245,7 @@ def _below_hat(size: int) -> np.ndarray:
     pixel = VIEW[2] / size
     x, y = (VIEW[k] + (np.arange(size) + 0.5) * pixel for k in (0, 1))
     rim = 62 + 0.005 * (x - 132) ** 2
-    return np.float32(((y[:, None] - rim) / pixel + 0.5).clip(0, 1))[..., None]
+    return ((y[:, None] - rim) / pixel + 0.5).clip(0, 1).astype(np.float32)[..., None]
 
 
 def _raster(svg: str, size: int) -> np.ndarray:
@@ -252,29 +259,33 @@ def _raster(svg: str, size: int) -> np.ndarray:
     return rgba.reshape(size, FINER, size, FINER, 4).mean((1, 3))
 
 
-_SLOTS = {"skin": "Body", "clothing": "Clothing", "nose": "Face", "eyes": "Face", "eyebrows": "Face", "mouth": "Face"}
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
 def _svg(slot: str, part: str, paint: str) -> str:
     """The drawing of one part alone, where it belongs in the head, with `paint` for its colour."""
-    import python_avatars as pa
+    import python_avatars as pa  # type: ignore[import-untyped]
 
-    kinds = {
-        "clothing": pa.ClothingType, "nose": pa.NoseType, "eyes": pa.EyeType, "eyebrows": pa.EyebrowType,
-        "mouth": pa.MouthType, "facial_hair": pa.FacialHairType, "accessory": pa.AccessoryType,
-        "hair": pa.HairType, "hair under hat": pa.HairType, "hat": pa.HatType,
+    where = {  # slot: (python_avatars' argument, its kind of part, the group of the drawing it lands in)
+        "skin": ("", None, "Body"), "clothing": ("clothing", pa.ClothingType, "Clothing"),
+        "nose": ("nose", pa.NoseType, "Face"), "eyes": ("eyes", pa.EyeType, "Face"),
+        "eyebrows": ("eyebrows", pa.EyebrowType, "Face"), "mouth": ("mouth", pa.MouthType, "Face"),
+        "facial_hair": ("facial_hair", pa.FacialHairType, "Top"),
+        "accessory": ("accessory", pa.AccessoryType, "Top"), "hair": ("top", pa.HairType, "Top"),
+        "hair under hat": ("top", pa.HairType, "Top"), "hat": ("top", pa.HatType, "Top"),
     }  # fmt: skip
-    parts: dict = dict.fromkeys(("top", "eyebrows", "eyes", "nose", "mouth", "facial_hair", "accessory", "clothing"))
+    argument, kind, lands = where[slot]
+    arguments: dict = {name: None for name, _, _ in where.values() if name}
     if slot in ("facial_hair", "accessory"):
-        parts["top"] = pa.HairType.NONE  # they hang on the top
-    if slot != "skin":
-        parts["top" if "ha" in slot and slot != "facial_hair" else slot] = kinds[slot][part]
-    colours = dict.fromkeys(("skin_color", "hair_color", "hat_color", "facial_hair_color", "clothing_color"), paint)
-    root = ElementTree.fromstring(pa.Avatar(style=pa.AvatarStyle.TRANSPARENT, **parts, **colours).render())
+        arguments["top"] = pa.HairType.NONE  # they hang on the top
+    if kind:
+        arguments[argument] = kind[part]
+    painted = ("skin_color", "hair_color", "hat_color", "facial_hair_color", "clothing_color")
+    avatar = pa.Avatar(style=pa.AvatarStyle.TRANSPARENT, **arguments, **dict.fromkeys(painted, paint))
+    root = ElementTree.fromstring(avatar.render())
     head = root.findall(f"{_NAMESPACE}g")[-1]
     for group in list(head):
-        if group.get("id", "").rpartition("_")[2] != _SLOTS.get(slot, "Top"):
+        if group.get("id", "").rpartition("_")[2] != lands:
             head.remove(group)
     _adjust(head, slot, paint)
     left, top, side = VIEW

@@ -1,9 +1,9 @@
 """CelebA: 202,599 aligned faces of 10,177 people with 40 attributes (Liu et al., 2015), or any part of them.
 
-The folder is as it is downloaded: `img_align_celeba.zip` (read where it lies, never unpacked) or `img_align_celeba/`,
-with `list_attr_celeba.txt` and, where wanted, `identity_CelebA.txt` and `list_eval_partition.txt`; the subfolders
-`Img`, `Anno` and `Eval` of the official download are looked into. Each picture is cropped to the centred square of its
-full width (178x178 of 178x218), as most papers do.
+The folder is as it is downloaded: `img_align_celeba.zip` (read where it lies, never unpacked) or the folder
+`img_align_celeba`, with `list_attr_celeba.txt` and, where wanted, `identity_CelebA.txt` and
+`list_eval_partition.txt`; the subfolders `Img`, `Anno` and `Eval` of the official download are looked into.
+Each picture is cropped to the centred square of its full width, 178x178 of 178x218.
 """
 
 from __future__ import annotations
@@ -38,22 +38,25 @@ class Source(dataset.Source):
     def __init__(self, root: str | os.PathLike | None = None):
         if root is None:
             if not (base := os.environ.get("MIEN_DATA")):
-                raise MienError(f"where is CelebA? pass its folder, or set MIEN_DATA to the folder that holds celeba/; {LAYOUT}")
+                raise MienError(
+                    f"where is CelebA? pass its folder, or set MIEN_DATA to the one above; {LAYOUT}"
+                )
             root = Path(base) / "celeba"
         self.root = Path(root).expanduser()
         if not self.root.is_dir():
             raise MienError(f"CelebA: no folder {self.root}: {LAYOUT}")
-        self._local = threading.local()
-        self._table = self._find("list_attr_celeba.txt")
-        if self._table is None:
+        self._reading = threading.Lock()
+        if (table := self._find("list_attr_celeba.txt")) is None:
             raise MienError(f"CelebA: no list_attr_celeba.txt in {self.root}: {LAYOUT}")
+        self._table = table
         self._zip, self._folder = self._find(f"{PICTURES}.zip"), self._picture_folder()
         if self._zip is None and self._folder is None:
             raise MienError(f"CelebA: neither {PICTURES}.zip nor {PICTURES}/ in {self.root}: {LAYOUT}")
         with self._table.open(encoding="utf-8-sig") as file:
             self._claimed, self.attributes = file.readline().strip(), tuple(file.readline().split())
         if not self._claimed.isdigit() or not self.attributes:
-            raise MienError(f"{self._table.name}: expected a count in line 1 and attribute names in line 2, got '{self._claimed[:40]}'")
+            got = self._claimed[:40]
+            raise MienError(f"{table.name}: expected a count in line 1 and attributes in line 2, got '{got}'")
 
     def _find(self, name: str) -> Path | None:
         for folder in ("", "Img", "Anno", "Eval"):
@@ -62,7 +65,7 @@ class Source(dataset.Source):
         return None
 
     def _picture_folder(self) -> Path | None:
-        """The folder with the pictures themselves: unpacking the zip sometimes makes img_align_celeba/img_align_celeba."""
+        """The folder with the pictures themselves; unpacking the zip sometimes makes one in another."""
         for folder in ("", "Img"):
             for nested in (f"{PICTURES}/{PICTURES}", PICTURES):
                 if (path := self.root / folder / nested).is_dir():
@@ -82,7 +85,8 @@ class Source(dataset.Source):
                     continue
                 where = f"{self._table.name}, line {number}"
                 if len(parts) != len(self.attributes) + 1:
-                    raise MienError(f"{where}: expected a file name and {len(self.attributes)} values, got {len(parts) - 1} values")
+                    expected = f"a file name and {len(self.attributes)} values"
+                    raise MienError(f"{where}: expected {expected}, got {len(parts) - 1} values")
                 try:
                     rows[parts[0]] = np.frombuffer(bytes(map(values.__getitem__, parts[1:])), np.int8)
                 except KeyError as error:
@@ -97,14 +101,15 @@ class Source(dataset.Source):
         """Where each picture is, by file name: its exact member of the zip, or its path in the folder."""
         if self._folder is not None:
             return {entry.name: entry.path for entry in os.scandir(self._folder) if _is_picture(entry.name)}
-        members = (name for name in self._archive().namelist() if _is_picture(name) and "__MACOSX" not in name)
+        members = (name for name in self._archive.namelist() if _is_picture(name) and "__MACOSX" not in name)
         return {name.rpartition("/")[2]: name for name in members}
 
     @cached_property
     def _keys(self) -> list[str]:
         keys = sorted(self._rows[0].keys() & self._members.keys())
         if not keys:
-            raise MienError(f"CelebA in {self.root}: none of the {len(self._members)} pictures is in {self._table.name}")
+            pictures = f"{len(self._members)} pictures in {self._zip or self._folder}"
+            raise MienError(f"CelebA: none of the {pictures} is in {self._table.name}")
         return keys
 
     @cached_property
@@ -125,7 +130,8 @@ class Source(dataset.Source):
                 if not (parts := line.split()):
                     continue
                 if len(parts) != 2 or not parts[1].isdigit():
-                    raise MienError(f"{name}, line {number}: expected a file name and a number, got '{line.strip()[:60]}'")
+                    got = line.strip()[:60]
+                    raise MienError(f"{name}, line {number}: expected a file name and a number, got '{got}'")
                 numbers[parts[0]] = int(parts[1])
         return numbers
 
@@ -151,25 +157,28 @@ class Source(dataset.Source):
         if self._folder is not None:
             return to_square(open_picture(member, at_least=2 * size), size)
         try:
-            data = self._archive().read(member)
+            with self._reading:
+                data = self._archive.read(member)
         except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
             raise BadPicture(f"cannot be read from {PICTURES}.zip: {error}") from None
         return to_square(open_picture(data, at_least=2 * size), size)
 
+    @cached_property
     def _archive(self) -> zipfile.ZipFile:
-        """This thread's own handle: reads of one shared handle wait for each other."""
-        if not hasattr(self._local, "archive"):
-            try:
-                self._local.archive = zipfile.ZipFile(self._zip)
-            except (zipfile.BadZipFile, OSError) as error:
-                raise MienError(f"{self._zip} is not a whole zip archive ({error}): download it again") from None
-        return self._local.archive
+        """One handle for all threads: its list of 202,599 members takes a second and 100 MB."""
+        assert self._zip is not None
+        try:
+            return zipfile.ZipFile(self._zip)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise MienError(f"{self._zip} is not a whole zip archive ({error}): download it again") from None
 
     @property
     def rejected_before(self) -> Sequence[tuple[str, str]]:
         rows, members = self._rows[0].keys(), self._members.keys()
         absent = [(name, f"absent from {self._table.name}") for name in sorted(members - rows)]
-        return absent + [(name, "in the table, but there is no such picture") for name in sorted(rows - members)]
+        return absent + [
+            (name, "in the table, but there is no such picture") for name in sorted(rows - members)
+        ]
 
     @property
     def notes(self) -> Sequence[str]:
@@ -177,20 +186,19 @@ class Source(dataset.Source):
 
     def fingerprint(self) -> str:
         files = [self._table, self._find("identity_CelebA.txt"), self._find("list_eval_partition.txt")]
-        state = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files if path]
-        digest = hashlib.sha256(json.dumps(["celeba", 1, state]).encode())
+        if self._folder is None:
+            files.append(self._zip)
+        state = [_state(path) for path in files if path]
         if self._folder is not None:
-            listing = sorted((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in os.scandir(self._folder))
-            digest.update(json.dumps(listing).encode())
-        else:
-            state = self._zip.stat()
-            with self._zip.open("rb") as file:  # the end of a zip lists its members with their checksums
-                file.seek(max(0, state.st_size - 2**16))
-                digest.update(f"{state.st_size} {state.st_mtime_ns}".encode() + file.read())
-        return digest.hexdigest()
+            state += sorted(_state(entry) for entry in os.scandir(self._folder))
+        return hashlib.sha256(json.dumps(["celeba", 1, state]).encode()).hexdigest()
 
     def options(self) -> dict:
         return {"root": str(self.root.resolve())}
+
+
+def _state(file: Path | os.DirEntry) -> tuple[str, int, int]:
+    return file.name, file.stat().st_size, file.stat().st_mtime_ns
 
 
 def _is_picture(name: str) -> bool:

@@ -7,6 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,13 +19,16 @@ from mien.errors import MienError
 if TYPE_CHECKING:
     import torch
 
+FORMAT = 1  # of a prepared folder; another is not read
+HEADER = 128  # bytes before the first picture: a padded .npy header
+
 
 class Source(ABC):
     """Pictures where they come from, with what is known of each; what `prepare` reads once.
 
-    A data set's file defines one subclass, named Source; the typed keyword arguments of its constructor are its whole
-    configuration, besides `root` for those that read files. The first line of the file's docstring describes it.
-    Constructing is cheap; what needs long tables is read on first use.
+    A data set's file defines one subclass, named Source; the typed keyword arguments of its constructor are
+    its whole configuration, besides `root` for those that read files. The first line of the file's docstring
+    describes it. Constructing is cheap; long tables are read on first use.
     """
 
     name: str
@@ -107,8 +111,8 @@ class Splits:
 class Dataset:
     """A prepared data set: N pictures in one file on disk, read as they are asked for.
 
-    Pictures are read with `pread`, not through a memory map: mapped pages count as the process's own memory, which
-    would then seem to grow until it holds the whole set.
+    Pictures are read with `preadv`, not through a memory map: mapped pages count as the process's own memory,
+    which would then grow until it holds the whole set.
 
     Args:
         folder: what `mien.data.packing.prepare` made.
@@ -118,6 +122,7 @@ class Dataset:
         attribute_table: (N, A) int8 of +1, -1, 0 (not known).
         labels, identity, partition: (N,) int64 with -1 where not known, or None if nothing is.
         keys: the name of each picture.
+        options: the keyword arguments its source was made with.
         report: counts, rejected files with reasons, seconds of the preparation.
 
     Raises:
@@ -125,22 +130,19 @@ class Dataset:
     """
 
     def __init__(self, folder: str | os.PathLike):
-        from mien.data.packing import FORMAT, HEADER
-
         self.folder = Path(folder)
         index = _read_json(self.folder / "index.json")
         if index.get("format") != FORMAT:
-            raise MienError(f"{self.folder}: format {index.get('format')}, this version reads {FORMAT}: delete the folder")
+            got = index.get("format")
+            raise MienError(f"{self.folder}: expected format {FORMAT}, got {got}: delete the folder")
         self.name: str = index["name"]
-        self.source: dict = index["options"]
+        self.options: dict = index["options"]
         self.attributes = tuple(index["attributes"])
         self.classes = tuple(index["classes"])
         self.count: int = index["count"]
         height, width, channels = index["shape"]
         self.shape = (channels, height, width)
         self._row = height * width * channels
-        self._offset = HEADER
-        self._file: int | None = None
         expected = HEADER + self.count * self._row
         try:
             got = (self.folder / "images.npy").stat().st_size
@@ -149,10 +151,12 @@ class Dataset:
             self.identity = self._column("identity")
             self.partition = self._column("partition")
         except (OSError, ValueError) as error:
-            raise MienError(f"{self.folder} is damaged ({error}): delete the folder and prepare again") from None
+            raise MienError(f"{self.folder} is damaged ({error}): delete it and prepare again") from None
         if got != expected:
-            raise MienError(f"{self.folder}/images.npy: expected {expected} bytes, got {got}: delete the folder")
-        self._keys: tuple[str, ...] | None = None
+            raise MienError(
+                f"{self.folder}/images.npy: expected {expected} bytes, got {got}: delete the folder"
+            )
+        self._file: int = os.open(self.folder / "images.npy", os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
     def _column(self, name: str) -> np.ndarray | None:
         column = np.load(self.folder / f"{name}.npy")
@@ -168,15 +172,20 @@ class Dataset:
         self.__init__(state["folder"])  # type: ignore[misc]
 
     def __del__(self) -> None:
-        if getattr(self, "_file", None) is not None:
+        if hasattr(self, "_file"):
             os.close(self._file)
-            self._file = None
+            del self._file
 
-    @property
+    @cached_property
+    def source(self) -> Source:
+        """Where the pictures came from, opened again: for avatars, what draws their counterfactuals."""
+        from mien import data
+
+        return data.source(self.name, **self.options)
+
+    @cached_property
     def keys(self) -> tuple[str, ...]:
-        if self._keys is None:
-            self._keys = tuple(json.loads((self.folder / "keys.json").read_text("utf-8")))
-        return self._keys
+        return tuple(_read_json(self.folder / "keys.json"))
 
     @property
     def report(self) -> dict:
@@ -187,11 +196,9 @@ class Dataset:
         index = self._checked(index)
         channels, height, width = self.shape
         out = np.empty((len(index), self._row), np.uint8)
-        if self._file is None:
-            self._file = os.open(self.folder / "images.npy", os.O_RDONLY | getattr(os, "O_BINARY", 0))
         for k, i in enumerate(index.tolist()):
-            if os.preadv(self._file, [out[k]], self._offset + i * self._row) != self._row:
-                raise MienError(f"{self.folder}/images.npy ends before picture {i}: delete the folder and prepare again")
+            if _read_at(self._file, out[k], HEADER + i * self._row) != self._row:
+                raise MienError(f"{self.folder}/images.npy ends before picture {i}: delete the folder")
         return out.reshape(len(index), height, width, channels)
 
     def batch(self, index: np.ndarray, device: str | torch.device = "cpu") -> Batch:
@@ -244,7 +251,8 @@ class Dataset:
         if official is not None and rule != "seeded":
             counts = [len(part) for part in official]
             if all(counts):
-                return Splits(*official, "official", "the split published with the data")
+                train, valid, test = official
+                return Splits(train, valid, test, "official", "the split published with the data")
             note = "its official split is empty in " + " and ".join(
                 name for name, count in zip(("train", "valid", "test"), counts, strict=True) if not count
             )
@@ -252,7 +260,8 @@ class Dataset:
             note = "it has no official split" if official is None else "asked for"
         if rule == "official":
             raise MienError(f"{self.name}: {note}: use rule seeded")
-        return Splits(*self._seeded(seed, fractions), "seeded", f"drawn with seed {seed}: {note}")
+        train, valid, test = self._seeded(seed, fractions)
+        return Splits(train, valid, test, "seeded", f"drawn with seed {seed}: {note}")
 
     def _official(self) -> list[np.ndarray] | None:
         if self.partition is None:
@@ -266,7 +275,9 @@ class Dataset:
             raise MienError(f"expected three fractions, got {fractions!r}") from None
         if len(shares) != 3 or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
             raise MienError(f"expected three fractions above 0 with sum 1, got {tuple(fractions)}")
-        valid, test = (int(round(share * self.count)) for share in shares[1:])
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise MienError(f"expected a seed of 0 or more, got {seed!r}")
+        valid, test = (round(float(share) * self.count) for share in shares[1:])
         train = self.count - valid - test
         if min(train, valid, test) < 1:
             raise MienError(
@@ -275,6 +286,16 @@ class Dataset:
             )
         order = np.random.Generator(np.random.PCG64(seed)).permutation(self.count)
         return [np.sort(part).astype(np.int64) for part in np.split(order, [train, train + valid])]
+
+
+def _read_at(file: int, row: np.ndarray, offset: int) -> int:
+    """Fill `row` from the file at `offset`, without moving a shared position; bytes read."""
+    if hasattr(os, "preadv"):
+        return os.preadv(file, [row.data], offset)
+    os.lseek(file, offset, os.SEEK_SET)  # Windows, where threads must not share a Dataset
+    data = os.read(file, row.nbytes)
+    row[: len(data)] = np.frombuffer(data, np.uint8)
+    return len(data)
 
 
 def _read_json(path: Path) -> dict:

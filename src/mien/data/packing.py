@@ -1,9 +1,9 @@
 """Preparing a data set: every picture decoded once, cropped, resized, and written to one file of bytes.
 
-A prepared folder holds `images.npy` (uint8 N, H, W, C), `attributes.npy` (int8 N, A), `labels.npy`, `identity.npy`,
-`partition.npy` (int64 N), `keys.json`, `index.json` (what it is) and `report.json` (what was rejected, and why). It is
-written as `<folder>.partial`, chunk by chunk, and takes its name when complete; what was interrupted goes on from the
-last whole chunk.
+A prepared folder holds `images.npy` (uint8 N, H, W, C), `attributes.npy` (int8 N, A), `labels.npy`,
+`identity.npy`, `partition.npy` (int64 N), `keys.json`, `index.json` (what it is) and `report.json` (what was
+rejected, and why). It is written as `<folder>.partial`, chunk by chunk, and takes its name when complete;
+what was interrupted goes on from the last whole chunk.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.data.dataset import Source
+from mien.data.dataset import FORMAT, HEADER, Source
 from mien.data.pictures import BadPicture
 from mien.errors import MienError
 
-FORMAT = 1
-HEADER = 128  # bytes before the first picture: an .npy header padded so that it can be rewritten with another N
 CHUNK = 512  # pictures between two records of progress
 SIZES = range(8, 1025)
 
@@ -93,10 +91,11 @@ def _one_line(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise MienError(
-                f"no room left on the disk of {folder.parent}: free some, or set MIEN_CACHE to a folder elsewhere; "
-                "what is prepared is kept"
+                f"no room left on the disk of {folder.parent}: free some, or set MIEN_CACHE to a folder "
+                "elsewhere; what is prepared is kept"
             ) from None
-        raise MienError(f"cannot prepare in {folder.parent}: {error}: set MIEN_CACHE to another folder") from None
+        what = f"cannot prepare in {folder.parent}: {error}"
+        raise MienError(f"{what}: set MIEN_CACHE to another folder") from None
 
 
 @contextlib.contextmanager
@@ -105,7 +104,12 @@ def _alone(folder: Path) -> Iterator[None]:
     # the file stays: removing it would let a third process lock a new one beside it
     with (folder.parent / f".{folder.name}.lock").open("w") as file:
         if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                # some network disks have no locks
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
@@ -119,31 +123,36 @@ def _pack(source: Source, size: int, folder: Path, mark: str, progress: Progress
     needed = (total - state["done"]) * int(np.prod(shape))
     if needed > (free := shutil.disk_usage(partial).free):
         raise MienError(
-            f"preparing {source.name} at {size} pixels needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free on the "
-            f"disk of {folder.parent}: free some, or set MIEN_CACHE to a folder elsewhere"
+            f"preparing {source.name} at {size} pixels needs {needed / 1e6:,.0f} MB, and "
+            f"{free / 1e6:,.0f} MB are free on the disk of {folder.parent}: free some, or set MIEN_CACHE to "
+            "a folder elsewhere"
         )
-    started, before = time.monotonic(), state["done"]
+    started = time.monotonic()
     if progress:
         progress(state["done"], total)
-    with (partial / "images.npy").open("r+b") as images, ThreadPoolExecutor(_cores()) as pool:
-        images.truncate(HEADER + (state["done"] - len(state["rejected"])) * int(np.prod(shape)))
-        images.seek(0, os.SEEK_END)
-        while state["done"] < total:
-            chunk = range(state["done"], min(state["done"] + CHUNK, total))
-            for i, got in zip(chunk, pool.map(lambda i: _attempt(source, i, size, shape), chunk), strict=True):
-                if isinstance(got, BadPicture):
-                    state["rejected"].append([i, str(got)])
-                else:
-                    images.write(got)
-            images.flush()
-            os.fsync(images.fileno())  # before the record that says they are there
-            state["done"] = chunk.stop
-            state["seconds"] += time.monotonic() - started
-            started = time.monotonic()
-            _write_json(partial / "state.json", state)
-            if progress:
-                progress(state["done"], total)
-    state["this_run"] = total - before
+    pool = ThreadPoolExecutor(_cores())  # threads: Pillow decodes and resizes without holding the interpreter
+    try:
+        with (partial / "images.npy").open("r+b") as images:
+            images.truncate(HEADER + (state["done"] - len(state["rejected"])) * int(np.prod(shape)))
+            images.seek(0, os.SEEK_END)
+            while state["done"] < total:
+                chunk = range(state["done"], min(state["done"] + CHUNK, total))
+                read = pool.map(lambda i: _attempt(source, i, size, shape), chunk)
+                for i, got in zip(chunk, read, strict=True):
+                    if isinstance(got, BadPicture):
+                        state["rejected"].append([i, str(got)])
+                    else:
+                        images.write(got.data)
+                images.flush()
+                os.fsync(images.fileno())  # before the record that says they are there
+                state["done"] = chunk.stop
+                state["seconds"] += time.monotonic() - started
+                started = time.monotonic()
+                _write_json(partial / "state.json", state)
+                if progress:
+                    progress(state["done"], total)
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest of the chunk
     _finish(source, size, partial, mark, state)
     if folder.exists():  # of another format, or broken: its name fits, its index does not
         shutil.rmtree(folder)
@@ -169,9 +178,9 @@ def _resume(partial: Path, mark: str, total: int, row: int) -> dict:
     try:
         state = json.loads((partial / "state.json").read_text("utf-8"))
         kept = state["done"] - len(state["rejected"])
-        if state["mark"] == mark and state["total"] == total:
-            if (partial / "images.npy").stat().st_size >= HEADER + kept * row:
-                return state
+        whole = (partial / "images.npy").stat().st_size >= HEADER + kept * row
+        if whole and state["mark"] == mark and state["total"] == total:
+            return state
     except (OSError, ValueError, KeyError):
         pass
     shutil.rmtree(partial, ignore_errors=True)
@@ -187,26 +196,40 @@ def _finish(source: Source, size: int, partial: Path, mark: str, state: dict) ->
     rejected = [{"file": key, "reason": reason} for key, reason in source.rejected_before]
     rejected += [{"file": source.key(i), "reason": reason} for i, reason in state["rejected"]]
     if not kept:
+        shutil.rmtree(partial)  # nothing worth keeping, and another try may find a decoder that was missing
         first = "; ".join(f"{entry['file']}: {entry['reason']}" for entry in rejected[:3])
-        raise MienError(f"{source.name}: not one picture can be used of {len(rejected)} ({first or 'there are none'})")
+        first = first or "there are none"
+        raise MienError(f"{source.name}: not one of {len(rejected)} pictures can be used ({first})")
     shape = (len(kept), *source.shape(size))
     with (partial / "images.npy").open("r+b") as file:
         file.write(_header(shape))
-    rows = np.array([source.attribute_row(i) for i in kept], np.int8).reshape(len(kept), len(source.attributes))
-    np.save(partial / "attributes.npy", rows)
-    for name, of in (("labels", source.label), ("identity", source.identity), ("partition", source.partition)):
+    rows = np.array([source.attribute_row(i) for i in kept], np.int8)
+    np.save(partial / "attributes.npy", rows.reshape(len(kept), len(source.attributes)))
+    columns = {"labels": source.label, "identity": source.identity, "partition": source.partition}
+    for name, of in columns.items():
         np.save(partial / f"{name}.npy", np.array([of(i) for i in kept], np.int64))
     _write_json(partial / "keys.json", [source.key(i) for i in kept])
     report = {
-        "name": source.name, "size": size, "pictures": len(kept), "rejected_count": len(rejected),
+        "name": source.name,
+        "size": size,
+        "pictures": len(kept),
+        "rejected_count": len(rejected),
         "seconds": round(state["seconds"], 3),
         "pictures_per_second": round(len(source) / max(state["seconds"], 1e-9), 1),
-        "notes": list(source.notes), "rejected": rejected,
+        "notes": list(source.notes),
+        "rejected": rejected,
     }
     _write_json(partial / "report.json", report)
     index = {
-        "format": FORMAT, "name": source.name, "options": source.options(), "fingerprint": mark, "size": size,
-        "shape": shape[1:], "count": len(kept), "attributes": source.attributes, "classes": source.classes,
+        "format": FORMAT,
+        "name": source.name,
+        "options": source.options(),
+        "fingerprint": mark,
+        "size": size,
+        "shape": shape[1:],
+        "count": len(kept),
+        "attributes": source.attributes,
+        "classes": source.classes,
     }
     _write_json(partial / "index.json", index)
     (partial / "state.json").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Pictures from files, and back: whatever Pillow can read comes out as RGB, whatever it cannot as one clear line."""
+"""Pictures from files and back: what Pillow can read comes out as RGB, what it cannot as one clear line."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SMALLEST = 8  # pixels a side
 LARGEST = 64_000_000  # pixels in all
 LARGEST_FILE = 512 * 2**20  # bytes
 
-# Pillow warns of large pictures on opening, before their size can be asked. Its limit is lifted while a header is
-# read, and only then; the lock keeps one thread from restoring it under another.
+# Pillow warns of large pictures on opening, before their size can be asked. Its limit is lifted while a
+# header is read, and only then; the lock keeps one thread from restoring it under another.
 _header = threading.Lock()
 
 
@@ -28,7 +28,7 @@ class BadPicture(MienError):
 
 
 def open_picture(source: str | os.PathLike | bytes | BinaryIO, at_least: int | None = None) -> Image.Image:
-    """Open a picture as RGB, upright: grey, 16-bit grey, palettes, CMYK, animations (first frame); white behind alpha.
+    """Open a picture as RGB, upright: grey of 8 or 16 bits, palettes, CMYK, first frames; white behind alpha.
 
     Args:
         source: a path, the bytes of a file, or an open binary file.
@@ -60,12 +60,12 @@ def open_picture(source: str | os.PathLike | bytes | BinaryIO, at_least: int | N
         return _to_rgb(_upright(image))
     except MienError:
         raise
-    except Exception as error:  # a decoder fed garbage fails in any way: OSError, SyntaxError, ValueError, struct.error…
+    except Exception as error:  # decoders fed garbage raise anything: OSError, SyntaxError, struct.error…
         raise BadPicture(_reason(error)) from None
 
 
 def _bytes(source: str | os.PathLike | bytes | BinaryIO) -> bytes:
-    """The whole content of the file: read in one go, so that no handle stays open and threads do not wait on disk."""
+    """The whole file, read in one go: no handle stays open."""
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         try:
@@ -73,7 +73,8 @@ def _bytes(source: str | os.PathLike | bytes | BinaryIO) -> bytes:
             if path.is_dir():
                 raise BadPicture("a folder, not a picture")
             if size > LARGEST_FILE:
-                raise BadPicture(f"file of {size / 2**20:.0f} MB: at most {LARGEST_FILE // 2**20} MB are read")
+                limit = LARGEST_FILE // 2**20
+                raise BadPicture(f"file of {size / 2**20:.0f} MB: at most {limit} MB are read")
             data = path.read_bytes()
         except FileNotFoundError:
             raise BadPicture("no such file") from None
@@ -102,7 +103,8 @@ def _header_of(data: bytes) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    cut = any(word in text.lower() for word in ("truncat", "unexpected end", "premature", "not enough", "incomplete"))
+    signs = ("truncat", "unexpected end", "premature", "not enough", "incomplete")
+    cut = any(sign in text.lower() for sign in signs)
     return f"truncated: {text}" if cut else f"broken picture: {text}"
 
 
@@ -150,7 +152,7 @@ def to_square(image: Image.Image, size: int) -> np.ndarray:
 
 
 def resize(image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None) -> np.ndarray:
-    """The part `box` (left, top, right, bottom; pixels) of an RGB picture as a uint8 array (size, size, 3), Lanczos."""
+    """The part `box` (left, top, right, bottom; pixels) of a picture as uint8 (size, size, 3), by Lanczos."""
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box))
 
 
@@ -185,10 +187,11 @@ def save_picture(picture: np.ndarray | Image.Image, path: str | os.PathLike) -> 
     """
     path = Path(path)
     if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (1, 3)):
+        grey = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
+        if picture.dtype != np.uint8 or not (grey.ndim == 2 or (grey.ndim == 3 and grey.shape[2] == 3)):
             got = f"{picture.dtype} {picture.shape}"
-            raise MienError(f"expected a uint8 picture (H, W, 3), got {got}: see mien.data.pictures.from_float")
-        picture = Image.fromarray(picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture)
+            raise MienError(f"expected a uint8 picture (H, W, 3), got {got}: see pictures.from_float")
+        picture = Image.fromarray(grey)
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
         raise MienError(f"{path.name}: '{path.suffix}' is no picture format: use .png or .jpg")

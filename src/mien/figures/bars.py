@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from mien.errors import MienError
 from mien.figures import style
 from mien.figures.mosaic import fitted, put
-from mien.figures.pictures import array, listed, pictures
+from mien.figures.pictures import array, listed, pictures, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # lengths in points of the page
 ROW = 17  # from one bar to the next
-PICTURE, NUMBERS, MARK = 110, 46, 20  # the room for a picture, and for what is written behind a bar
+PICTURE, NUMBERS, MARK = 128, 40, 20  # the room for a picture, and for what is written behind a bar
+GUTTER = 36  # between a picture's bars and the next picture
 HATCH = "/////"
 HAS, HAS_NOT, UNKNOWN = "●", "○", "?"
 
@@ -46,23 +47,22 @@ def probabilities(
         MienError: not such pictures, or other shapes or values than these.
     """
     shown = pictures(x)
-    given = _unit(probs, "probs", (len(shown), len(listed(attributes, len(attributes), "attributes"))))
+    attributes = listed(attributes, len(attributes), "attributes")
+    given = _unit(probs, "probs", (len(shown), len(attributes)))
     known = None if truth is None else _truth(truth, given.shape)
-    if not isinstance(columns, int | np.integer) or columns < 1:
-        raise MienError(f"expected columns as a whole number of at least 1, got {columns!r}")
-    columns = min(columns, len(shown))
+    columns = min(whole(columns, "columns"), len(shown))
     rows = -(-len(shown) // columns)
-    fit = fitted(*shown.shape[1:3], room=PICTURE, most=PICTURE)
+    fit = fitted(shown.shape[1], shown.shape[2], PICTURE, PICTURE)
     with style.drawing():
         names = [style.label(name, 20, 1) for name in attributes]
         px = fit.dpi / style.PAGE_DPI
         beside = shown.shape[2] * fit.scale / px + max(map(style.text_width, names)) + 22
-        after = NUMBERS + (MARK if known is not None else 0)
-        width = max(style.WIDTH / max(columns, 2), beside + after + 120)
+        after = NUMBERS + GUTTER + (MARK if known is not None else 0)
+        width = max((style.WIDTH + GUTTER) / max(columns, 2), beside + after + 120)
         height = max(shown.shape[1] * fit.scale / px, len(names) * ROW + 22) + 24
         key = 26 if known is not None else 0
+        size = (round((width * columns - GUTTER) * px), round((height * rows + key) * px))
         alt = f"{len(shown)} pictures with the probabilities of {', '.join(names)}"
-        size = (round(width * columns * px), round((height * rows + key) * px))
         figure, canvas = style.blank(*size, alt=alt, dpi=fit.dpi)
         figure.set_gid(fit.gid)
         for i, picture in enumerate(shown):
@@ -162,7 +162,7 @@ def _bars(axes: Axes, probs: NDArray, names: Sequence[str], truth: NDArray | Non
     axes.grid(visible=False, axis="y")
 
 
-def _beside(axes: Axes, row: int, text: str, away: float) -> None:
+def _beside(axes: Axes, row: float, text: str, away: float) -> None:
     """Write ``text`` at the right of a row of ``axes``, ``away`` pt from their edge."""
     axes.annotate(
         text,
@@ -171,14 +171,14 @@ def _beside(axes: Axes, row: int, text: str, away: float) -> None:
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
         size=style.SMALL,
-        va="center",
+        va="center_baseline",
         annotation_clip=False,
     )
 
 
 def _dumbbells(axes: Axes, got: NDArray, base: NDArray | None) -> None:
     """Draw accuracies, in percent, each as a bar from its baseline."""
-    rows = np.arange(len(got))
+    rows = range(len(got))
     start = np.zeros_like(got) if base is None else base
     below = got < start
     fills = np.where(below, style.PAPER, style.SERIES[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,6 @@ def curves(history: Iterable[Mapping[str, object]], *, keys: Sequence[str] | Non
             axes.set_xlim(first, last if last > first else first + 1)
             if i + columns >= len(panels):
                 axes.set_xlabel("step")
-        figure.get_layout_engine().execute(figure)
     return figure
 
 
@@ -117,7 +116,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool | str | bytes) or value is None:
         return None
     try:
-        return float(value)  # tensors and NumPy's numbers of one element too
+        return float(value)  # type: ignore[arg-type]  # tensors and NumPy's numbers of one element too
     except (TypeError, ValueError, RuntimeError):
         return None
 
@@ -147,7 +146,7 @@ def _draw(axes: Axes, drawn: Sequence[Series]) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter("")
     for i, one in enumerate(drawn):
-        _draw_series(axes, one, logarithmic, i)
+        _draw_series(axes, one, logarithmic, i, alone=len(drawn) == 1)
     if len(together):
         axes.yaxis.set_major_formatter(lambda value, _: style.number(value))
     else:
@@ -161,11 +160,17 @@ def _draw(axes: Axes, drawn: Sequence[Series]) -> None:
         axes.legend(handlelength=4)
 
 
-def _draw_series(axes: Axes, one: Series, logarithmic: bool, i: int) -> None:
+def _draw_series(axes: Axes, one: Series, logarithmic: bool, i: int, alone: bool) -> None:
     """Draw the i-th series: its points where they are few, else their mean with what was logged behind it."""
     values = np.where(np.isfinite(one.values), one.values, np.nan)
     color, dashes, marker = style.SERIES[i], style.DASHES[i], style.MARKERS[i]
-    line = {"color": color, "linestyle": dashes, "label": one.key[:40], "marker": marker, "markersize": 3}
+    line: Any = {
+        "color": color,
+        "linestyle": dashes,
+        "label": one.key[:40],
+        "marker": marker,
+        "markersize": 3,
+    }
     if len(values) < FEW:
         axes.plot(one.steps, values, **line)
         return
@@ -174,9 +179,10 @@ def _draw_series(axes: Axes, one: Series, logarithmic: bool, i: int) -> None:
     mean = smooth(np.log(values) if logarithmic else values, max(5, len(values) // 25))
     mean = np.exp(mean) if logarithmic else mean
     shown = np.unique(np.linspace(0, len(values) - 1, 400).astype(int))
-    # markers tell lines apart that share a panel; alone they would only be clutter
+    # markers tell apart lines that share a panel; on one alone they would only be clutter
     apart = max(1, len(shown) // 8)
-    axes.plot(one.steps[shown], mean[shown], markevery=(i * apart // TOGETHER, apart), **line)
+    marked = [] if alone else (i * apart // TOGETHER, apart)
+    axes.plot(one.steps[shown], mean[shown], markevery=marked, **line)
 
 
 def _envelope(steps: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray, NDArray]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from mien.errors import MienError
 from mien.figures import style
 from mien.figures.mosaic import Band, mosaic
-from mien.figures.pictures import Pictures, array, enlarged, listed, pictures, same_shape
+from mien.figures.pictures import Pictures, array, enlarged, listed, pictures, same_shape, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,17 +38,14 @@ def sheet(x: ArrayLike, *, columns: int = 8, pad: int = 2, scale: int | None = N
     shown = pictures(x)
     n, height, width, _ = shown.shape
     scale = max(1, -(-64 // max(height, width))) if scale is None else scale
-    for name, value, least in (("columns", columns, 1), ("pad", pad, 0), ("scale", scale, 1)):
-        if not isinstance(value, int | np.integer) or value < least:
-            raise MienError(f"expected {name} as a whole number of at least {least}, got {value!r}")
-    columns = min(columns, n)
+    columns, pad, scale = min(whole(columns, "columns"), n), whole(pad, "pad", 0), whole(scale, "scale")
     rows = -(-n // columns)
     height, width = height * scale, width * scale
-    whole = np.full((rows * (height + pad) + pad, columns * (width + pad) + pad, 3), 255, np.uint8)
+    canvas = np.full((rows * (height + pad) + pad, columns * (width + pad) + pad, 3), 255, np.uint8)
     for i, picture in enumerate(enlarged(shown, scale)):
         top, left = (i // columns) * (height + pad) + pad, (i % columns) * (width + pad) + pad
-        whole[top : top + height, left : left + width] = picture
-    return whole
+        canvas[top : top + height, left : left + width] = picture
+    return canvas
 
 
 def samples(x: ArrayLike, *, columns: int = 10) -> Figure:
@@ -58,7 +55,8 @@ def samples(x: ArrayLike, *, columns: int = 10) -> Figure:
     '3 generated pictures'
     """
     shown = pictures(x)
-    rows = [list(shown[i : i + _columns(columns)]) for i in range(0, len(shown), columns)]
+    columns = whole(columns, "columns")
+    rows = [list(shown[i : i + columns]) for i in range(0, len(shown), columns)]
     return mosaic([Band(rows)], alt=_many(len(shown), "generated picture"))
 
 
@@ -125,7 +123,7 @@ def interpolation(
     """
     steps = pictures(rows, "rows", lead=2)
     heads = _alphas(alphas, steps.shape[1])
-    cells, breaks = [list(row) for row in steps], ()
+    cells, breaks = [list(row) for row in steps], list[int]()
     if ends is not None:
         if not isinstance(ends, tuple | list) or len(ends) != 2:
             raise MienError("expected ends as two arrays of pictures, the left ones and the right ones")
@@ -133,10 +131,10 @@ def interpolation(
         for one, name in ((left, "ends[0]"), (right, "ends[1]")):
             same_shape(one, steps[:, 0], f"{name} and the steps of rows")
         cells = [[one, *row, other] for one, row, other in zip(left, cells, right, strict=True)]
-        heads, breaks = ["left", *heads, "right"], (0, steps.shape[1])
+        heads, breaks = ["left", *heads, "right"], [0, steps.shape[1]]
     alt = f"{_many(len(steps), 'interpolation')} between two pictures, {steps.shape[1]} steps each"
     written = listed(labels, len(steps), "labels, one for each row") if len(labels) else []
-    return mosaic([Band(cells, written, heads, lead="α")], alt=alt, breaks=breaks)
+    return mosaic([Band(cells, written, heads)], alt=alt, breaks=breaks)
 
 
 def attribute_edits(
@@ -160,7 +158,6 @@ def attribute_edits(
         cells,
         listed(attributes, len(original), "attributes, one for each row"),
         ["original", *_alphas(alphas, steps.shape[1])],
-        lead="α",
     )
     alt = f"pictures edited in steps towards {', '.join(dict.fromkeys(band.labels))}, the originals first"
     return mosaic([band], alt=alt, breaks=(0,))
@@ -176,22 +173,17 @@ def _compared(
     labels = listed(labels, len(rows), "names, one for each row")
     n = len(rows[first])
     heads = listed(heads, n, "edits, one for each picture") if len(heads) else []
-    parts = [slice(i, i + columns) for i in range(0, n, _columns(columns))]
+    parts = [slice(i, i + columns) for i in range(0, n, whole(columns, "columns"))]
     bands = [Band([list(row[part]) for row in rows.values()], labels, heads[part]) for part in parts]
     return mosaic(bands, alt=alt)
-
-
-def _columns(columns: int) -> int:
-    if not isinstance(columns, int | np.integer) or columns < 1:
-        raise MienError(f"expected columns as a whole number of at least 1, got {columns!r}")
-    return int(columns)
 
 
 def _alphas(alphas: Sequence[float] | None, steps: int) -> list[str]:
     values = np.linspace(0, 1, steps) if alphas is None else array(alphas, "alphas")
     if values.shape != (steps,) or values.dtype.kind not in "fiu":
         raise MienError(f"expected alphas as {steps} numbers, one a step; got {values.dtype} {values.shape}")
-    return [style.number(round(float(alpha), 2) + 0.0) for alpha in values]
+    first, *others = (style.number(round(float(alpha), 2) + 0.0) for alpha in values)
+    return [f"α\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{first}", *others]
 
 
 def _many(count: int, thing: str) -> str:

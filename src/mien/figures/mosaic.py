@@ -6,9 +6,10 @@ Every picture of a figure has the same size and its pixels are whole numbers of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.figures import style
 from mien.figures.pictures import Pictures, enlarged
@@ -23,6 +24,7 @@ GAP, BREAK, BAND_GAP, MARGIN = 4, 14, 12, 2
 LINE = 15  # from one line of small type to the next
 HEAD_GAP, LABEL_GAP = 3, 8  # between words and pictures
 LARGEST, WIDEST = 128, 1000
+LEAST_TYPE = 5.5  # pt
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,11 @@ class Band:
         rows: pictures, uint8 (H, W, 3), row by row; rows may be of different lengths.
         labels: a name for each row, or none.
         heads: a name for each column, or none.
-        lead: what the heads are, written before them.
     """
 
     rows: Sequence[Sequence[Pictures]]
     labels: Sequence[str] = ()
     heads: Sequence[str] = ()
-    lead: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,22 +56,23 @@ def fitted(height: int, width: int, room: float, most: float, columns: int = 1) 
 
     Args:
         height, width: of a picture, in its pixels.
-        room: how wide and high one may be, in points of the page.
+        room: how wide one may be, in points of the page; LARGEST is how high.
         most: what all may take together if otherwise they would have to be made smaller than they are.
         columns: how many stand side by side.
 
     >>> fitted(28, 20, room=90, most=900)
-    Fit(scale=6, dpi=240, gid=None)
+    Fit(scale=8, dpi=240, gid=None)
     >>> fitted(512, 512, room=64, most=900, columns=12)
     Fit(scale=1, dpi=960.0, gid='smooth')
     """
     room = max(16, min(room, LARGEST))
-    times = int(room // max(height, width))
+    times = int(min(room // width, LARGEST // height))
     if times or (width * columns <= most and height <= LARGEST):
         return Fit(2 * max(times, 1), style.DPI, None)
-    longest = max(height, width)
-    scale = int(-(-2 * room // longest))
-    return Fit(scale, style.PAGE_DPI * longest * scale / room, SMOOTH)
+    # the share of its own size that a picture has to be made smaller by
+    share = min(room / width, LARGEST / height)
+    scale = math.ceil(2 * share)
+    return Fit(scale, style.PAGE_DPI * scale / share, SMOOTH)
 
 
 def put(canvas: Axes, picture: Pictures, left: float, top: float, scale: int) -> None:
@@ -88,7 +89,7 @@ class _Layout:
         height, width, _ = bands[0].rows[0][0].shape
         columns = max(len(row) for band in bands for row in band.rows)
         self.labels = [[style.label(name) for name in band.labels] for band in bands]
-        words = [text for band in self.labels for text in band] + [band.lead for band in bands if band.lead]
+        words = [text for band in self.labels for text in band]
         margin = MARGIN + max((style.text_width(text) + LABEL_GAP for text in words), default=0)
         between = (columns - 1) * GAP + len(breaks) * (BREAK - GAP)
         room = (style.WIDTH - margin - between) / columns
@@ -98,7 +99,7 @@ class _Layout:
         self.start = self.pixels(margin)
         step, extra = self.width + self.pixels(GAP), self.pixels(BREAK) - self.pixels(GAP)
         self.lefts = [self.start + i * step + extra * sum(b < i for b in breaks) for i in range(columns)]
-        letters = int(self.width / self.pixels(1) / 7.5)
+        self.head_size, letters = _head_type(bands, self.width * style.PAGE_DPI / self.fit.dpi + GAP)
         self.heads = [[style.label(head, letters, 3) for head in band.heads] for band in bands]
         self.tops: list[list[int]] = []  # of each band's rows
         bottom = self.pixels(MARGIN)
@@ -115,6 +116,15 @@ class _Layout:
     def pixels(self, length: float) -> int:
         """Return a length in points of the page in whole pixels of the figure."""
         return round(length * self.fit.dpi / style.PAGE_DPI)
+
+
+def _head_type(bands: Sequence[Band], room: float) -> tuple[float, int]:
+    """Return the type size, in pt, that fits the heads' longest word into ``room``, and letters per line."""
+    words = [word for band in bands for head in band.heads for word in str(head).replace("_", " ").split(" ")]
+    widest = max((style.text_width(word, style.SMALL) for word in words if word), default=0)
+    size = max(LEAST_TYPE, min(style.SMALL, style.SMALL * room / max(widest, 1)))
+    whole = [len(word) for word in words if word and style.text_width(word, size) <= room + 0.5]
+    return size, max([int(room / style.text_width("n", size)), *whole])
 
 
 def mosaic(bands: Sequence[Band], *, alt: str, breaks: Collection[int] = ()) -> Figure:
@@ -136,9 +146,7 @@ def mosaic(bands: Sequence[Band], *, alt: str, breaks: Collection[int] = ()) -> 
                     put(canvas, picture, left, top, at.fit.scale)
             for text, top in zip(labels, tops, strict=False):
                 canvas.text(beside, top + at.height / 2, text, ha="right", va="center", linespacing=1.1)
-            small = {"size": style.SMALL, "color": style.MUTED, "va": "bottom"}
+            small: Any = {"size": at.head_size, "color": style.MUTED, "va": "bottom"}
             for text, left in zip(heads, at.lefts, strict=False):
                 canvas.text(left + at.width / 2, tops[0] - above, text, ha="center", **small)
-            if band.lead and heads:
-                canvas.text(beside, tops[0] - above, band.lead, ha="right", style="italic", **small)
     return figure

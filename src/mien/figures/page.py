@@ -139,14 +139,14 @@ class _Writer:
         if isinstance(body, list | tuple):
             return "".join(self.body(part, heading) for part in body)
         if isinstance(body, Table):
+            # outside the frame, so that it does not scroll away with a wide table
             above = self._caption("Table", caption)
-            return f'<figure class="table">{_scroll(body.html(above), alt or caption or heading)}</figure>'
+            return f"<figure>{above}{_scroll(body.html(), alt or caption or heading)}</figure>"
         if isinstance(body, np.ndarray):
             shown = self._sheet(body, alt or caption or heading)
         else:
             shown = self._plate(body, alt or str(getattr(body, "get_label", str)()) or caption or heading)
         below = self._caption("Figure", caption)
-        below = f"<figcaption>{below}</figcaption>" if below else ""
         return f"<figure>{_scroll(shown, alt or caption or heading)}{below}</figure>"
 
     def _caption(self, kind: str, caption: str) -> str:
@@ -157,7 +157,8 @@ class _Writer:
             self.tables += 1
         else:
             self.figures += 1
-        return f"<b>{kind} {self.tables if kind == 'Table' else self.figures}.</b> {_text(caption)}"
+        number = self.tables if kind == "Table" else self.figures
+        return f"<figcaption><b>{kind} {number}.</b> {_text(caption)}</figcaption>"
 
     def _sheet(self, pixels: NDArray[np.uint8], alt: str) -> str:
         data = base64.b64encode(png(pixels)).decode()

@@ -82,6 +82,17 @@ def listed(given: Sequence[str], wanted: int, what: str) -> list[str]:
     return names
 
 
+def whole(value: int, what: str, least: int = 1) -> int:
+    """Return ``value``, a whole number of at least ``least``.
+
+    Raises:
+        MienError: it is another number, or none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise MienError(f"expected {what} as a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
 def same_shape(one: Pictures, other: Pictures, names: str) -> None:
     """Raise a MienError unless both hold as many pictures, of one size."""
     if one.shape != other.shape:

@@ -6,6 +6,7 @@ import html
 import io
 import os
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -62,7 +63,7 @@ def write(path: Path, content: Callable[[IO[bytes]], object]) -> None:
     Raises:
         MienError: the file cannot be written there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -101,7 +102,10 @@ def inline_svg(figure: Figure, alt: str, prefix: str) -> str:
         alt: what it shows, in words.
         prefix: begins every id, so that several figures of a page do not share one.
     """
-    text = _renumbered(_rendered(figure, ".svg", facecolor="none").decode(), prefix)
+    text = _rendered(figure, ".svg", facecolor="none").decode()
+    # words must stay readable on a phone, where the figure then scrolls; pictures alone may shrink
+    least = 640 if '<g id="text_' in text else 0
+    text = _renumbered(text, prefix)
     view = re.search(r'viewBox="([^"]+)"', text)
     body = text[text.index(">", text.index("<svg")) + 1 :]
     # pictures, unlike lines, may hold anything that looks like a colour only in base64, which has no '#'
@@ -118,7 +122,7 @@ def inline_svg(figure: Figure, alt: str, prefix: str) -> str:
     box = view.group(1) if view else ""
     return (
         f'<svg class="plate" role="img" aria-label="{html.escape(alt)}" viewBox="{box}" '
-        f'style="width:{width:.0f}px;min-width:{min(width, 640):.0f}px">{body.strip()}'
+        f'style="width:{width:.0f}px;min-width:{min(width, least):.0f}px">{body.strip()}'
     )
 
 

@@ -120,7 +120,7 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float) 
     )
 
 
-def label(name: object, width: int = 18, lines: int = 2) -> str:
+def label(name: object, width: int = 20, lines: int = 2) -> str:
     """Return a name as it is written beside a picture: no underscores, wrapped, cut when too long.
 
     >>> label("Wearing_Necktie")

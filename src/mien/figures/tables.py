@@ -66,12 +66,8 @@ class Table:
         rule = ["---:" if right else "---" for right in self.numeric]
         return "\n".join(map(line, [map(_markdown, self.heads), rule, *rows]))
 
-    def html(self, caption: str = "") -> str:
-        """Return the table as an HTML element, everything in it escaped, the best values in bold.
-
-        Args:
-            caption: HTML to stand above the table.
-        """
+    def html(self) -> str:
+        """Return the table as an HTML element, everything in it escaped, the best values in bold."""
         kinds = [' class="n"' if right else "" for right in self.numeric]
         heads = "".join(
             f'<th scope="col"{kind}>{html.escape(head)}</th>'
@@ -85,8 +81,7 @@ class Table:
                 named = j == 0 and not self.numeric[0]
                 cells.append(f'<th scope="row">{text}</th>' if named else f"<td{kinds[j]}>{text}</td>")
             lines.append("<tr>" + "".join(cells) + "</tr>")
-        above = f"<caption>{caption}</caption>" if caption else ""
-        return f"<table>{above}<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
 def metric_table(
@@ -126,8 +121,7 @@ def metric_table(
         raise MienError(f"expected at least one row and one column, got {len(records)} and {len(columns)}")
     if not 1 <= digits <= 12:
         raise MienError(f"expected digits from 1 to 12, got {digits}")
-    units = units or {}
-    for name in (*columns, *units, *lower, *higher):
+    for name in (*columns, *(units := units or {}), *lower, *higher):
         if name not in known:
             raise UnknownName("column", str(name), map(str, known))
     cells, numeric, best = [], [], set()

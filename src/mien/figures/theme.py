@@ -52,11 +52,11 @@ section{padding:2.25rem 0 .25rem;scroll-margin-top:.5rem}
 section>h2{font-size:1.5rem;line-height:1.25;letter-spacing:-.01em;margin:0 0 .6rem;overflow-wrap:anywhere}
 p{margin:0 0 1rem;max-width:44rem;overflow-wrap:anywhere;white-space:pre-line}
 figure{margin:1.25rem 0 2rem;min-width:0}
-figcaption,caption{font-size:.9rem;line-height:1.5;color:var(MUTED);text-align:left;max-width:44rem;
+figcaption{font-size:.9rem;line-height:1.5;color:var(MUTED);text-align:left;max-width:44rem;
  overflow-wrap:anywhere}
-figcaption{margin-top:.6rem}
-caption{padding:0 0 .5rem}
-figcaption b,caption b{color:var(INK);font-weight:600}
+.scroll+figcaption{margin-top:.6rem}
+figcaption+.scroll{margin-top:.5rem}
+figcaption b{color:var(INK);font-weight:600}
 .scroll{overflow-x:auto;max-width:100%}
 .plate{display:block;max-width:100%;height:auto;fill:var(INK)}
 .plate *{stroke-linejoin:round;stroke-linecap:butt}
@@ -66,7 +66,7 @@ table{border-collapse:collapse;font-size:.94rem;font-variant-numeric:tabular-num
 th,td{padding:.4rem .9rem;text-align:left;vertical-align:baseline}
 th:first-child,td:first-child{padding-left:.25rem}
 thead th{border-bottom:1px solid var(MUTED);font-weight:600;white-space:nowrap}
-tbody th{font-weight:400}
+tbody th{font-weight:400;min-width:7.5rem}
 tbody tr+tr>*{border-top:1px solid var(FAINT)}
 .n{text-align:right;white-space:nowrap}
 @media (min-width:46rem){nav ol{columns:2;column-gap:2.5rem}nav li{break-inside:avoid}}
