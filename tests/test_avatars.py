@@ -43,7 +43,7 @@ def test_an_avatar_is_fixed_by_seed_and_number(source):
 
 
 def test_the_rows_of_seed_0_stay_what_they_are(rows):
-    # pictures of earlier versions would otherwise silently carry other labels: raise avatars.VERSION with this
+    # prepared sets of earlier versions would else be taken for these: raise avatars.VERSION with this
     assert (rows[:6] == 1).sum(1).tolist() == [5, 2, 5, 4, 4, 6]
     assert (rows == 1).sum(0).tolist() == [1377, 883, 952, 907, 1599, 949, 2015, 1967, 1583, 2039, 1375]
 
@@ -109,7 +109,12 @@ def test_every_edit_is_seen_at_32_pixels(source):
 
 @pytest.mark.parametrize(
     ("name", "top", "bottom"),
-    [("Eyeglasses", 0.4, 0.75), ("Smiling", 0.6, 0.95), ("Mouth_Slightly_Open", 0.6, 0.95), ("Beard", 0.4, 1.0)],
+    [
+        ("Eyeglasses", 0.4, 0.75),
+        ("Smiling", 0.6, 0.95),
+        ("Mouth_Slightly_Open", 0.6, 0.95),
+        ("Beard", 0.4, 1.0),
+    ],
 )
 def test_an_edit_changes_its_own_place_only(source, name, top, bottom):
     for i in range(30):
@@ -120,7 +125,9 @@ def test_an_edit_changes_its_own_place_only(source, name, top, bottom):
 
 def test_hair_is_as_its_label_says(source):
     for i in range(30):
-        black, blond, gray = (source.draw(i, SIZE, {name: 1}).astype(int) for name in ("Black_Hair", "Blond_Hair", "Gray_Hair"))
+        black, blond, gray = (
+            source.draw(i, SIZE, {name: 1}).astype(int) for name in ("Black_Hair", "Blond_Hair", "Gray_Hair")
+        )
         hair = abs(black - blond).max(-1) > 60
         assert hair.sum() >= 8  # under a hat too
         assert black[hair].mean() < 90 < blond[hair].mean()

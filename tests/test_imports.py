@@ -26,7 +26,7 @@ ALLOWED = {
     "figures": {"errors", "files", "applications", "metrics"},
     "evaluation_text": {"errors"},
 }
-TOP = {"experiment", "evaluation", "demo", "cli", "studio", "recipes", "export", "hub", "__init__"}
+TOP = {"experiment", "evaluation", "demo", "report", "cli", "studio", "recipes", "export", "hub", "__init__"}
 
 
 def imported(path: Path) -> set[str]:

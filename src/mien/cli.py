@@ -625,5 +625,30 @@ def demo(
     _console().print(f"open {page}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def report(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Evaluated runs to store as a result first.", show_default=False)] = None,
+    store: Annotated[Path | None, typer.Option(help="The result file to write from the runs.", show_default=False)] = None,
+    title: Annotated[str, typer.Option(help="The result's title.")] = "",
+    about: Annotated[str, typer.Option(help="What was compared, on what machine.")] = "",
+    command: Annotated[list[str] | None, typer.Option(help="A command that made it; repeat for each.", show_default=False)] = None,
+) -> None:
+    """Write the tables of the README from the models and the stored results.
+
+    [bold]Examples[/]
+
+      mien report
+
+      mien report runs/a runs/b --store results/faces.json --title "a against b"
+    """
+    from mien import report as report_
+
+    if runs:
+        if store is None:
+            raise MienError("expected --store FILE for the runs given, got none: such as --store results/faces.json")
+        _wrote(_console(), report_.store(store, title or store.stem, about, command or [], runs))
+    _wrote(_console(), report_.write())
+
+
 if __name__ == "__main__":
     main()

@@ -264,7 +264,7 @@ _NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 def _svg(slot: str, part: str, paint: str) -> str:
     """The drawing of one part alone, where it belongs in the head, with `paint` for its colour."""
-    import python_avatars as pa  # type: ignore[import-untyped]
+    import python_avatars as pa
 
     where = {  # slot: (python_avatars' argument, its kind of part, the group of the drawing it lands in)
         "skin": ("", None, "Body"), "clothing": ("clothing", pa.ClothingType, "Clothing"),

@@ -210,8 +210,16 @@ class Dataset:
         import torch
 
         index = self._checked(index)
-        bytes_ = torch.from_numpy(self.pictures(index)).to(device)  # (B, H, W, C)
-        x = bytes_.float().div_(127.5).sub_(1).permute(0, 3, 1, 2)  # (B, C, H, W)
+        pictures = self.pictures(index)
+        if torch.device(device).type == "cpu":
+            # by NumPy's one thread: torch's several wait for the last of them, 20 ms where cores are shared
+            floats = np.divide(pictures, np.float32(127.5))  # (B, H, W, C)
+            x = torch.from_numpy(np.subtract(floats, np.float32(1), out=floats))
+        else:
+            x = (
+                torch.from_numpy(pictures).to(device).float().div_(127.5).sub_(1)
+            )  # a quarter of the bytes to move
+        x = x.permute(0, 3, 1, 2)  # (B, C, H, W)
         attributes = label = None
         if self.attributes:
             attributes = torch.from_numpy(self.attribute_table[index].astype(np.float32)).to(device)

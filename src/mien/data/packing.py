@@ -24,8 +24,9 @@ import numpy as np
 from mien.data.dataset import FORMAT, HEADER, Source
 from mien.data.pictures import BadPicture
 from mien.errors import MienError
+from mien.files import write_json
 
-CHUNK = 512  # pictures between two records of progress
+CHUNK = 512  # pictures between two records of progress, at most
 SIZES = range(8, 1025)
 
 try:
@@ -119,8 +120,10 @@ def _pack(source: Source, size: int, folder: Path, mark: str, progress: Progress
     partial = folder.with_name(folder.name + ".partial")
     total = len(source)
     shape = source.shape(size)
-    state = _resume(partial, mark, total, int(np.prod(shape)))
-    needed = (total - state["done"]) * int(np.prod(shape))
+    row = int(np.prod(shape))
+    step = max(8, min(CHUNK, 2**26 // row))  # what waits to be written stays under 64 MB
+    state = _resume(partial, mark, total, row)
+    needed = (total - state["done"]) * row
     if needed > (free := shutil.disk_usage(partial).free):
         raise MienError(
             f"preparing {source.name} at {size} pixels needs {needed / 1e6:,.0f} MB, and "
@@ -133,10 +136,10 @@ def _pack(source: Source, size: int, folder: Path, mark: str, progress: Progress
     pool = ThreadPoolExecutor(_cores())  # threads: Pillow decodes and resizes without holding the interpreter
     try:
         with (partial / "images.npy").open("r+b") as images:
-            images.truncate(HEADER + (state["done"] - len(state["rejected"])) * int(np.prod(shape)))
+            images.truncate(HEADER + (state["done"] - len(state["rejected"])) * row)
             images.seek(0, os.SEEK_END)
             while state["done"] < total:
-                chunk = range(state["done"], min(state["done"] + CHUNK, total))
+                chunk = range(state["done"], min(state["done"] + step, total))
                 read = pool.map(lambda i: _attempt(source, i, size, shape), chunk)
                 for i, got in zip(chunk, read, strict=True):
                     if isinstance(got, BadPicture):
@@ -148,7 +151,7 @@ def _pack(source: Source, size: int, folder: Path, mark: str, progress: Progress
                 state["done"] = chunk.stop
                 state["seconds"] += time.monotonic() - started
                 started = time.monotonic()
-                _write_json(partial / "state.json", state)
+                write_json(partial / "state.json", state)
                 if progress:
                     progress(state["done"], total)
     finally:
@@ -181,7 +184,7 @@ def _resume(partial: Path, mark: str, total: int, row: int) -> dict:
         whole = (partial / "images.npy").stat().st_size >= HEADER + kept * row
         if whole and state["mark"] == mark and state["total"] == total:
             return state
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -208,7 +211,7 @@ def _finish(source: Source, size: int, partial: Path, mark: str, state: dict) ->
     columns = {"labels": source.label, "identity": source.identity, "partition": source.partition}
     for name, of in columns.items():
         np.save(partial / f"{name}.npy", np.array([of(i) for i in kept], np.int64))
-    _write_json(partial / "keys.json", [source.key(i) for i in kept])
+    write_json(partial / "keys.json", [source.key(i) for i in kept])
     report = {
         "name": source.name,
         "size": size,
@@ -219,7 +222,7 @@ def _finish(source: Source, size: int, partial: Path, mark: str, state: dict) ->
         "notes": list(source.notes),
         "rejected": rejected,
     }
-    _write_json(partial / "report.json", report)
+    write_json(partial / "report.json", report)
     index = {
         "format": FORMAT,
         "name": source.name,
@@ -231,7 +234,7 @@ def _finish(source: Source, size: int, partial: Path, mark: str, state: dict) ->
         "attributes": source.attributes,
         "classes": source.classes,
     }
-    _write_json(partial / "index.json", index)
+    write_json(partial / "index.json", index)
     (partial / "state.json").unlink(missing_ok=True)
 
 
@@ -240,11 +243,3 @@ def _header(shape: tuple[int, ...]) -> bytes:
     entry = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
     start = b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little")
     return start + entry.ljust(HEADER - 11).encode("latin1") + b"\n"
-
-
-def _write_json(path: Path, content: object) -> None:
-    """Whole or not at all."""
-    partial = path.with_suffix(".tmp")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=None if path.name == "keys.json" else 1)
-    partial.replace(path)

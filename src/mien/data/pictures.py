@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mien.errors import MienError
+from mien.files import write_atomically
 
 SMALLEST = 8  # pixels a side
 LARGEST = 64_000_000  # pixels in all
@@ -195,14 +196,6 @@ def save_picture(picture: np.ndarray | Image.Image, path: str | os.PathLike) -> 
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
         raise MienError(f"{path.name}: '{path.suffix}' is no picture format: use .png or .jpg")
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            picture.save(file, kind)
-        partial.replace(path)
-    except (OSError, ValueError, KeyError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise MienError(f"cannot write {path}: {error}") from None
+    image = picture
+    write_atomically(path, lambda temporary: image.save(temporary, kind))
     return path

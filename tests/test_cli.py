@@ -1,0 +1,305 @@
+"""The command line, as a user types it: what works, and what each mistake is answered with."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien import models
+from mien.cli import main
+
+DATA = ["--data", "avatars", "--size", "16", "--data-set", "count=240"]
+
+
+def mien(capsys, *words) -> tuple[int, str]:
+    """Run the command in this process; return its exit code and what it printed."""
+    before = sys.argv
+    sys.argv = ["mien", *map(str, words)]
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.argv = before
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+def refused(capsys, *words) -> str:
+    """Run the command, which must fail with exit code 2 and one line; return the line."""
+    code, text = mien(capsys, *words)
+    assert code == 2, text
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    assert len(lines) == 1, text
+    assert lines[0].startswith("error: "), text
+    assert "Traceback" not in text
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A loss network, a judge and a VAE-WGAN, trained for a few steps by the command itself."""
+    folder = tmp_path_factory.mktemp("runs")
+
+    def train(*words):
+        before, sys.argv = sys.argv, ["mien", "train", *map(str, words)]
+        try:
+            main()
+        except SystemExit as stop:
+            assert not stop.code
+        finally:
+            sys.argv = before
+
+    small = ["--set", "widths=8,8,8,8,8", "--steps", "20", "--batch", "16"]
+    train("attribute_cnn", *DATA, *small, "--share", "1/2", "--out", folder / "cnn")
+    train("attribute_cnn", *DATA, *small, "--share", "2/2", "--seed", "1", "--out", folder / "judge")
+    train("vae_wgan", *DATA, "--set", f"loss_network={folder / 'cnn'}", "--set", "width=4", "--set", "latent=8",
+          "--steps", "12", "--batch", "16", "--out", folder / "faces")  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A picture that is not square and has an alpha channel."""
+    array = np.random.default_rng(0).integers(0, 255, (40, 60, 4), np.uint8)
+    Image.fromarray(array, "RGBA").save(tmp_path / "me.png")
+    return tmp_path / "me.png"
+
+
+def test_generate(capsys, runs, tmp_path):
+    assert mien(capsys, "generate", runs / "faces", "-n", 9, "--out", tmp_path / "s.png")[0] == 0
+    assert Image.open(tmp_path / "s.png").size[0] > 50
+    assert mien(capsys, "generate", runs / "faces", "-n", 3, "--out", tmp_path / "many")[0] == 0
+    assert [Image.open(p).size for p in sorted((tmp_path / "many").iterdir())] == [(16, 16)] * 3
+    mien(capsys, "generate", runs / "faces", "-n", 3, "--out", tmp_path / "again")
+    assert (tmp_path / "many/000001.png").read_bytes() == (tmp_path / "again/000001.png").read_bytes()
+
+
+def test_reconstruct_and_interpolate(capsys, runs, tmp_path, photo):
+    for words in (
+        ["reconstruct", runs / "faces", "--out", tmp_path / "r.png"],
+        ["reconstruct", runs / "faces", photo, photo, "--out", tmp_path / "r2.svg"],
+        ["interpolate", runs / "faces", "--path", "slerp", "--steps", 5, "--out", tmp_path / "i.png"],
+        ["interpolate", runs / "faces", photo, photo, photo, "--out", tmp_path / "i2.pdf"],
+    ):
+        code, text = mien(capsys, *words)
+        assert code == 0, text
+        assert words[-1].stat().st_size > 1000
+
+
+def test_edit_needs_the_data_only_once(capsys, runs, tmp_path, photo):
+    out = tmp_path / "e.png"
+    code, text = mien(capsys, "edit", runs / "faces", photo, "--set", "Smiling=+1", "--set", "Eyeglasses=-1", "--out", out)
+    assert code == 0, text
+    assert Image.open(out).size == (16, 16)
+    assert (tmp_path / "e-steps.png").exists()
+    assert (runs / "faces" / "attribute_vectors.safetensors").exists()
+    changed = Image.open(out).tobytes()
+    mien(capsys, "edit", runs / "faces", photo, "--set", "Smiling=0", "--out", out)
+    assert Image.open(out).tobytes() != changed
+
+
+def test_recognise(capsys, runs, photo, tmp_path):
+    code, text = mien(capsys, "recognise", runs / "cnn", photo, "--json")
+    rows = json.loads(text)
+    assert code == 0
+    assert 0 <= rows[0]["Smiling"] <= 1
+    code, text = mien(capsys, "recognise", runs / "cnn", photo, "--out", tmp_path / "p.png")
+    assert code == 0
+    assert "Eyeglasses" in text
+
+
+def test_evaluate_and_show(capsys, runs):
+    code, text = mien(capsys, "evaluate", runs / "faces", "--judge", runs / "judge", "--count", 24)
+    assert code == 0, text
+    result = json.loads((runs / "faces" / "evaluation.json").read_text())
+    assert {"reconstruction", "feature_fid", "latent_svm", "edits", "judge"} <= result.keys()
+    assert result["reconstruction"]["n"] == result["feature_fid"]["n"] == 24
+    assert 0 < result["edits"]["counterfactual_bound"]
+    code, text = mien(capsys, "show", runs / "faces")
+    assert code == 0
+    assert "feature-FID" in text
+    assert "finished" in text
+    assert "loss_network = cnn" in text
+    code, text = mien(capsys, "evaluate", runs / "cnn")
+    assert code == 0, text
+    assert "Hamming" in text
+
+
+def test_evaluate_refuses_the_loss_network_as_judge(capsys, runs):
+    line = refused(capsys, "evaluate", runs / "faces", "--judge", runs / "cnn")
+    assert "other than the loss network" in line
+    assert "not" not in json.dumps(json.loads((runs / "faces" / "config.json").read_text())["config"]["loss_network"]["sha256"])
+
+
+def test_train_again_resumes_and_dry_run_writes_nothing(capsys, runs, tmp_path):
+    words = ["train", "vae", *DATA, "--set", "width=4", "--batch", 16, "--out", tmp_path / "v"]
+    code, text = mien(capsys, *words, "--steps", 6, "--dry-run")
+    assert code == 0, text
+    assert not (tmp_path / "v").exists()
+    assert mien(capsys, *words, "--steps", 6)[0] == 0
+    code, text = mien(capsys, *words, "--steps", 6)
+    assert code == 0
+    assert "already" in text
+
+
+def test_lists(capsys):
+    assert all(name in mien(capsys, "models")[1] for name in models.names())
+    assert "width" in mien(capsys, "models", "vae_wgan")[1]
+    assert "avatars" in mien(capsys, "datasets")[1]
+
+
+@pytest.mark.parametrize("command", ["train", "generate", "reconstruct", "interpolate", "edit", "recognise", "evaluate", "models", "datasets", "show", "demo"])
+def test_every_command_has_help_with_examples(capsys, command):
+    code, text = mien(capsys, command, "--help")
+    assert code == 0
+    assert "Example" in text
+    assert f"mien {command}" in text
+
+
+def test_unknown_names(capsys, runs, photo):
+    assert "did you mean vae_wgan" in refused(capsys, "train", "vaewgan")
+    assert "did you mean celeba" in refused(capsys, "train", "vae", "--data", "celebA")
+    assert "did you mean width" in refused(capsys, "train", "vae", "--set", "widht=3")
+    assert "did you mean count" in refused(capsys, "train", "vae", "--data-set", "cuont=3")
+    assert "did you mean Smiling" in refused(capsys, "edit", runs / "faces", photo, "--set", "Smilling=1")
+    assert "did you mean slerp" in refused(capsys, "interpolate", runs / "faces", "--path", "sleerp")
+    assert "did you mean vae" in refused(capsys, "models", "vea")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--steps", "0"], "1 step or more"),
+        (["--steps", "5", "--epochs", "1"], "--steps or --epochs"),
+        (["--epochs", "-1"], "epochs > 0"),
+        (["--batch", "1"], "batch of 2 or more"),
+        (["--size", "4"], "size from 8 to 1024"),
+        (["--size", "17"], "multiple of 8"),
+        (["--set", "width=-4"], "width > 0"),
+        (["--set", "lr=fast"], "expected a number"),
+        (["--set", "width"], "key=value"),
+        (["--precision", "fp8"], "fp32 or bf16"),
+        (["--device", "tpu"], "auto, cpu or cuda"),
+        (["--share", "3/2"], "share I/N"),
+        (["--ema", "1"], "EMA"),
+        (["--data-set", "count=many"], "expected a number"),
+    ],
+)
+def test_values_out_of_range(capsys, tmp_path, words, answer):
+    base = ["train", "vae", "--size", "16", "--data-set", "count=240", "--out", tmp_path / "run"]
+    assert answer in refused(capsys, *base, *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_pictures(capsys, runs, tmp_path):
+    (tmp_path / "text.png").write_text("I am not a picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
+    Image.new("L", (20_000, 20_000)).save(tmp_path / "huge.png")
+    Image.effect_noise((64, 64), 90).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:1500])
+    for name, answer in (
+        ("text.png", "not a picture"), ("empty.png", "empty"), ("one.png", "1x1"), ("huge.png", "20000x20000"),
+        ("cut.png", "truncated"), ("none.png", "no such file"),
+    ):  # fmt: skip
+        line = refused(capsys, "recognise", runs / "cnn", tmp_path / name)
+        assert answer in line
+        assert name in line
+    assert "folder" in refused(capsys, "reconstruct", runs / "faces", tmp_path)
+
+
+def test_odd_pictures_work(capsys, runs, tmp_path):
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 255, (30, 20), np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(np.stack([grey] * 4, -1), "CMYK").save(tmp_path / "cmyk.jpg")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    turned = Image.fromarray(np.stack([grey] * 3, -1))
+    exif = turned.getexif()
+    exif[274] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    frames = [Image.fromarray(np.roll(grey, k, 0)) for k in range(3)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    files = sorted(tmp_path.iterdir())
+    code, text = mien(capsys, "recognise", runs / "cnn", *files, "--json")
+    assert code == 0, text
+    assert len(json.loads(text)) == 5
+
+
+def test_bad_runs(capsys, runs, tmp_path, photo):
+    assert "does not exist" in refused(capsys, "generate", tmp_path / "nowhere")
+    assert "is a file" in refused(capsys, "show", photo)
+    (tmp_path / "empty").mkdir()
+    assert "no config.json" in refused(capsys, "generate", tmp_path / "empty")
+    config = json.loads((runs / "faces" / "config.json").read_text())
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_text(json.dumps(config))
+    assert "without weights" in refused(capsys, "generate", broken)
+    (broken / "weights.safetensors").write_bytes((runs / "cnn" / "weights.safetensors").read_bytes())
+    assert "another model's" in refused(capsys, "generate", broken)
+    (broken / "weights.safetensors").write_bytes((runs / "faces" / "weights.safetensors").read_bytes()[:5000])
+    assert "damaged" in refused(capsys, "generate", broken)
+    (broken / "config.json").write_text("{")
+    assert "something else" in refused(capsys, "show", broken)
+    (broken / "config.json").write_text(json.dumps({**config, "format": 99}))
+    assert "format 99" in refused(capsys, "show", broken)
+
+
+def test_missing_abilities(capsys, runs, photo):
+    line = refused(capsys, "generate", runs / "cnn")
+    assert "needed a model that Generates, got attribute_cnn" in line
+    assert "vae_wgan" in line
+    assert "Recognises" in refused(capsys, "recognise", runs / "faces", photo)
+    assert "Encodes" in refused(capsys, "edit", runs / "cnn", photo, "--set", "Smiling=1")
+
+
+def test_no_loss_network_names_the_three_ways_out(capsys, tmp_path, monkeypatch):
+    def no_network(*a, **k):
+        raise OSError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
+    line = refused(capsys, "train", "vae_wgan", *DATA, "--out", tmp_path / "run")
+    for way in ("connect to the network", "loss_network=FILE", "mien train attribute_cnn"):
+        assert way in line
+    assert not (tmp_path / "run").exists()
+    assert "neither a folder nor a file" in refused(capsys, "train", "vae_wgan", *DATA, "--set", "loss_network=nowhere")
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(runs, tmp_path):
+    """Training against a file size limit: the writer fails as on a full disk, and what was saved is intact."""
+    script = (
+        "import errno, pathlib, sys\n"
+        "from mien import files\n"
+        "plain = files.os.fsync\n"
+        "calls = []\n"
+        "def fsync(fd):\n"
+        "    calls.append(fd)\n"
+        "    if len(calls) > 4: raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "    plain(fd)\n"
+        "files.os.fsync = fsync\n"
+        "from mien.cli import main\n"
+        "main()\n"
+    )
+    out = tmp_path / "run"
+    words = ["train", "vae", *DATA, "--set", "width=4", "--batch", "16", "--out", str(out)]
+    first = subprocess.run([sys.executable, "-c", script, *words, "--steps", "5"], capture_output=True, text=True, timeout=120)
+    assert first.returncode == 0, first.stderr
+    step = json.loads((out / "progress.json").read_text())["step"]
+    script = script.replace("> 4", "> 0")
+    full = subprocess.run([sys.executable, "-c", script, *words, "--steps", "10"], capture_output=True, text=True, timeout=120)
+    assert full.returncode == 2, full.stderr
+    errors = [line for line in full.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "No space left on device" in errors[0]
+    assert json.loads((out / "progress.json").read_text())["step"] == step
+    from mien import runs as runs_
+
+    assert runs_.load(out).name == "vae"
+    assert not [p for p in out.rglob("*") if p.name.startswith(".")]
