@@ -504,8 +504,15 @@ def test_celeba_is_prepared_anew_when_its_files_change(tmp_path):
     root = celeba_folder(tmp_path / "c")
     first = prepare(CelebA(root), 32, tmp_path / "cache")
     assert prepare(CelebA(root), 32, tmp_path / "cache") == first
-    os.utime(root / "identity_CelebA.txt", (1, 1))
-    assert prepare(CelebA(root), 32, tmp_path / "cache") != first
+    moved = shutil.copytree(root, tmp_path / "elsewhere", copy_function=shutil.copyfile)
+    assert prepare(CelebA(moved), 32, tmp_path / "cache") == first
+    (root / "identity_CelebA.txt").unlink()
+    second = prepare(CelebA(root), 32, tmp_path / "cache")
+    assert second != first
+    assert Dataset(second).identity is None
+    with zipfile.ZipFile(root / "img_align_celeba.zip", "a") as archive:
+        archive.writestr("img_align_celeba/000050.jpg", b"not a picture")
+    assert prepare(CelebA(root), 32, tmp_path / "cache") not in (first, second)
 
 
 def test_real_celeba(tmp_path, real_data):

@@ -6,6 +6,7 @@ import torch
 from conftest import SHAPE, batch_of
 from torch import nn
 
+from mien import losses
 from mien.data.batch import Batch
 from mien.models.base import build
 from mien.training.loop import Settings, make_fabric
@@ -17,7 +18,7 @@ def main(out: str) -> None:
     torch.manual_seed(0)
     model = build("vae", {"shape": SHAPE, "width": 4, "latent": 8})
     if fabric.is_global_zero:
-        torch.save(dict(model.named_parameters()), out + ".start")
+        torch.save({k: v.detach().clone() for k, v in model.named_parameters()}, out + ".start")
     model.train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -30,8 +31,6 @@ def main(out: str) -> None:
         q = model.encode(batch.x)
         noise = torch.randn(8, 8, generator=torch.Generator().manual_seed(step))[mine]
         x_rec = model.decode(q.mean + q.stddev * noise)
-        from mien import losses
-
         loss = losses.kl(q).mean() + losses.gaussian_reconstruction(batch.x, x_rec).mean()
         update({("encoder", "decoder"): loss})
     if fabric.is_global_zero:

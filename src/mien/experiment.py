@@ -136,14 +136,16 @@ def train(
         MienError: for anything asked that cannot be had; nothing already computed is lost.
     """
     mien.models.check_name(model)
+    source = data.source()
+    # everything that can be refused is refused before pictures are prepared
+    fabric = make_fabric(plan(model, len(source), steps, epochs, training))
+    torch.manual_seed(training.get("seed", 0))
+    net = make_model(model, settings or {}, _shape(source, data.size), tuple(source.attributes))
+    net.needs(tuple(source.attributes), tuple(source.classes))
     opened = data.open(progress)
     splits = opened.split(data.split_seed)
     index = data.training_index(splits)
     chosen = plan(model, len(index), steps, epochs, training)
-    fabric = make_fabric(chosen)
-    torch.manual_seed(chosen.seed)
-    net = make_model(model, settings or {}, opened.shape, tuple(opened.attributes))
-    net.needs(tuple(opened.attributes), tuple(opened.classes))
     folder = Path(out) if out else Path("runs") / f"{model}-{data.name}-{data.size}"
     config = {
         "format": runs.FORMAT,
@@ -151,7 +153,7 @@ def train(
         "config": json_config(net),
         "data": {
             **data.to_json(),
-            "fingerprint": data.source().fingerprint(),
+            "fingerprint": source.fingerprint(),
             "attributes": list(opened.attributes),
             "split": splits.rule,
             "counts": {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)},
@@ -164,6 +166,12 @@ def train(
     fabric.barrier()
     outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric)
     return folder, outcome
+
+
+def _shape(source: Source, size: int) -> tuple[int, int, int]:
+    """Return (C, H, W) of the pictures a source is prepared to."""
+    height, width, channels = source.shape(size)
+    return channels, height, width
 
 
 def plan(
@@ -235,7 +243,7 @@ def dry_run(
     total = len(source)
     share = total * 0.8 / data.share[1]
     chosen = plan(model, max(1, round(share)), steps, epochs, training)
-    shape = (source.channels, data.size, data.size)
+    shape = _shape(source, data.size)
     net = make_model(model, settings or {}, shape, tuple(source.attributes))
     net.needs(tuple(source.attributes), tuple(source.classes))
     fabric = make_fabric(chosen)

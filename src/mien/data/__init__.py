@@ -107,7 +107,10 @@ def load(
     """
     from mien.data.packing import prepare
 
-    return Dataset(prepare(source(name, root, **options), size, cache, progress))
+    made = source(name, root, **options)
+    dataset = Dataset(prepare(made, size, cache, progress))
+    dataset.source = made  # the files may have moved since they were prepared
+    return dataset
 
 
 def cache_dir() -> Path:

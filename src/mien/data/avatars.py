@@ -16,6 +16,7 @@ import io
 import json
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from importlib.metadata import version
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -25,7 +26,7 @@ from PIL import Image
 from mien.data import dataset
 from mien.errors import MienError, UnknownName
 
-VERSION = 1  # raised when avatars of the same seed look different, so that prepared sets are made anew
+VERSION = 2  # raised when avatars of the same seed look different, so that prepared sets are made anew
 
 HAIR = {"Black_Hair": 0.23, "Blond_Hair": 0.23, "Brown_Hair": 0.23, "Gray_Hair": 0.23, "": 0.08}  # "" is red
 SHARES = {
@@ -80,7 +81,8 @@ class Source(dataset.Source):
         return f"{i:06d}"
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(json.dumps(["avatars", VERSION, self.options()]).encode()).hexdigest()
+        parts = version("python-avatars")  # other releases may draw other parts
+        return hashlib.sha256(json.dumps(["avatars", VERSION, parts, self.options()]).encode()).hexdigest()
 
     def options(self) -> dict:
         return {"count": self.count, "seed": self.seed}

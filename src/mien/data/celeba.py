@@ -24,6 +24,7 @@ from mien.data.pictures import BadPicture, open_picture, to_square
 from mien.errors import MienError
 
 PICTURES = "img_align_celeba"
+ZIP_END = 2**25  # bytes; a zip ends with the list of its members and their checksums, 15 MB for all of CelebA
 LAYOUT = (
     f"put {PICTURES}.zip (or the folder {PICTURES}/) and list_attr_celeba.txt there, "
     "and identity_CelebA.txt and list_eval_partition.txt if you have them"
@@ -185,20 +186,24 @@ class Source(dataset.Source):
         return self._rows[1]
 
     def fingerprint(self) -> str:
-        files = [self._table, self._find("identity_CelebA.txt"), self._find("list_eval_partition.txt")]
-        if self._folder is None:
-            files.append(self._zip)
-        state = [_state(path) for path in files if path]
+        """Of the zip and the tables by content, wherever they lie; of loose pictures by size and time."""
+        digest = hashlib.sha256(b"celeba 2")
+        for name in ("list_attr_celeba.txt", "identity_CelebA.txt", "list_eval_partition.txt"):
+            path = self._find(name)
+            digest.update(path.read_bytes() if path else b"none")
         if self._folder is not None:
-            state += sorted(_state(entry) for entry in os.scandir(self._folder))
-        return hashlib.sha256(json.dumps(["celeba", 1, state]).encode()).hexdigest()
+            entries = ((entry.name, entry.stat()) for entry in os.scandir(self._folder))
+            listing = sorted((name, state.st_size, state.st_mtime_ns) for name, state in entries)
+            digest.update(json.dumps(listing).encode())
+        elif self._zip is not None:
+            size = self._zip.stat().st_size
+            with self._zip.open("rb") as file:
+                file.seek(max(0, size - ZIP_END))
+                digest.update(str(size).encode() + file.read())
+        return digest.hexdigest()
 
     def options(self) -> dict:
         return {"root": str(self.root.resolve())}
-
-
-def _state(file: Path | os.DirEntry) -> tuple[str, int, int]:
-    return file.name, file.stat().st_size, file.stat().st_mtime_ns
 
 
 def _is_picture(name: str) -> bool:

@@ -212,23 +212,28 @@ class Trainer:
         if self.step == 0:
             self._calibrate()
         self.log = Log(self.folder, self.step) if self.fabric.is_global_zero else None
-        saved = time.monotonic()
-        with Stop() as stop, Bar(self.console, f"train {self.model.name}", self.settings.steps, self.step) as bar:
-            self.model.train()
-            while self.step < self.settings.steps and not self._any(stop.wanted):
-                self._step()
-                last = self.step == self.settings.steps
-                if self.step % self.settings.log_every == 0 or last:
-                    self._report(bar)
-                if self.step % self.settings.picture_every == 0 or last:
-                    self._watch()
-                if self._any(time.monotonic() - saved > self.settings.save_seconds):
-                    self._save()
-                    saved = time.monotonic()
-        self._save()
-        if self.log:
-            self.log.close()
+        try:
+            with Stop() as stop, Bar(self.console, f"train {self.model.name}", self.settings.steps, self.step) as bar:
+                self._loop(stop, bar)
+            self._save()
+        finally:
+            if self.log:
+                self.log.close()
         return self._outcome()
+
+    def _loop(self, stop: Stop, bar: Bar) -> None:
+        saved = time.monotonic()
+        self.model.train()
+        while self.step < self.settings.steps and not self._any(stop.wanted):
+            self._step()
+            last = self.step == self.settings.steps
+            if self.step % self.settings.log_every == 0 or last:
+                self._report(bar)
+            if self.step % self.settings.picture_every == 0 or last:
+                self._watch()
+            if self._any(time.monotonic() - saved > self.settings.save_seconds):
+                self._save()
+                saved = time.monotonic()
 
     def _any(self, mine: bool) -> bool:
         """Return whether any process says so: all must leave the loop, or save, at the same step."""
