@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from conftest import NAMES, SHAPE, batch_of, tiny
 from torch.distributions import Normal
 
+from conftest import NAMES, SHAPE, batch_of, tiny
 from mien import applications
 from mien.abilities import Decodes, Edits, Encodes, Recognises
 from mien.applications.arithmetic import AttributeVectors, attribute_vectors, edit

@@ -89,9 +89,7 @@ def test_names_are_the_files():
 def test_mistakes_are_named():
     with pytest.raises(UnknownName, match="unknown dataset 'avatar': did you mean avatars"):
         data.source("avatar")
-    with pytest.raises(
-        MienError, match=r"data set avatars has no option 'n': its options are count=4000, seed=0"
-    ):
+    with pytest.raises(MienError, match=r"data set avatars has no option 'n': its options are count=4000, seed=0"):
         data.source("avatars", n=3)
     with pytest.raises(MienError, match=r"expected count of type int, got '3': options are count=4000"):
         data.source("avatars", count="3")
@@ -206,9 +204,7 @@ def test_too_little_room_is_told_before(tmp_path, monkeypatch):
 
 
 def test_nothing_usable_says_why(tmp_path):
-    with pytest.raises(
-        MienError, match=r"counted: not one of 4 pictures can be used \(n0: it is bad; n1: it is bad"
-    ):
+    with pytest.raises(MienError, match=r"counted: not one of 4 pictures can be used \(n0: it is bad; n1: it is bad"):
         prepare(Counted(4, bad=(0, 1, 2, 3)), 8, tmp_path)
     assert len(Dataset(prepare(Counted(4), 8, tmp_path))) == 4
 
@@ -401,12 +397,8 @@ def celeba_folder(root: Path, count: int = 6, zipped: bool = True, nested: bool 
             (pictures / "img_align_celeba" / name).write_bytes(content)
     rows = [f"{name} {1 if i % 2 else -1}  1 -1" for i, name in enumerate(names)]
     (tables / "list_attr_celeba.txt").write_text(f"{count}\nMale Smiling Young \n" + "\n".join(rows) + "\n")
-    (tables / "identity_CelebA.txt").write_text(
-        "".join(f"{name} {i // 2 + 1}\n" for i, name in enumerate(names))
-    )
-    (splits / "list_eval_partition.txt").write_text(
-        "".join(f"{name} {i % 3}\n" for i, name in enumerate(names))
-    )
+    (tables / "identity_CelebA.txt").write_text("".join(f"{name} {i // 2 + 1}\n" for i, name in enumerate(names)))
+    (splits / "list_eval_partition.txt").write_text("".join(f"{name} {i % 3}\n" for i, name in enumerate(names)))
     return root
 
 

@@ -62,8 +62,7 @@ def every(kind: str) -> dict:
 
 
 HISTORY = [
-    {"step": i, "kl": 5 + np.sin(i), "rec": float(10 ** (3 - i / 30)), "lr": 1e-4, "note": "x"}
-    for i in range(120)
+    {"step": i, "kl": 5 + np.sin(i), "rec": float(10 ** (3 - i / 30)), "lr": 1e-4, "note": "x"} for i in range(120)
 ]
 
 
@@ -212,8 +211,7 @@ def test_tensors_are_taken_and_refused_with_a_reason():
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_same_figure_is_the_same_file(ending, tmp_path):
     one, other = (
-        save(figures.reconstructions(some(2, "grey"), some(2, "grey")), tmp_path / f"{i}.{ending}")
-        for i in "ab"
+        save(figures.reconstructions(some(2, "grey"), some(2, "grey")), tmp_path / f"{i}.{ending}") for i in "ab"
     )
     assert one.read_bytes() == other.read_bytes()
     assert len(list(tmp_path.iterdir())) == 2
@@ -258,9 +256,7 @@ def test_importing_is_cheap_and_drawing_needs_no_pyplot(tmp_path):
         "f.save(f.samples(np.zeros((1, 1, 4, 4))), sys.argv[1]);"
         "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules), 'drawing'"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "a.png"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -270,9 +266,7 @@ def test_curves_share_a_panel_only_where_they_have_a_scale_in_common():
     apart = [record | {"c": 1000 * np.sin(i)} for i, record in enumerate(alike)]
     assert len(curves(apart).axes) == 3
     styles = {
-        (line.get_linestyle(), line.get_marker())
-        for line in curves(alike).axes[0].lines
-        if line.get_marker() != "None"
+        (line.get_linestyle(), line.get_marker()) for line in curves(alike).axes[0].lines if line.get_marker() != "None"
     }
     assert len(styles) == 2
 

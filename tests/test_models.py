@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import NAMES, SHAPE, batch_of, tiny, weights_of
 from lightning_fabric import Fabric
 
+from conftest import NAMES, SHAPE, batch_of, tiny, weights_of
 from mien import models
 from mien.abilities import ABILITIES, Decodes, Edits, Encodes, Generates, Recognises, names, require
 from mien.errors import MienError

@@ -3,9 +3,9 @@
 import sys
 
 import torch
-from conftest import SHAPE, batch_of
 from torch import nn
 
+from conftest import SHAPE, batch_of
 from mien import losses
 from mien.data.batch import Batch
 from mien.models.base import build

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from mien.runs import load
 
 __version__ = "0.1.0"
-__all__ = ["Data", "MienError", "abilities", "applications", "data", "errors", "figures", "load", "metrics", "models", "train"]
+__all__ = [
+    "Data",
+    "MienError",
+    "abilities",
+    "applications",
+    "data",
+    "errors",
+    "figures",
+    "load",
+    "metrics",
+    "models",
+    "train",
+]
 
 _WHERE = {"load": "mien.runs", "train": "mien.experiment", "Data": "mien.experiment", "MienError": "mien.errors"}
 

@@ -59,7 +59,9 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
-        _fail(f"{error.filename or 'a file'}: {error.strerror}: make room or choose another place, then run the same command again")
+        _fail(
+            f"{error.filename or 'a file'}: {error.strerror}: make room or choose another place, then run the same command again"
+        )
 
 
 def _fail(text: str) -> None:
@@ -77,7 +79,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     pass
 
@@ -156,7 +160,9 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
-        raise MienError(f"expected a device there is, got {name}: choose --device {'cpu or cuda' if torch.cuda.is_available() else 'cpu'}")
+        raise MienError(
+            f"expected a device there is, got {name}: choose --device {'cpu or cuda' if torch.cuda.is_available() else 'cpu'}"
+        )
     return name
 
 
@@ -308,12 +314,12 @@ def prepare(
     options = _parse_data(name, data_set)
     console = _console()
     with _bars(console) as note:
-        dataset = datasets_.load(
-            name, root, size, lambda done, total: note(f"prepare {name}", done, total), **options
-        )
+        dataset = datasets_.load(name, root, size, lambda done, total: note(f"prepare {name}", done, total), **options)
     report = dataset.report
     rejected = report.get("rejected", [])
-    console.print(f"{len(dataset):,} pictures of {dataset.shape[1]}x{dataset.shape[2]}, {len(rejected)} rejected", highlight=False)
+    console.print(
+        f"{len(dataset):,} pictures of {dataset.shape[1]}x{dataset.shape[2]}, {len(rejected)} rejected", highlight=False
+    )
     for row in rejected[:20]:
         console.print(f"  {row['file']}: {row['reason']}", markup=False, highlight=False)
     if len(rejected) > 20:
@@ -346,7 +352,9 @@ def generate(
     out = out or Path("samples.png")
     if out.suffix:
         if n > 1024:
-            raise MienError(f"expected up to 1024 pictures on one sheet, got {n}: pass a folder, such as --out samples/")
+            raise MienError(
+                f"expected up to 1024 pictures on one sheet, got {n}: pass a folder, such as --out samples/"
+            )
         _save_figure(figures.samples(x), out, console)
         return
     for number, picture in enumerate(from_float(x)):
@@ -355,7 +363,9 @@ def generate(
 
 
 @app.command()
-def reconstruct(run: Run, pictures: Pictures = None, root: Root = None, out: Out = None, device: Device = "auto") -> None:
+def reconstruct(
+    run: Run, pictures: Pictures = None, root: Root = None, out: Out = None, device: Device = "auto"
+) -> None:
     """Encode and decode pictures, or held-out ones of the run's data where none are given.
 
     [bold]Examples[/]
@@ -408,7 +418,11 @@ def interpolate(
     x = _read(pictures, model.config["shape"]) if pictures else _held_out(run, 8, root)
     left, right = (x[:-1], x[1:]) if pictures else (x[0::2], x[1::2])
     rows = interpolation.interpolate(model, left, right, steps, getattr(interpolation, path))
-    _save_figure(figures.interpolation(rows.cpu().numpy(), ends=(left.numpy(), right.numpy())), out or Path("interpolation.png"), _console())
+    _save_figure(
+        figures.interpolation(rows.cpu().numpy(), ends=(left.numpy(), right.numpy())),
+        out or Path("interpolation.png"),
+        _console(),
+    )
 
 
 def _amounts(pairs: list[str]) -> dict[str, float]:
@@ -428,7 +442,9 @@ def _amounts(pairs: list[str]) -> dict[str, float]:
 def edit(
     run: Run,
     picture: Annotated[Path, typer.Argument(help="A picture file.", show_default=False)],
-    set_: Annotated[list[str], typer.Option("--set", help="Attribute=amount: +1 adds it, -1 removes it.", show_default=False)],
+    set_: Annotated[
+        list[str], typer.Option("--set", help="Attribute=amount: +1 adds it, -1 removes it.", show_default=False)
+    ],
     root: Root = None,
     out: Out = None,
     device: Device = "auto",
@@ -460,7 +476,9 @@ def edit(
 
     x = _read([picture], model.config["shape"])
     alphas = [i / 10 for i in range(11)]
-    row = torch.cat([applications.edit(model, x, {k: a * v for k, v in amounts.items()}, vectors).cpu() for a in alphas])
+    row = torch.cat(
+        [applications.edit(model, x, {k: a * v for k, v in amounts.items()}, vectors).cpu() for a in alphas]
+    )
     out, console = out or Path("edited.png"), _console()
     save_picture(from_float(row[-1].numpy()), out)
     _wrote(console, out)
@@ -494,7 +512,10 @@ def recognise(
     if json:
         import json as json_
 
-        rows = [{"file": str(p), **dict(zip(names, map(float, row), strict=True))} for p, row in zip(pictures, probabilities, strict=True)]
+        rows = [
+            {"file": str(p), **dict(zip(names, map(float, row), strict=True))}
+            for p, row in zip(pictures, probabilities, strict=True)
+        ]
         print(json_.dumps(rows, indent=2))
     else:
         _print_probabilities(pictures, names, probabilities)
@@ -516,7 +537,9 @@ def _print_probabilities(pictures: list[Path], names: list[str], probabilities: 
 @app.command()
 def evaluate(
     run: Run,
-    judge: Annotated[Path | None, typer.Option(help="An attribute_cnn run, never the run's own loss network.", show_default=False)] = None,
+    judge: Annotated[
+        Path | None, typer.Option(help="An attribute_cnn run, never the run's own loss network.", show_default=False)
+    ] = None,
     count: Annotated[int, typer.Option(help="Held-out pictures, and samples, at most.", min=16)] = 2000,
     seed: Seed = 0,
     root: Root = None,
@@ -547,7 +570,9 @@ def evaluate(
 
 
 @app.command()
-def models(name: Annotated[str | None, typer.Argument(help="Show this model's settings.", show_default=False)] = None) -> None:
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show this model's settings.", show_default=False)] = None,
+) -> None:
     """List the models with what they can do, or the settings of one.
 
     [bold]Examples[/]
@@ -570,8 +595,16 @@ def models(name: Annotated[str | None, typer.Argument(help="Show this model's se
     table = Table("--set", "type", "default", title=models_.describe(name), title_justify="left")
     for key, parameter in arguments(name).items():
         if key not in ("shape", "attributes"):
-            kind = getattr(parameter.annotation, "__name__", str(parameter.annotation)) if "[" not in str(parameter.annotation) else str(parameter.annotation)
-            table.add_row(key, kind, "vgg19" if parameter.default is parameter.empty else str(parameter.default), )
+            kind = (
+                getattr(parameter.annotation, "__name__", str(parameter.annotation))
+                if "[" not in str(parameter.annotation)
+                else str(parameter.annotation)
+            )
+            table.add_row(
+                key,
+                kind,
+                "vgg19" if parameter.default is parameter.empty else str(parameter.default),
+            )
     _console().print(table)
 
 
@@ -627,11 +660,17 @@ def demo(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path] | None, typer.Argument(help="Evaluated runs to store as a result first.", show_default=False)] = None,
-    store: Annotated[Path | None, typer.Option(help="The result file to write from the runs.", show_default=False)] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Evaluated runs to store as a result first.", show_default=False)
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="The result file to write from the runs.", show_default=False)
+    ] = None,
     title: Annotated[str, typer.Option(help="The result's title.")] = "",
     about: Annotated[str, typer.Option(help="What was compared, on what machine.")] = "",
-    command: Annotated[list[str] | None, typer.Option(help="A command that made it; repeat for each.", show_default=False)] = None,
+    command: Annotated[
+        list[str] | None, typer.Option(help="A command that made it; repeat for each.", show_default=False)
+    ] = None,
 ) -> None:
     """Write the tables of the README from the models and the stored results.
 

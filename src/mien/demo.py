@@ -76,7 +76,9 @@ def _page(out: Path, opened: OpenRun, judge: Any, result: dict[str, Any], minute
             f"{model.config['latent']} numbers and decoded again.",
             figures.reconstructions(x.numpy(), x_rec.numpy()),
         ),
-        Section("Samples", "Decoded from z ~ N(0, I).", figures.samples(applications.generate(model, 40, seed=1).numpy())),
+        Section(
+            "Samples", "Decoded from z ~ N(0, I).", figures.samples(applications.generate(model, 40, seed=1).numpy())
+        ),
         Section(
             "Interpolation",
             "Eleven steps between the codes of two held-out avatars (Hou et al. 2019, Fig. 11).",
@@ -100,13 +102,25 @@ def _page(out: Path, opened: OpenRun, judge: Any, result: dict[str, Any], minute
                 x[:4].numpy(), applications.recognise(judge, x[:4]).numpy(), names, truth=batch.attributes[:4].numpy()
             ),
         ),
-        Section("Training", f"{history[-1]['step']} steps of 64 pictures.", figures.curves(history, keys=["kl", "rec", "critic", "generator"])),
+        Section(
+            "Training",
+            f"{history[-1]['step']} steps of 64 pictures.",
+            figures.curves(history, keys=["kl", "rec", "critic", "generator"]),
+        ),
         Section(
             "Measures",
             f"On {result['data']['test']} held-out avatars; the judge and the loss network were trained on disjoint halves.",
             [
-                Captioned(figures.metric_table([dict(zip(("measure", "value", "how"), row, strict=True)) for row in headline(result)]), "All measures."),
-                Captioned(figures.metric_table(attribute_rows(result)), "By attribute: linear SVMs on latents, edits as the judge sees them, distance to the true counterfactual."),
+                Captioned(
+                    figures.metric_table(
+                        [dict(zip(("measure", "value", "how"), row, strict=True)) for row in headline(result)]
+                    ),
+                    "All measures.",
+                ),
+                Captioned(
+                    figures.metric_table(attribute_rows(result)),
+                    "By attribute: linear SVMs on latents, edits as the judge sees them, distance to the true counterfactual.",
+                ),
             ],
         ),
     ]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien import runs
+from mien import runs, runs_light
 from mien.abilities import Decodes, Edits, Encodes, Generates, Recognises, names
 from mien.applications.arithmetic import AttributeVectors, attribute_vectors, edit
 from mien.applications.basics import BATCH, batches, device_of, encode_all, generate, map_batches, reconstruct
@@ -47,14 +47,22 @@ class OpenRun:
             return AttributeVectors.load(path)
         vectors = attribute_vectors(self.model, self.dataset, self.index, progress=progress)
         vectors.save(path)
-        write_json(stamp, {"weights_sha256": weights, "names": vectors.names, "positives": vectors.positives, "negatives": vectors.negatives})
+        write_json(
+            stamp,
+            {
+                "weights_sha256": weights,
+                "names": vectors.names,
+                "positives": vectors.positives,
+                "negatives": vectors.negatives,
+            },
+        )
         return vectors
 
 
 def open_run(run: str | Path, device: str = "cpu", root: str | None = None, progress: Any = None) -> OpenRun:
     """Return a run with its data; ``root`` says where the data lie now if they have moved."""
     folder = Path(run)
-    config = runs.read_config(folder)
+    config = runs_light.read_config(folder)
     model = runs.load(folder, device)
     values = config["data"]
     data = Data.from_json({**values, "root": root or values["root"]})
@@ -67,7 +75,11 @@ def cached_vectors(run: str | Path) -> AttributeVectors | None:
     """Return a run's attribute vectors if they were made from its present weights, without its data."""
     folder = Path(run)
     path, stamp = folder / VECTORS, folder / "attribute_vectors.json"
-    if path.exists() and stamp.exists() and runs.sha256(folder / "weights.safetensors") in stamp.read_text(encoding="utf-8"):
+    if (
+        path.exists()
+        and stamp.exists()
+        and runs.sha256(folder / "weights.safetensors") in stamp.read_text(encoding="utf-8")
+    ):
         return AttributeVectors.load(path)
     return None
 
@@ -82,7 +94,9 @@ def check_judge(model: Model, judge: Path, judge_model: Model, attributes: tuple
             f"{tuple(judge_model.config['shape'])}: train one at the same --size"
         )
     if tuple(judge_model.config["attributes"]) != attributes:
-        raise MienError(f"expected a judge of the data set's attributes, got {judge}, which knows others: train one on the same --data")
+        raise MienError(
+            f"expected a judge of the data set's attributes, got {judge}, which knows others: train one on the same --data"
+        )
     digest = runs.sha256(judge / "weights.safetensors")
     for value in model.config.values():
         if isinstance(value, LossNetwork) and value.sha256 == digest:
@@ -135,7 +149,9 @@ def evaluate(
     if editable and dataset.attributes:
         result["edits"] = _edits(run, judge_model, test, note)
     if len(result) <= 5:
-        raise MienError(f"nothing can be measured of {model.name} ({', '.join(names(model)) or 'no abilities'}) without a judge: pass --judge RUN")
+        raise MienError(
+            f"nothing can be measured of {model.name} ({', '.join(names(model)) or 'no abilities'}) without a judge: pass --judge RUN"
+        )
     result["seconds"] = round(time.monotonic() - started, 1)
     write_json(run.folder / "evaluation.json", result)
     return result
@@ -218,7 +234,9 @@ def _accuracies(known: tuple[str, ...], accuracy: np.ndarray, majority: np.ndarr
         "majority_baseline": float(majority.mean()),
         "hamming_loss": float(1 - accuracy.mean()),
         "sem": float(np.sqrt((accuracy * (1 - accuracy)).sum() / n) / len(accuracy)),
-        "per_attribute": {k: {"accuracy": float(a), "majority": float(m)} for k, a, m in zip(known, accuracy, majority, strict=True)},
+        "per_attribute": {
+            k: {"accuracy": float(a), "majority": float(m)} for k, a, m in zip(known, accuracy, majority, strict=True)
+        },
     }
 
 
@@ -268,11 +286,19 @@ def _edits(run: OpenRun, judge: Any, test: np.ndarray, note: Note, most: int = 4
         row: dict[str, Any] = {}
         if judge is not None:
             score = edit_accuracy(
-                change, plain, lambda x: map_batches(judge.recognise, x), batch.x, batch.attributes, attribute, everything
+                change,
+                plain,
+                lambda x: map_batches(judge.recognise, x),
+                batch.x,
+                batch.attributes,
+                attribute,
+                everything,
             )
             row |= asdict(score)
         if drawn is not None:
-            row["counterfactual"] = asdict(_counterfactual(run, drawn, change, plain, attribute, test[:200], counterfactual_distance))
+            row["counterfactual"] = asdict(
+                _counterfactual(run, drawn, change, plain, attribute, test[:200], counterfactual_distance)
+            )
         rows[attribute] = {k: v for k, v in row.items() if k != "attribute"}
         note("edits", number + 1, len(editable))
     result: dict[str, Any] = {"n": len(batch), "amount": 1.0, "per_attribute": rows}
@@ -295,7 +321,9 @@ def _editable(run: OpenRun, vectors: AttributeVectors | None) -> list[str]:
     return [name for name, positives, negatives in enough if min(positives, negatives) >= FEWEST]
 
 
-def _counterfactual(run: OpenRun, drawn: Any, change: Any, plain: Any, attribute: str, test: np.ndarray, measure: Any) -> Any:
+def _counterfactual(
+    run: OpenRun, drawn: Any, change: Any, plain: Any, attribute: str, test: np.ndarray, measure: Any
+) -> Any:
     """Measure the edits of one attribute against what would truly have been drawn."""
     from mien.data.pictures import to_float
 

@@ -37,7 +37,9 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
         how = "mean |difference| to the true counterfactual, on what it changes"
         rows.append(("distance of edits to the truth", f"{edits['counterfactual_edited']:.3f}", how))
         rows.append(("  of doing nothing", f"{edits['counterfactual_unedited']:.3f}", how))
-        rows.append(("  of the truth reconstructed", f"{edits['counterfactual_bound']:.3f}", "as near as the model can come"))
+        rows.append(
+            ("  of the truth reconstructed", f"{edits['counterfactual_bound']:.3f}", "as near as the model can come")
+        )
     return rows
 
 
@@ -51,7 +53,13 @@ def tables(result: dict[str, Any]) -> list[Any]:
 
     judge = f", judge {result['judge']['run']}" if "judge" in result else ""
     data = result["data"]
-    first = Table("measure", "value", "how", title=f"{result['run']} on {data['name']} at {data['size']} px{judge}", title_justify="left")
+    first = Table(
+        "measure",
+        "value",
+        "how",
+        title=f"{result['run']} on {data['name']} at {data['size']} px{judge}",
+        title_justify="left",
+    )
     for row in headline(result):
         first.add_row(*row)
     shown = [first]
@@ -60,8 +68,8 @@ def tables(result: dict[str, Any]) -> list[Any]:
     per = attribute_rows(result)
     if per:
         second = Table(*per[0], title="by attribute", title_justify="left")
-        for row in per:
-            second.add_row(*row.values())
+        for cells in per:
+            second.add_row(*cells.values())
         shown.append(second)
     return shown
 

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 
 import mien
-from mien import data, runs
+from mien import data, runs, runs_light
 from mien.data.dataset import Dataset, Source, Splits
 from mien.errors import MienError
 from mien.files import write_json
@@ -148,7 +148,7 @@ def train(
     chosen = plan(model, len(index), steps, epochs, training)
     folder = Path(out) if out else Path("runs") / f"{model}-{data.name}-{data.size}"
     config = {
-        "format": runs.FORMAT,
+        "format": runs_light.FORMAT,
         "model": model,
         "config": json_config(net),
         "data": {
@@ -174,9 +174,7 @@ def _shape(source: Source, size: int) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def plan(
-    model: str, pictures: int, steps: int | None, epochs: float | None, training: Mapping[str, Any]
-) -> Settings:
+def plan(model: str, pictures: int, steps: int | None, epochs: float | None, training: Mapping[str, Any]) -> Settings:
     """Return the training settings with the number of steps worked out."""
     if steps is not None and epochs is not None:
         raise MienError(f"expected --steps or --epochs, got both ({steps} and {epochs})")
@@ -194,10 +192,12 @@ def _claim(folder: Path, config: dict[str, Any]) -> None:
     path = folder / "config.json"
     if not path.exists():
         if folder.exists() and any(folder.iterdir()):
-            raise MienError(f"expected a new folder or a run in {folder}, got a folder with other files: choose another --out")
+            raise MienError(
+                f"expected a new folder or a run in {folder}, got a folder with other files: choose another --out"
+            )
         write_json(path, config)
         return
-    old = runs.read_config(folder)
+    old = runs_light.read_config(folder)
     for key in ("model", "config", "data", "training"):
         difference = _difference(old[key], config[key])
         if difference:
@@ -215,7 +215,7 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
     'its a is 1, the one asked for is 2'
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in [k for k in (old | new) if k not in _FREE]:
+        for key in [k for k in {**old, **new} if k not in _FREE]:
             if key in ("root", "source"):
                 continue  # the same pictures or weights may lie elsewhere: fingerprints and hashes tell
             found = _difference(old.get(key), new.get(key), f"{name}.{key}" if name else key)
@@ -282,4 +282,3 @@ def _time_steps(net: Model, batch: int, shape: tuple[int, ...], attributes: int,
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return min(times)
-

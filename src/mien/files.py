@@ -47,7 +47,9 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
 
 def _is_disk_error(error: Exception) -> bool:
     text = f"{type(error).__name__} {error}".lower()
-    return any(word in text for word in ("no space", "os error", "iostream", "write failed", "inline_container", "errno"))
+    return any(
+        word in text for word in ("no space", "os error", "iostream", "write failed", "inline_container", "errno")
+    )
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -57,9 +57,7 @@ def feature_reconstruction(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Te
     >>> feature_reconstruction([torch.ones(1, 10, 2, 2)], [torch.zeros(1, 10, 2, 2)])
     tensor([0.5000])
     """
-    return torch.stack(
-        [100 / r.shape[1] ** 2 * feature_distance(r, f) for r, f in zip(real, fake, strict=True)]
-    ).sum(0)
+    return torch.stack([100 / r.shape[1] ** 2 * feature_distance(r, f) for r, f in zip(real, fake, strict=True)]).sum(0)
 
 
 class Adversarial(NamedTuple):

@@ -20,7 +20,10 @@ ABILITIES = ("Encodes", "Decodes", "Generates", "Edits", "Recognises")
 
 def model_table() -> str:
     """Return the table of models and abilities as Markdown."""
-    lines = ["| model | " + " | ".join(a.lower() for a in ABILITIES) + " | what it is |", "|---" * (len(ABILITIES) + 2) + "|"]
+    lines = [
+        "| model | " + " | ".join(a.lower() for a in ABILITIES) + " | what it is |",
+        "|---" * (len(ABILITIES) + 2) + "|",
+    ]
     for name in models.names():
         has = models.abilities(name)
         marks = " | ".join("●" if a in has else "" for a in ABILITIES)
@@ -48,7 +51,11 @@ def result_tables(folder: Path) -> str:
         table = [f"| | {heads} |", "|---" * (len(columns) + 1) + "|"]
         table += [f"| {measure} | {' | '.join(cells)} |" for measure, cells in rows.items()]
         commands = "\n".join(result["commands"])
-        parts.append(f"**{result['title']}** ({result['about']}; `{path.as_posix()}`)\n\n" + "\n".join(table) + f"\n\n```sh\n{commands}\n```")
+        parts.append(
+            f"**{result['title']}** ({result['about']}; `{path.as_posix()}`)\n\n"
+            + "\n".join(table)
+            + f"\n\n```sh\n{commands}\n```"
+        )
     return "\n\n".join(parts) or "No results are stored yet."
 
 
@@ -64,8 +71,10 @@ def write(readme: Path = Path("README.md"), results: Path = Path("results")) -> 
     for name, content in (("models", model_table()), ("results", result_tables(results))):
         pattern = re.compile(rf"(<!-- report: {name} -->\n).*?(<!-- /report -->)", re.DOTALL)
         if not pattern.search(text):
-            raise MienError(f"expected the marks '<!-- report: {name} -->' and '<!-- /report -->' in {readme}, got none")
-        text = pattern.sub(lambda m, content=content: m[1] + content + "\n" + m[2], text)
+            raise MienError(
+                f"expected the marks '<!-- report: {name} -->' and '<!-- /report -->' in {readme}, got none"
+            )
+        text = pattern.sub(lambda m: m[1] + content + "\n" + m[2], text)  # noqa: B023, used at once
     write_atomically(readme, lambda path: path.write_text(text, encoding="utf-8"))
     return readme
 

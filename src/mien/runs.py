@@ -20,8 +20,8 @@ from mien.errors import MienError
 from mien.files import write_atomically
 from mien.models.base import Model, build
 from mien.networks.loss_network import LossNetwork
-from mien.runs_light import FORMAT, read_config
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, VGG
+from mien.runs_light import read_config
 
 VGG19_WIDTHS, VGG19_DEPTHS = (64, 128, 256, 512, 512), (2, 2, 4, 4, 1)  # up to relu5_1
 
@@ -62,7 +62,9 @@ def load_weights(model: Model, path: Path) -> None:
     try:
         weights = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
-        raise MienError(f"expected safetensors weights in {path}, got a damaged file ({error}): train again or copy it again") from None
+        raise MienError(
+            f"expected safetensors weights in {path}, got a damaged file ({error}): train again or copy it again"
+        ) from None
     own = model.state_dict()
     for key in sorted(own.keys() ^ weights.keys()):
         here = "missing from" if key in own else "unknown in"
@@ -155,7 +157,9 @@ def _from_vgg19(state: Mapping[str, Tensor], source: str, digest: str) -> LossNe
             value = state.get(f"features.{number}.{kind}")
             if value is None or value.shape != own[target].shape:
                 got = "nothing" if value is None else tuple(value.shape)
-                raise MienError(f"expected VGG-19's features.{number}.{kind} {tuple(own[target].shape)} in {source}, got {got}")
+                raise MienError(
+                    f"expected VGG-19's features.{number}.{kind} {tuple(own[target].shape)} in {source}, got {got}"
+                )
             own[target].copy_(value)
     if len(numbers) < sum(VGG19_DEPTHS):
         raise MienError(f"expected VGG-19's 13 or more convolutions in {source}, got {len(numbers)}")

@@ -22,7 +22,9 @@ def read_config(run: str | Path) -> dict[str, Any]:
     run = Path(run)
     make = f"make one with mien train … --out {run}"
     if not run.is_dir():
-        raise MienError(f"expected a run folder, got {run}, which {'is a file' if run.exists() else 'does not exist'}: {make}")
+        raise MienError(
+            f"expected a run folder, got {run}, which {'is a file' if run.exists() else 'does not exist'}: {make}"
+        )
     path = run / "config.json"
     if not path.exists():
         raise MienError(f"expected a run folder, got {run}, which has no config.json: {make}")
@@ -31,9 +33,13 @@ def read_config(run: str | Path) -> dict[str, Any]:
         found, name = config["format"], config["model"]
         dict(config["config"]), dict(config["data"]), dict(config["training"])
     except (ValueError, KeyError, TypeError, OSError):
-        raise MienError(f"expected the configuration of a run in {path}, got something else: train again into a new folder") from None
+        raise MienError(
+            f"expected the configuration of a run in {path}, got something else: train again into a new folder"
+        ) from None
     if found != FORMAT:
-        raise MienError(f"expected a run of format {FORMAT}, got format {found} in {path}: use the version of mien that made it")
+        raise MienError(
+            f"expected a run of format {FORMAT}, got format {found} in {path}: use the version of mien that made it"
+        )
     models.check_name(name)
     return config
 
@@ -77,10 +83,14 @@ def summary(run: str | Path) -> list[Any]:
         if isinstance(value, dict) and "sha256" in value:
             settings[key] = f"{value['source']} ({value['sha256'][:12]})"
     table.add_row("settings", "\n".join(f"{k} = {v}" for k, v in settings.items()))
-    table.add_row("training", ", ".join(f"{k} {v}" for k, v in training.items() if k in ("batch", "seed", "precision", "ema")))
+    table.add_row(
+        "training", ", ".join(f"{k} {v}" for k, v in training.items() if k in ("batch", "seed", "precision", "ema"))
+    )
     if progress:
         state = "finished" if progress["finished"] else "unfinished: the same command resumes it"
-        table.add_row("progress", f"step {progress['step']:,} of {progress['steps']:,}, {progress['seconds']:.0f} s, {state}")
+        table.add_row(
+            "progress", f"step {progress['step']:,} of {progress['steps']:,}, {progress['seconds']:.0f} s, {state}"
+        )
         for warning in progress["warnings"][-5:]:
             table.add_row("warning", f"[bold red]{warning}")
     else:

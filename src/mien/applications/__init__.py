@@ -24,7 +24,16 @@ _WHERE = {
     "reconstruct": "basics",
     "interpolate": "interpolation",
 }
-__all__ = ["AttributeVectors", "attribute_vectors", "edit", "encode_all", "generate", "interpolate", "recognise", "reconstruct"]
+__all__ = [
+    "AttributeVectors",
+    "attribute_vectors",
+    "edit",
+    "encode_all",
+    "generate",
+    "interpolate",
+    "recognise",
+    "reconstruct",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -70,7 +70,9 @@ class AttributeVectors:
                 about = json.loads(f.metadata()["attributes"])
                 vectors = f.get_tensor("vectors")
         except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-            raise MienError(f"expected attribute vectors in {path}, got a damaged file ({error}): delete it, it is made again") from None
+            raise MienError(
+                f"expected attribute vectors in {path}, got a damaged file ({error}): delete it, it is made again"
+            ) from None
         return cls(tuple(about["names"]), vectors, tuple(about["positives"]), tuple(about["negatives"]))
 
 
@@ -86,7 +88,9 @@ def attribute_vectors(
     """
     require(model, Encodes)
     if not dataset.attributes:
-        raise MienError(f"expected a data set with attributes, got {dataset.name}, which has none: pass a table of attributes")
+        raise MienError(
+            f"expected a data set with attributes, got {dataset.name}, which has none: pass a table of attributes"
+        )
     order = np.random.default_rng(seed).permutation(index)
     table = np.asarray(dataset.attribute_table[order])  # (n, A)
     chosen = {(a, sign): np.flatnonzero(table[:, a] == sign)[:count] for a in range(table.shape[1]) for sign in (1, -1)}
@@ -126,7 +130,9 @@ def edit(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: Attribute
             return model.edit(x, amounts)
     require(model, Encodes, Decodes)
     if vectors is None:
-        raise MienError("expected attribute vectors to edit with, got none: make them with applications.attribute_vectors")
+        raise MienError(
+            "expected attribute vectors to edit with, got none: make them with applications.attribute_vectors"
+        )
     shift = torch.zeros_like(vectors.vectors[0])
     for name, amount in amounts.items():
         shift = shift + amount * vectors[name]

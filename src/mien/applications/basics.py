@@ -30,9 +30,13 @@ def check_pictures(model: Any, x: Tensor) -> Tensor:
     """
     shape = tuple(model.config["shape"])
     if x.ndim != 4 or tuple(x.shape[1:]) != shape:
-        raise MienError(f"expected pictures (B, {', '.join(map(str, shape))}), got {tuple(x.shape)}: crop and scale them first")
+        raise MienError(
+            f"expected pictures (B, {', '.join(map(str, shape))}), got {tuple(x.shape)}: crop and scale them first"
+        )
     if x.numel() and (float(x.min()) < -1.001 or float(x.max()) > 1.001):
-        raise MienError(f"expected pictures in [-1, 1], got {float(x.min()):.3g} to {float(x.max()):.3g}: divide bytes by 127.5 and take off 1")
+        raise MienError(
+            f"expected pictures in [-1, 1], got {float(x.min()):.3g} to {float(x.max()):.3g}: divide bytes by 127.5 and take off 1"
+        )
     return x.to(device_of(model))
 
 

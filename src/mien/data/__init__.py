@@ -79,9 +79,7 @@ def source(name: str, root: str | os.PathLike | None = None, **options) -> Sourc
             raise MienError(f"data set {name} has no option '{key}': its options are {listed}")
         if not _fits(value, hints.get(key, object)):
             wanted = getattr(hints[key], "__name__", str(hints[key]))
-            raise MienError(
-                f"data set {name}: expected {key} of type {wanted}, got {value!r}: options are {listed}"
-            )
+            raise MienError(f"data set {name}: expected {key} of type {wanted}, got {value!r}: options are {listed}")
     if root is not None:
         if "root" not in parameters:
             raise MienError(f"data set {name} reads no files: leave out the folder {root}")

@@ -39,9 +39,7 @@ class Source(dataset.Source):
     def __init__(self, root: str | os.PathLike | None = None):
         if root is None:
             if not (base := os.environ.get("MIEN_DATA")):
-                raise MienError(
-                    f"where is CelebA? pass its folder, or set MIEN_DATA to the one above; {LAYOUT}"
-                )
+                raise MienError(f"where is CelebA? pass its folder, or set MIEN_DATA to the one above; {LAYOUT}")
             root = Path(base) / "celeba"
         self.root = Path(root).expanduser()
         if not self.root.is_dir():
@@ -177,9 +175,7 @@ class Source(dataset.Source):
     def rejected_before(self) -> Sequence[tuple[str, str]]:
         rows, members = self._rows[0].keys(), self._members.keys()
         absent = [(name, f"absent from {self._table.name}") for name in sorted(members - rows)]
-        return absent + [
-            (name, "in the table, but there is no such picture") for name in sorted(rows - members)
-        ]
+        return absent + [(name, "in the table, but there is no such picture") for name in sorted(rows - members)]
 
     @property
     def notes(self) -> Sequence[str]:

@@ -153,9 +153,7 @@ class Dataset:
         except (OSError, ValueError) as error:
             raise MienError(f"{self.folder} is damaged ({error}): delete it and prepare again") from None
         if got != expected:
-            raise MienError(
-                f"{self.folder}/images.npy: expected {expected} bytes, got {got}: delete the folder"
-            )
+            raise MienError(f"{self.folder}/images.npy: expected {expected} bytes, got {got}: delete the folder")
         self._file: int = os.open(self.folder / "images.npy", os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
     def _column(self, name: str) -> np.ndarray | None:
@@ -216,9 +214,7 @@ class Dataset:
             floats = np.divide(pictures, np.float32(127.5))  # (B, H, W, C)
             x = torch.from_numpy(np.subtract(floats, np.float32(1), out=floats))
         else:
-            x = (
-                torch.from_numpy(pictures).to(device).float().div_(127.5).sub_(1)
-            )  # a quarter of the bytes to move
+            x = torch.from_numpy(pictures).to(device).float().div_(127.5).sub_(1)  # a quarter of the bytes to move
         x = x.permute(0, 3, 1, 2)  # (B, C, H, W)
         attributes = label = None
         if self.attributes:
@@ -240,9 +236,7 @@ class Dataset:
         shares = (self.attribute_table == 1).mean(0) if self.attributes else ()
         return {name: float(share) for name, share in zip(self.attributes, shares, strict=True)}
 
-    def split(
-        self, seed: int = 0, fractions: Sequence[float] = (0.8, 0.1, 0.1), rule: str = "auto"
-    ) -> Splits:
+    def split(self, seed: int = 0, fractions: Sequence[float] = (0.8, 0.1, 0.1), rule: str = "auto") -> Splits:
         """Three disjoint parts: the official ones, or drawn by `seed`.
 
         Args:

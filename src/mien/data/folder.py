@@ -161,9 +161,7 @@ class Source(dataset.Source):
         used = [path for path in self._found if path in row_of]
         if not used:
             rows = f"{len(self._table[1])} rows of {self._path.name}"
-            raise MienError(
-                f"none of the {rows} names a picture in {self.root}: write paths as in that folder"
-            )
+            raise MienError(f"none of the {rows} names a picture in {self.root}: write paths as in that folder")
         absent = [(path, f"absent from {self._path.name}") for path in self._found if path not in row_of]
         return used, [row_of[path] for path in used], absent + rejected
 

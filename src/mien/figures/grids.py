@@ -60,9 +60,7 @@ def samples(x: ArrayLike, *, columns: int = 10) -> Figure:
     return mosaic([Band(rows)], alt=_many(len(shown), "generated picture"))
 
 
-def reconstructions(
-    x: ArrayLike, x_rec: ArrayLike, *, names: Sequence[str] | None = None, columns: int = 10
-) -> Figure:
+def reconstructions(x: ArrayLike, x_rec: ArrayLike, *, names: Sequence[str] | None = None, columns: int = 10) -> Figure:
     """Draw pictures with their reconstructions below them.
 
     Args:
@@ -163,9 +161,7 @@ def attribute_edits(
     return mosaic([band], alt=alt, breaks=(0,))
 
 
-def _compared(
-    rows: dict[str, Pictures], labels: Sequence[str], heads: Sequence[str], columns: int, alt: str
-) -> Figure:
+def _compared(rows: dict[str, Pictures], labels: Sequence[str], heads: Sequence[str], columns: int, alt: str) -> Figure:
     """Draw stacks of pictures (N, H, W, 3) below each other, in bands of ``columns``."""
     first, *others = rows
     for other in others:

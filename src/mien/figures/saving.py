@@ -146,9 +146,7 @@ def _rendered(figure: Figure, ending: str, facecolor: str) -> bytes:
         raise MienError(f"expected a figure or a sheet of pixels, got {type(figure).__name__}")
     buffer = io.BytesIO()
     with style.drawing():
-        figure.savefig(
-            buffer, format=ending[1:], dpi=figure.dpi, facecolor=facecolor, metadata=_METADATA[ending]
-        )
+        figure.savefig(buffer, format=ending[1:], dpi=figure.dpi, facecolor=facecolor, metadata=_METADATA[ending])
     return buffer.getvalue()
 
 

@@ -34,10 +34,7 @@ class Table:
         """Return the table in columns for a terminal; a * stands behind the best values."""
         starred = {column for _, column in self.best}
         rows = [
-            [
-                text + ("*" if (i, j) in self.best else " ") if j in starred else text
-                for j, text in enumerate(row)
-            ]
+            [text + ("*" if (i, j) in self.best else " ") if j in starred else text for j, text in enumerate(row)]
             for i, row in enumerate([self.heads, *self.rows], start=-1)
         ]
         widths = [max(len(row[j]) for row in rows) for j in range(len(self.heads))]
@@ -57,10 +54,7 @@ class Table:
             return "| " + " | ".join(cells) + " |"
 
         rows = [
-            [
-                f"**{_markdown(text)}**" if (i, j) in self.best else _markdown(text)
-                for j, text in enumerate(row)
-            ]
+            [f"**{_markdown(text)}**" if (i, j) in self.best else _markdown(text) for j, text in enumerate(row)]
             for i, row in enumerate(self.rows)
         ]
         rule = ["---:" if right else "---" for right in self.numeric]
@@ -70,8 +64,7 @@ class Table:
         """Return the table as an HTML element, everything in it escaped, the best values in bold."""
         kinds = [' class="n"' if right else "" for right in self.numeric]
         heads = "".join(
-            f'<th scope="col"{kind}>{html.escape(head)}</th>'
-            for head, kind in zip(self.heads, kinds, strict=True)
+            f'<th scope="col"{kind}>{html.escape(head)}</th>' for head, kind in zip(self.heads, kinds, strict=True)
         )
         lines = []
         for i, row in enumerate(self.rows):

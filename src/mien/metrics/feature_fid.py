@@ -48,5 +48,7 @@ def feature_fid(
                 metric.update(x, real=bool(side))
                 seen[side] += len(x)
     if min(seen) < 2:
-        raise MienError(f"expected 2 pictures or more on either side of a Fréchet distance, got {seen[1]} real and {seen[0]} fake")
+        raise MienError(
+            f"expected 2 pictures or more on either side of a Fréchet distance, got {seen[1]} real and {seen[0]} fake"
+        )
     return float(metric.compute())

@@ -41,13 +41,13 @@ class AttributeCNN(Model, Recognises):
 
     def __init__(
         self,
-        shape: tuple[int, ...] = (3, 64, 64),
+        shape: tuple[int, int, int] = (3, 64, 64),
         attributes: tuple[str, ...] = (),
         widths: tuple[int, ...] = (16, 32, 64, 96, 96),
         depths: tuple[int, ...] = (1, 1, 1, 1, 1),
         dropout: float = 0.2,
         lr: float = 2e-3,
-        betas: tuple[float, ...] = (0.9, 0.999),
+        betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 1e-3,
     ):
         super().__init__()
@@ -90,9 +90,7 @@ class AttributeCNN(Model, Recognises):
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Return AdamW."""
-        return torch.optim.AdamW(
-            parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
-        )
+        return torch.optim.AdamW(parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True)
 
     def lr_factor(self, progress: float) -> float:
         """Fall along half a cosine."""

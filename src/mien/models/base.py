@@ -148,9 +148,11 @@ def _convert(what: str, value: Any, annotation: Any) -> Any:
     if annotation is LossNetwork:
         return LossNetwork.from_config(value) if isinstance(value, Mapping) else value
     if typing.get_origin(annotation) is tuple:
-        inner = typing.get_args(annotation)[0]
+        kinds = typing.get_args(annotation)
         items = [v for v in value.strip("()[] ").split(",") if v.strip()] if isinstance(value, str) else value
-        return tuple(_convert(what, v.strip() if isinstance(v, str) else v, inner) for v in items)
+        if ... not in kinds and len(items) != len(kinds):
+            raise MienError(f"expected {len(kinds)} values for {what}, got {len(items)}: separate them by commas")
+        return tuple(_convert(what, v.strip() if isinstance(v, str) else v, kinds[0]) for v in items)
     try:
         if annotation is bool:
             return value if isinstance(value, bool) else {"true": True, "false": False}[value.lower()]

@@ -37,13 +37,13 @@ class VAE(Model, Encodes, Decodes, Generates):
 
     def __init__(
         self,
-        shape: tuple[int, ...] = (3, 64, 64),
+        shape: tuple[int, int, int] = (3, 64, 64),
         latent: int = 100,
         width: int = 64,
         alpha: float = 1.0,
         sigma: float = 0.5,
         lr: float = 5e-4,
-        betas: tuple[float, ...] = (0.9, 0.999),
+        betas: tuple[float, float] = (0.9, 0.999),
     ):
         super().__init__()
         positive(latent=latent, width=width, sigma=sigma, lr=lr)

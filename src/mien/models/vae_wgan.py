@@ -56,7 +56,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
     def __init__(
         self,
         loss_network: LossNetwork,
-        shape: tuple[int, ...] = (3, 64, 64),
+        shape: tuple[int, int, int] = (3, 64, 64),
         latent: int = 100,
         width: int = 64,
         layers: tuple[int, ...] = (1, 2, 3, 4, 5),
@@ -69,7 +69,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         pair_loss: float = 1000.0,
         feature_scale: float = 0.0,
         lr: float = 5e-4,
-        betas: tuple[float, ...] = (0.9, 0.999),
+        betas: tuple[float, float] = (0.9, 0.999),
     ):
         super().__init__()
         positive(latent=latent, width=width, label=label, lr=lr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from mien.networks.residual import SLOPE, ResidualBlock, halvings, stage_widths
@@ -31,7 +33,7 @@ class ResidualDecoder(nn.Module):
             nn.LeakyReLU(SLOPE, inplace=True),
         )
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [
                 nn.Upsample(scale_factor=2, mode="nearest"),
                 nn.Conv2d(before, after, 3, padding=1, padding_mode="replicate", bias=False),

@@ -73,7 +73,9 @@ class FeatureLoss(nn.Module):
     def __init__(self, network: LossNetwork, layers: Sequence[int], pair_loss: float, scale: float = 0.0):
         super().__init__()
         if not layers or not all(1 <= l <= STAGES for l in layers) or len(set(layers)) != len(layers):
-            raise MienError(f"expected layers among 1 to {STAGES}, each once, got {tuple(layers)}: such as layers=1,2,3")
+            raise MienError(
+                f"expected layers among 1 to {STAGES}, each once, got {tuple(layers)}: such as layers=1,2,3"
+            )
         if pair_loss <= 0 or scale < 0:
             raise MienError(f"expected pair_loss > 0 and scale >= 0, got {pair_loss} and {scale}")
         self.network, self.layers, self.pair_loss = network, tuple(sorted(layers)), pair_loss

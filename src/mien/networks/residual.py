@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from mien.errors import MienError
@@ -12,7 +14,7 @@ SLOPE = 0.2  # of every LeakyReLU, as in DCGAN
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions of one width around a skip connection: (B, C, H, W) → (B, C, H, W)."""
 
-    def __init__(self, width: int, padding_mode: str = "zeros"):
+    def __init__(self, width: int, padding_mode: Literal["zeros", "replicate"] = "zeros"):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1, padding_mode=padding_mode, bias=False),

@@ -289,7 +289,10 @@ class Trainer:
             rates = {"images_per_second": round(self.images_per_second, 2), "data_share": self.waited / self.seconds}
             self.log(self.step, **terms, lr_factor=self.model.lr_factor((self.step - 1) / self.settings.steps), **rates)
         shown = {k: v for k, v in terms.items() if k != "gradient_norm"}
-        bar(self.step, f"{self.images_per_second:.0f} images/s  data {self.waited / self.seconds:.0%}  {terms_text(shown)}")
+        bar(
+            self.step,
+            f"{self.images_per_second:.0f} images/s  data {self.waited / self.seconds:.0%}  {terms_text(shown)}",
+        )
 
     def _watch(self) -> None:
         """Write the sample sheet and look for collapse; on the first process only."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mien import losses
@@ -43,7 +42,11 @@ def watch(model: Model, batch: Batch) -> tuple[list[Tensor], Found]:
         rows += [batch.x[:shown], x_rec[:shown]]
         spread = float(x_rec.std(0).mean() / batch.x.std(0).mean().clamp(min=1e-6))
         kl = float(losses.kl(q).mean())
-        found.values = {"held_out_kl": kl, "held_out_diversity": spread, "held_out_mse": float((x_rec - batch.x).square().mean())}
+        found.values = {
+            "held_out_kl": kl,
+            "held_out_diversity": spread,
+            "held_out_mse": float((x_rec - batch.x).square().mean()),
+        }
         if kl < KL_FLOOR:
             found.problem = (
                 f"the posterior carries {kl:.2g} nats about a picture (held-out KL; expected above {KL_FLOOR}): raise the "

@@ -84,8 +84,9 @@ class Update:
         for name, bound in (clip_weights or {}).items():
             if bound:
                 with torch.no_grad():
-                    torch._foreach_clamp_min_(self.parameters[name], -bound)
-                    torch._foreach_clamp_max_(self.parameters[name], bound)
+                    weights: list[Tensor] = list(self.parameters[name])
+                    torch._foreach_clamp_min_(weights, -bound)
+                    torch._foreach_clamp_max_(weights, bound)
 
     def _gradients(self, losses: Mapping[str | tuple[str, ...], Tensor]) -> dict[str, list[Tensor]]:
         """Return the summed gradients of each player, averaged over processes."""
