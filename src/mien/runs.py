@@ -119,6 +119,7 @@ def _from_run(run: Path) -> LossNetwork:
     if not isinstance(body, VGG):
         raise MienError(f"expected an attribute_cnn run as loss network, got {run}, a run of {model.name}")
     config = {"channels": model.config["shape"][0], "widths": list(body.widths), "depths": list(body.depths)}
+    config["batch_norm"] = body.batch_norm
     network = LossNetwork(source=run.name, sha256=sha256(run / "weights.safetensors"), **config)
     network.network.load_state_dict(body.state_dict())
     return network

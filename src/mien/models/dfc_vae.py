@@ -48,7 +48,7 @@ class DFCVAE(Model, Encodes, Decodes, Generates):
         layers: tuple[int, ...] = (1, 2, 3),
         alpha: float = 1.0,
         beta: float = 0.5,
-        pair_loss: float = 1000.0,
+        pair_loss: float = 3000.0,
         feature_scale: float = 0.0,
         lr: float = 5e-4,
         betas: tuple[float, float] = (0.9, 0.999),

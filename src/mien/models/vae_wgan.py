@@ -66,7 +66,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         clip_weights: float = 0.01,
         clip_gradients: float = 0.0,
         prior_fakes: float = 0.0,
-        pair_loss: float = 1000.0,
+        pair_loss: float = 3000.0,
         feature_scale: float = 0.0,
         lr: float = 5e-4,
         betas: tuple[float, float] = (0.9, 0.999),

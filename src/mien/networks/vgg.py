@@ -41,7 +41,7 @@ class VGG(nn.Module):
         std: Sequence[float] = (0.5,),
     ):
         super().__init__()
-        self.widths, self.depths = tuple(widths), tuple(depths)
+        self.widths, self.depths, self.batch_norm = tuple(widths), tuple(depths), batch_norm
         # not in the state: they are configuration
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
@@ -51,6 +51,10 @@ class VGG(nn.Module):
             convs = nn.ModuleList()
             for _ in range(depth):
                 conv = nn.Conv2d(before, width, 3, padding=1, bias=not batch_norm)
+                if not batch_norm:
+                    # keeps the activations' size through the layers, which BatchNorm otherwise does (He 2015)
+                    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+                    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
                 convs.append(nn.Sequential(conv, nn.BatchNorm2d(width)) if batch_norm else conv)
                 before = width
             self.stages.append(convs)

@@ -96,7 +96,10 @@ class Bar:
             passed = self.told - self.began
             left = passed / max(done - self.start, 1) * (self.total - done)
             self.console.print(
-                f"{self.what} {done}/{self.total} {self.status} {_clock(left)} left", markup=False, highlight=False
+                f"{self.what} {done}/{self.total} {self.status} {_clock(left)} left",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
 
     def __enter__(self) -> Bar:
