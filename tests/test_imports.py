@@ -22,7 +22,7 @@ ALLOWED = {
     "runs": LEAVES | {"base", "runs_light"},
     "applications": {"abilities", "data", "errors", "files", "losses"},
     "metrics": {"abilities", "data", "errors", "files", "losses"},
-    "training": LEAVES | {"base", "runs"},
+    "training": LEAVES | {"base", "runs", "runs_light"},
     "figures": {"errors", "files", "applications", "metrics"},
     "evaluation_text": {"errors"},
 }

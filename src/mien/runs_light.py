@@ -68,12 +68,17 @@ def _json(path: Path) -> dict[str, Any]:
         return {}
 
 
+def progress(run: str | Path) -> dict[str, Any]:
+    """Return how far a run is, or nothing where it has not been saved yet."""
+    return _json(Path(run) / "progress.json")
+
+
 def summary(run: str | Path) -> list[Any]:
     """Return rich renderables that describe a run."""
     from rich.table import Table
 
     run = Path(run)
-    config, progress = read_config(run), _json(run / "progress.json")
+    config, state = read_config(run), progress(run)
     data, training = config["data"], config["training"]
     table = Table(title=f"{run.name}: {config['model']}", show_header=False, title_justify="left")
     counts = ", ".join(f"{v:,} {k}" for k, v in data["counts"].items())
@@ -86,12 +91,10 @@ def summary(run: str | Path) -> list[Any]:
     table.add_row(
         "training", ", ".join(f"{k} {v}" for k, v in training.items() if k in ("batch", "seed", "precision", "ema"))
     )
-    if progress:
-        state = "finished" if progress["finished"] else "unfinished: the same command resumes it"
-        table.add_row(
-            "progress", f"step {progress['step']:,} of {progress['steps']:,}, {progress['seconds']:.0f} s, {state}"
-        )
-        for warning in progress["warnings"][-5:]:
+    if state:
+        verdict = "finished" if state["finished"] else "unfinished: the same command resumes it"
+        table.add_row("progress", f"step {state['step']:,} of {state['steps']:,}, {state['seconds']:.0f} s, {verdict}")
+        for warning in state["warnings"][-5:]:
             table.add_row("warning", f"[bold red]{warning}")
     else:
         table.add_row("progress", "no checkpoint yet")

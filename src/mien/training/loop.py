@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
+from mien import runs_light
 from mien.data.batch import Batch
 from mien.data.dataset import Dataset
 from mien.errors import MienError
@@ -199,9 +200,14 @@ class Trainer:
         self.update.on_skip = self._skipped
         self.average = {k: v.clone() for k, v in model.weights().items()} if settings.ema else {}
         self.step, self.before = checkpoint.load(folder, model, self.update, self.average)
+        if settings.batch % fabric.world_size:
+            raise MienError(
+                f"expected a batch that divides by {fabric.world_size} processes, got {settings.batch}: choose another --batch"
+            )
         self.order = Order(index, settings.seed)
         self.watched = dataset.batch(held_out[: monitor.WATCHED], fabric.device)
-        self.warnings: list[str] = []
+        # of earlier calls too: a resumed run does not forget what went wrong
+        self.warnings: list[str] = runs_light.progress(folder).get("warnings", [])
         self.seconds = self.waited = self.images = 0.0
         self.images_per_second = 0.0
 
@@ -274,9 +280,10 @@ class Trainer:
         # short memory at first, so that the start does not linger
         decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
         weights = self.model.weights()
-        floating = [k for k, v in weights.items() if v.is_floating_point()]
-        torch._foreach_lerp_([self.average[k] for k in floating], [weights[k] for k in floating], 1 - decay)
-        for key in weights.keys() - set(floating):
+        players = tuple(f"{name}." for name in self.model.players)
+        moving = [k for k, v in weights.items() if v.is_floating_point() and k.startswith(players)]
+        torch._foreach_lerp_([self.average[k] for k in moving], [weights[k] for k in moving], 1 - decay)
+        for key in weights.keys() - set(moving):
             self.average[key].copy_(weights[key])
 
     def _report(self, bar: Bar) -> None:
