@@ -182,10 +182,10 @@ def test_edit_accuracy_counts_what_the_judge_sees():
         return torch.full_like(pictures, amount / 2)
 
     judge = SeesBright().recognise
-    good = edit_accuracy(perfect, lambda p: p, judge, x, attributes, "Smiling", NAMES)
+    good = edit_accuracy(perfect, judge, x, attributes, judge(x), "Smiling", NAMES)
     assert (good.success, good.leakage, good.unedited, good.n) == (1.0, 0.0, 0.0, 40)
-    assert edit_accuracy(nothing, lambda p: p, judge, x, attributes, "Smiling", NAMES).success == 0
-    assert edit_accuracy(all_channels, lambda p: p, judge, x, attributes, "Smiling", NAMES).leakage > 0.2
+    assert edit_accuracy(nothing, judge, x, attributes, judge(x), "Smiling", NAMES).success == 0
+    assert edit_accuracy(all_channels, judge, x, attributes, judge(x), "Smiling", NAMES).leakage > 0.2
 
 
 def test_counterfactual_distance_looks_where_the_truth_changes():

@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from conftest import batch_of, tiny, tiny_loss_network
 from torchvision.models.vgg import cfgs, make_layers
 
+from conftest import batch_of, tiny, tiny_loss_network
 from mien import losses, runs
 from mien.errors import MienError
 from mien.models.base import json_config

@@ -281,19 +281,15 @@ def _edits(run: OpenRun, judge: Any, test: np.ndarray, note: Note, most: int = 4
     def plain(x: Tensor) -> Tensor:
         return reconstruct(model, x) if isinstance(model, Encodes) and isinstance(model, Decodes) else x
 
+    def ask(x: Tensor) -> Tensor:
+        return map_batches(judge.recognise, x)
+
+    seen = ask(plain(batch.x)) if judge is not None else torch.empty(0)
     rows: dict[str, dict[str, Any]] = {}
     for number, attribute in enumerate(editable):
         row: dict[str, Any] = {}
         if judge is not None:
-            score = edit_accuracy(
-                change,
-                plain,
-                lambda x: map_batches(judge.recognise, x),
-                batch.x,
-                batch.attributes,
-                attribute,
-                everything,
-            )
+            score = edit_accuracy(change, ask, batch.x, batch.attributes, seen, attribute, everything)
             row |= asdict(score)
         if drawn is not None:
             row["counterfactual"] = asdict(

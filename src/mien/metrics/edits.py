@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 Editor = Callable[[Tensor, str, float], Tensor]
+Judge = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,23 @@ class EditScores:
 
 
 def edit_accuracy(
-    edit: Editor, reconstruct: Callable[[Tensor], Tensor], judge: Callable[[Tensor], Tensor],
-    x: Tensor, attributes: Tensor, attribute: str, names: tuple[str, ...],
-) -> EditScores:  # fmt: skip
+    edit: Editor, judge: Judge, x: Tensor, attributes: Tensor, seen: Tensor, attribute: str, names: tuple[str, ...]
+) -> EditScores:
     """Return how often the judge sees the edit of ``attribute``.
 
     Args:
         edit: (pictures, attribute, amount) → pictures.
-        reconstruct: pictures → pictures, the edit by nothing.
         judge: pictures → probabilities (B, A), in the order of ``names``.
         x: pictures (B, C, H, W); attributes: (B, A) of ±1.
+        seen: what the judge says of the plain reconstructions of ``x``, probabilities (B, A); the same for
+            every attribute, hence made once by the caller.
     """
     a = names.index(attribute)
     before, after, wanted = [], [], []
     for sign in (1, -1):
         rows = attributes[:, a] == -sign
         if rows.any():
-            before.append(judge(reconstruct(x[rows])) > 0.5)
+            before.append(seen[rows] > 0.5)
             after.append(judge(edit(x[rows], attribute, float(sign))) > 0.5)
             wanted.append(torch.full((int(rows.sum()),), sign > 0))
     plain, edited, asked = torch.cat(before).cpu(), torch.cat(after).cpu(), torch.cat(wanted)
