@@ -24,8 +24,10 @@ from mien.training import logs
 # what two cores can do in four minutes: small pictures, a quarter of the paper's width, and, since the training
 # is a hundred times shorter than the paper's, a higher learning rate steadied by an average of the weights
 SIZE, COUNT = 32, 6000
-CLASSIFIER_STEPS, STEPS, BATCH, EMA = 400, 1500, 32, 0.99
-SETTINGS: dict[str, Any] = {"width": 16, "latent": 32, "lr": 3e-3, "pair_loss": 1500.0}
+CLASSIFIER_STEPS, STEPS, BATCH, EMA = 400, 1900, 32, 0.99
+SETTINGS: dict[str, Any] = {"width": 16, "latent": 32, "lr": 3e-3, "pair_loss": 2000.0}
+# on flat drawings, unlike on photos, a loss network with BatchNorm gave the cleaner pictures (MSE .025 against .039)
+CLASSIFIER: dict[str, Any] = {"batch_norm": True, "lr": 2e-3}
 SHOWN = ("Eyeglasses", "Smiling", "Wearing_Hat", "Black_Hair", "Blond_Hair", "Beard")
 
 
@@ -41,9 +43,8 @@ def run(out: Path, seed: int = 0, console: Console | None = None) -> Path:
         data().open(lambda done, total: bar(done))
     loss_network, judge = out / "runs" / "loss_network", out / "runs" / "judge"
     # a judge never is the loss network: another half of the pictures, another seed
-    train("attribute_cnn", data((1, 2)), loss_network, steps=CLASSIFIER_STEPS, seed=seed, console=console)
-    better = {"batch_norm": True, "lr": 2e-3}
-    train("attribute_cnn", data((2, 2)), judge, better, CLASSIFIER_STEPS, seed=seed + 1, console=console)
+    train("attribute_cnn", data((1, 2)), loss_network, CLASSIFIER, CLASSIFIER_STEPS, seed=seed, console=console)
+    train("attribute_cnn", data((2, 2)), judge, CLASSIFIER, CLASSIFIER_STEPS, seed=seed + 1, console=console)
     settings = {**SETTINGS, "loss_network": str(loss_network)}
     folder, outcome = train(
         "vae_wgan", data(), out / "runs" / "vae_wgan", settings, STEPS, seed=seed, console=console, batch=BATCH, ema=EMA

@@ -21,6 +21,7 @@ PAGE_DPI = 120
 DPI = 2 * PAGE_DPI
 WIDTH = 864  # a figure's usual width in points of the page
 TEXT, SMALL = 8.0, 7.0  # type sizes in pt
+HINTING = 1.06  # letters drawn as pixels are up to this much wider than their outlines
 
 INK, MUTED, RULE, FAINT, PAPER = "#1c2128", "#59636e", "#c9d1d9", "#eaeef2", "#ffffff"
 # Okabe and Ito's colours, darkest first; told apart in grey by the dashes and markers beside them
@@ -139,7 +140,7 @@ def text_width(text: str, size: float = TEXT) -> float:
 
     font = FontProperties(family=[str(RC["font.family"])], size=size)
     widths = [text_to_path.get_text_width_height_descent(line, font, False)[0] for line in text.split("\n")]
-    return max(widths) * PAGE_DPI / 72
+    return max(widths) * HINTING * PAGE_DPI / 72
 
 
 def number(value: float) -> str:
