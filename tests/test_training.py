@@ -130,7 +130,7 @@ def test_two_processes_equal_one_on_the_joined_batch(tmp_path):
     one, two = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in ("one", "two"))
     start = torch.load(tmp_path / "one.pt.start", weights_only=True)
     moved = max(float((one[k] - start[k]).abs().max()) for k in one)
-    assert moved > 1e-2
+    assert moved > 1e-3
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-5, msg=lambda m, key=key: f"{key}: {m}")
 
@@ -175,9 +175,9 @@ def test_clipping():
     update = Update(model, Fabric(accelerator="cpu", devices=1))
     model.train()
     model.training_step(batch_of(), update)
-    bound = max(float(p.abs().max()) for p in model.critic.parameters())
+    bound = max(float(p.detach().abs().max()) for p in model.critic.parameters())
     assert 0 < bound <= 0.01 + 1e-9
-    assert max(float(p.abs().max()) for p in model.encoder.parameters()) > 0.01
+    assert max(float(p.detach().abs().max()) for p in model.encoder.parameters()) > 0.01
 
 
 def test_a_non_finite_step_is_left_out_told_and_fatal_if_it_stays():
