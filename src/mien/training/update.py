@@ -139,7 +139,7 @@ class Update:
     def report_skip(self, losses: Mapping[str, Tensor]) -> None:
         """Count a step left out and tell; give up after many in a row."""
         self.skipped += 1
-        values = {k: float(v) for k, v in {**self.terms, **losses}.items()}
+        values = {k: float(v.detach()) for k, v in {**self.terms, **losses}.items()}
         if self.skipped >= PATIENCE:
             text = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
             raise Diverged(
