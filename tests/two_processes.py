@@ -38,4 +38,5 @@ def main(out: str) -> None:
     fabric.barrier()
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
