@@ -7,8 +7,8 @@ Departures: the paper does not describe its CNN; the layout is VGG's (Simonyan &
 BatchNorm, a global average and a linear layer, at a width that trains on a CPU. ``widths=64,128,256,512,512
 depths=2,2,4,4,4`` is the size of VGG-19. ``batch_norm=false lr=1e-3`` is VGG-19's own way: as a loss network it
 weighs colour and brightness against edges more as pixels do (blurring CelebA by 5x5 at 32 px costs .14 of the
-distance between two pictures instead of .30), so pixel errors fall; but it classifies worse, its pictures were
-farther from real ones by feature-FID, and at 64 px a colour it cannot see stained the reconstructions.
+distance between two pictures instead of .30), and pixel errors fell; it classified worse at equal steps (86.3
+against 87.2 %), and a VAE-WGAN trained with it at 64 px had a reddish stain, whose cause is not established.
 """
 
 from __future__ import annotations
