@@ -16,6 +16,7 @@ from mien.models.base import Model, arguments, build
 from mien.networks.loss_network import LossNetwork
 
 NAMES = ("Eyeglasses", "Smiling", "Wearing_Hat")
+CLASSES = ("circle", "square", "cross", "star")
 SHAPE = (3, 16, 16)
 
 
@@ -49,7 +50,8 @@ def tiny_loss_network() -> LossNetwork:
 
 def tiny(name: str, seed: int = 0, **settings: object) -> Model:
     """A model of any kind, small: the arguments it has are made small, whatever model it is."""
-    small = {"shape": SHAPE, "width": 4, "latent": 8, "attributes": NAMES, "widths": (4, 4, 4, 4, 4)}
+    small = {"shape": SHAPE, "width": 4, "latent": 8, "attributes": NAMES, "classes": CLASSES}
+    small["widths"] = (4, 4, 4, 4, 4)
     known = arguments(name)
     config = {k: v for k, v in small.items() if k in known}
     for key, parameter in known.items():
@@ -65,7 +67,8 @@ def batch_of(n: int = 8, seed: int = 0) -> Batch:
     coarse = torch.rand(n, 3, 4, 4, generator=generator) * 2 - 1
     x = torch.nn.functional.interpolate(coarse, SHAPE[1:], mode="bilinear", align_corners=False)
     attributes = torch.where(torch.rand(n, len(NAMES), generator=generator) > 0.5, 1.0, -1.0)
-    return Batch(x, attributes, None, torch.arange(n))
+    label = torch.randint(len(CLASSES), (n,), generator=generator)
+    return Batch(x, attributes, label, torch.arange(n))
 
 
 @pytest.fixture(scope="session")

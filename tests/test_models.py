@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from conftest import NAMES, SHAPE, batch_of, tiny, weights_of
+from conftest import CLASSES, NAMES, SHAPE, batch_of, tiny, weights_of
 from mien import models
 from mien.abilities import ABILITIES, Decodes, Edits, Encodes, Generates, Recognises, names, require
 from mien.errors import MienError
@@ -113,20 +113,29 @@ def test_abilities_return_what_they_promise(model):
     with torch.no_grad():
         if isinstance(model, Encodes):
             q = model.encode(x)
-            assert q.mean.shape == q.sample().shape == (5, 8)
+            assert q.mean.shape == q.sample().shape
+            assert q.mean.ndim == 2
+            assert len(q.mean) == 5
             assert q.mean.dtype == torch.float32
         if isinstance(model, Decodes):
-            decoded = model.decode(torch.randn(5, 8))
+            latent = model.encode(x).mean.shape[1] if isinstance(model, Encodes) else 8
+            decoded = model.decode(torch.randn(5, latent))
             assert decoded.shape == x.shape
             assert decoded.abs().max() <= 1
         if isinstance(model, Generates):
             assert model.generate(3, seed=0).shape == (3, *SHAPE)
         if isinstance(model, Edits):
             assert model.edit(x, {NAMES[0]: 1.0}).shape == x.shape
+            assert NAMES[0] in model.editable
+            with pytest.raises(MienError, match="Eyeglases"):
+                model.edit(x, {"Eyeglases": 1.0})
         if isinstance(model, Recognises):
             p = model.recognise(x)
-            assert p.shape == (5, len(NAMES))
+            # attributes are independent questions, classes one question
+            assert p.shape == ((5, len(model.attributes)) if model.attributes else (5, len(CLASSES)))
             assert ((p >= 0) & (p <= 1)).all()
+            if not model.attributes:
+                assert torch.allclose(p.sum(1), torch.ones(5), atol=1e-4)
     assert any(isinstance(model, ability) for ability in ABILITIES)
 
 

@@ -35,7 +35,10 @@ class Encodes(ABC):
 
     @abstractmethod
     def encode(self, x: Tensor) -> Distribution:
-        """Return q(z | x) for pictures ``x`` (B, C, H, W) in [-1, 1]; its samples are (B, K)."""
+        """Return q(z | x) for pictures ``x`` (B, C, H, W) in [-1, 1]; its samples are (B, K).
+
+        An encoder that gives one latent returns a :class:`mien.networks.point.Point`.
+        """
 
 
 class Decodes(ABC):
@@ -60,13 +63,22 @@ class Generates(ABC):
 class Edits(ABC):
     """Changes named attributes of given pictures."""
 
+    editable: tuple[str, ...] = ()  # the attributes it can change
+
     @abstractmethod
     def edit(self, x: Tensor, amounts: Mapping[str, float]) -> Tensor:
-        """Return ``x`` (B, C, H, W) with each named attribute moved by its amount (+1 adds, -1 removes)."""
+        """Return ``x`` (B, C, H, W) with each named attribute moved by its amount (+1 adds, -1 removes).
+
+        Raises:
+            UnknownName: for an attribute that is not in ``editable``.
+        """
 
 
 class Recognises(ABC):
-    """Names what is in a picture."""
+    """Names what is in a picture: its attributes, or else its class."""
+
+    attributes: tuple[str, ...] = ()  # each a question of its own
+    classes: tuple[str, ...] = ()  # one question; probabilities sum to 1
 
     @abstractmethod
     def recognise(self, x: Tensor) -> Tensor:

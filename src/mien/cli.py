@@ -605,7 +605,7 @@ def models(
 
     table = Table("--set", "type", "default", title=models_.describe(name), title_justify="left")
     for key, parameter in arguments(name).items():
-        if key not in ("shape", "attributes"):
+        if key not in ("shape", "attributes", "classes"):
             kind = (
                 getattr(parameter.annotation, "__name__", str(parameter.annotation))
                 if "[" not in str(parameter.annotation)

@@ -19,7 +19,7 @@ from mien import data, runs, runs_light
 from mien.data.dataset import Dataset, Source, Splits
 from mien.errors import MienError
 from mien.files import write_json
-from mien.models.base import Model, arguments, build, json_config
+from mien.models.base import FROM_DATA, Model, arguments, build, json_config
 from mien.networks.loss_network import LossNetwork
 from mien.training.loop import Outcome, Settings, fit, make_fabric
 
@@ -87,16 +87,16 @@ class Data:
         return cls(**known, share=tuple(values["share"]))
 
 
-def make_model(name: str, settings: Mapping[str, Any], shape: tuple[int, ...], attributes: tuple[str, ...]) -> Model:
-    """Return a new model ``name`` for pictures of ``shape`` (C, H, W).
+def make_model(name: str, settings: Mapping[str, Any], source: Source, size: int) -> Model:
+    """Return a new model ``name`` for the pictures of ``source`` at ``size``.
 
     Args:
         settings: constructor arguments; a ``loss_network`` may be a name or path (default ``vgg19``).
     """
     known = arguments(name)
-    config: dict[str, Any] = {"shape": shape, **settings}
-    if "attributes" in known:
-        config["attributes"] = attributes
+    shape = _shape(source, size)
+    given = {"shape": shape, "attributes": tuple(source.attributes), "classes": tuple(source.classes)}
+    config: dict[str, Any] = {**settings, **{k: v for k, v in given.items() if k in known}}
     for key, parameter in known.items():
         if parameter.annotation is LossNetwork and not isinstance(config.get(key), (LossNetwork, Mapping)):
             config[key] = runs.loss_network(str(config.get(key, "vgg19")))
@@ -140,7 +140,7 @@ def train(
     # everything that can be refused is refused before pictures are prepared
     fabric = make_fabric(plan(model, len(source), steps, epochs, training))
     torch.manual_seed(training.get("seed", 0))
-    net = make_model(model, settings or {}, _shape(source, data.size), tuple(source.attributes))
+    net = make_model(model, settings or {}, source, data.size)
     net.needs(tuple(source.attributes), tuple(source.classes))
     opened = data.open(progress)
     splits = opened.split(data.split_seed)
@@ -155,6 +155,7 @@ def train(
             **data.to_json(),
             "fingerprint": source.fingerprint(),
             "attributes": list(opened.attributes),
+            "classes": list(opened.classes),
             "split": splits.rule,
             "counts": {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)},
         },
@@ -244,14 +245,14 @@ def dry_run(
     share = total * 0.8 / data.share[1]
     chosen = plan(model, max(1, round(share)), steps, epochs, training)
     shape = _shape(source, data.size)
-    net = make_model(model, settings or {}, shape, tuple(source.attributes))
+    net = make_model(model, settings or {}, source, data.size)
     net.needs(tuple(source.attributes), tuple(source.classes))
     fabric = make_fabric(chosen)
-    seconds = _time_steps(net.to(fabric.device), chosen.batch, shape, len(source.attributes), fabric)
+    seconds = _time_steps(net.to(fabric.device), chosen.batch, shape, source, fabric)
     parameters = {p: sum(v.numel() for v in net.get_submodule(p).parameters()) for p in net.players}
     return {
         "model": model,
-        "settings": {k: v for k, v in json_config(net).items() if k != "attributes"},
+        "settings": {k: v for k, v in json_config(net).items() if k not in FROM_DATA},
         "pictures": total,
         "steps": chosen.steps,
         "epochs": round(chosen.steps * chosen.batch / share, 2),
@@ -263,14 +264,15 @@ def dry_run(
     }
 
 
-def _time_steps(net: Model, batch: int, shape: tuple[int, ...], attributes: int, fabric: Any) -> float:
+def _time_steps(net: Model, batch: int, shape: tuple[int, ...], source: Source, fabric: Any) -> float:
     from mien.data.batch import Batch
     from mien.training.update import Update
 
     update = Update(net, fabric)
     x = torch.rand(batch, *shape, device=fabric.device) * 2 - 1
-    rows = torch.where(torch.rand(batch, max(attributes, 1), device=fabric.device) > 0.5, 1.0, -1.0)
-    noise = Batch(x, rows, None, torch.arange(batch))
+    rows = torch.where(torch.rand(batch, max(len(source.attributes), 1), device=fabric.device) > 0.5, 1.0, -1.0)
+    labels = torch.randint(max(len(source.classes), 1), (batch,), device=fabric.device)
+    noise = Batch(x, rows, labels, torch.arange(batch, device=fabric.device))
     net.calibrate(noise)
     net.train()
     times = []

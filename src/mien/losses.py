@@ -91,3 +91,17 @@ def attribute_cross_entropy(logits: Tensor, attributes: Tensor) -> Tensor:
     known = attributes != 0
     loss = F.binary_cross_entropy_with_logits(logits.float(), (attributes > 0).float(), reduction="none")
     return (loss * known).sum() / known.sum().clamp(min=1)
+
+
+def class_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Return the cross-entropy averaged over the pictures whose class is known, a scalar in nats.
+
+    Args:
+        logits: (B, classes).
+        label: (B,) class numbers, -1 where not known (left out of the average; 0 if none is known).
+
+    >>> class_cross_entropy(torch.zeros(2, 4), torch.tensor([3, -1]))
+    tensor(1.3863)
+    """
+    total = F.cross_entropy(logits.float(), label, ignore_index=-1, reduction="sum")
+    return total / (label >= 0).sum().clamp(min=1)

@@ -1,4 +1,6 @@
-"""Attribute CNN: a VGG-style five-stage classifier of attributes (the CNN of Ma et al. 2019, Fig. 4).
+"""Attribute CNN: a VGG-style five-stage classifier of attributes or classes (the CNN of Ma et al. 2019, Fig. 4).
+
+It learns the attributes of a data set that has them, and the classes of one that has classes only.
 
 It serves four times: as the CNN baseline of the iterative GAN's paper, as the judge of edits, as the
 features of metrics where InceptionV3's weights cannot be had, and as the loss network where VGG-19's cannot.
@@ -29,11 +31,12 @@ from mien.networks.vgg import STAGES, VGG
 
 
 class AttributeCNN(Model, Recognises):
-    """Classifier of binary attributes.
+    """Classifier of binary attributes, or of classes.
 
     Args:
         shape: (C, H, W) of the pictures.
         attributes: their names, in the order of the outputs.
+        classes: names of the classes, learned where there are no attributes.
         widths, depths: channels and convolutions of the five stages.
         batch_norm: BatchNorm after each convolution.
         dropout: share of the pooled features dropped in training.
@@ -47,6 +50,7 @@ class AttributeCNN(Model, Recognises):
         self,
         shape: tuple[int, int, int] = (3, 64, 64),
         attributes: tuple[str, ...] = (),
+        classes: tuple[str, ...] = (),
         widths: tuple[int, ...] = (16, 32, 64, 96, 96),
         depths: tuple[int, ...] = (1, 1, 1, 1, 1),
         batch_norm: bool = True,
@@ -62,16 +66,16 @@ class AttributeCNN(Model, Recognises):
             raise MienError(f"expected dropout in [0, 1), got {dropout}")
         positive(lr=lr)
         not_negative(weight_decay=weight_decay)
-        self.attributes, self.lr, self.betas, self.weight_decay = attributes, lr, betas, weight_decay
-        self.dropout = dropout
+        self.attributes, self.classes = attributes, classes
+        self.lr, self.betas, self.weight_decay, self.dropout = lr, betas, weight_decay, dropout
         self.body = VGG(shape[0], widths, depths, batch_norm)
-        self.head = nn.Linear(widths[-1], max(len(attributes), 1))
+        self.head = nn.Linear(widths[-1], len(attributes or classes) or 1)
 
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
-        """Refuse a data set without attributes."""
-        if not attributes:
+        """Refuse a data set without attributes and classes."""
+        if not attributes and len(classes) < 2:
             raise MienError(
-                "expected a data set with attributes to train attribute_cnn, got one without: "
+                "expected a data set with attributes or classes to train attribute_cnn, got one without: "
                 "use avatars, celeba, or folder with a table of attributes"
             )
 
@@ -80,17 +84,23 @@ class AttributeCNN(Model, Recognises):
         return self.body(x).mean((2, 3)).float()
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return logits (B, A)."""
+        """Return logits (B, A), or (B, classes)."""
         return self.head(F.dropout(self.features(x), self.dropout, self.training))
 
     def recognise(self, x: Tensor) -> Tensor:
-        """Return the probability of each attribute, (B, A)."""
-        return self.logits(x).float().sigmoid()
+        """Return the probability of each attribute, (B, A), or class, (B, classes)."""
+        logits = self.logits(x).float()
+        return logits.sigmoid() if self.attributes else logits.softmax(1)
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """Minimise the cross-entropy over the known attributes."""
-        assert batch.attributes is not None
-        loss = losses.attribute_cross_entropy(self.logits(batch.x), batch.attributes)
+        """Minimise the cross-entropy over what is known."""
+        logits = self.logits(batch.x)
+        if self.attributes:
+            assert batch.attributes is not None
+            loss = losses.attribute_cross_entropy(logits, batch.attributes)
+        else:
+            assert batch.label is not None
+            loss = losses.class_cross_entropy(logits, batch.label)
         update({("body", "head"): loss}, cross_entropy=loss)
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -8,23 +8,26 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mien import models
 from mien.data.batch import Batch
+from mien.data.dataset import Dataset
 from mien.errors import MienError, UnknownName
 from mien.networks.loss_network import LossNetwork
 
 Update = Callable[..., None]
+FROM_DATA = ("shape", "attributes", "classes")  # arguments that the data set gives
 
 
 class Model(nn.Module):
     """Base of all models: networks as attributes, named in ``players``, moved by ``training_step``.
 
     The keyword arguments of a subclass's constructor are its whole configuration; they are recorded in
-    ``self.config``, saved with a run and set from the command line. The first is ``shape`` (C, H, W); an
-    argument called ``attributes`` receives the data set's attribute names.
+    ``self.config``, saved with a run and set from the command line. ``shape`` is (C, H, W); arguments called
+    ``attributes`` and ``classes`` receive the data set's names of them.
     """
 
     players: ClassVar[tuple[str, ...]]
@@ -32,6 +35,7 @@ class Model(nn.Module):
     config: dict[str, Any]
     lr: float
     betas: tuple[float, float] = (0.9, 0.999)
+    progress: float = 0.0  # in [0, 1) of the training, set before each step: for models trained in stages
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
@@ -68,6 +72,22 @@ class Model(nn.Module):
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
         """Raise MienError if the data set lacks what training needs; any set will do by default."""
         del attributes, classes
+
+    def training_index(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray:
+        """Return the positions to train on, of those offered; some may come several times, or not at all.
+
+        Args:
+            dataset: where they are positions in, for its ``attribute_table`` (N, A) and ``labels`` (N,).
+            index: positions (n,) offered.
+            seed: of the training.
+        """
+        del dataset, seed
+        return index
+
+    def training_labels(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray | None:
+        """Return the label of every picture as training may see it, (N,) with -1 where withheld; None is all."""
+        del dataset, index, seed
+        return None
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Return the optimizer of one player: Adam with the model's ``lr`` and ``betas``."""
@@ -133,8 +153,8 @@ def parse_settings(name: str, pairs: Iterable[str]) -> dict[str, Any]:
         if not equals:
             raise MienError(f"expected --set key=value, got '{pair}': such as --set width=32")
         if key not in known:
-            raise UnknownName(f"setting of {name}", key, [k for k in known if k not in ("shape", "attributes")])
-        if key in ("shape", "attributes"):
+            raise UnknownName(f"setting of {name}", key, [k for k in known if k not in FROM_DATA])
+        if key in FROM_DATA:
             raise MienError(f"{key} comes from the data, got --set {pair}: choose --data and --size instead")
         if known[key].annotation is LossNetwork:
             settings[key] = text

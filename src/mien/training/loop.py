@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +204,8 @@ class Trainer:
             raise MienError(
                 f"expected a batch that divides by {fabric.world_size} processes, got {settings.batch}: choose another --batch"
             )
-        self.order = Order(index, settings.seed)
+        self.order = Order(model.training_index(dataset, index, settings.seed), settings.seed)
+        self.labels = model.training_labels(dataset, index, settings.seed)
         self.watched = dataset.batch(held_out[: monitor.WATCHED], fabric.device)
         # of earlier calls too: a resumed run does not forget what went wrong
         self.warnings: list[str] = runs_light.progress(folder).get("warnings", [])
@@ -252,7 +253,10 @@ class Trainer:
     def _batch(self) -> Batch:
         rank, world = self.fabric.global_rank, self.fabric.world_size
         index = self.order.at(self.step * self.settings.batch, self.settings.batch)
-        return self.dataset.batch(index[rank::world], self.fabric.device)
+        batch = self.dataset.batch(index[rank::world], self.fabric.device)
+        if self.labels is None:
+            return batch
+        return replace(batch, label=torch.from_numpy(self.labels[index[rank::world]]).to(self.fabric.device))
 
     def _calibrate(self) -> None:
         n = min(CALIBRATION, len(self.order.index))
@@ -264,7 +268,8 @@ class Trainer:
         loaded = time.perf_counter()
         # noise is a function of seed and step, so a resumed run draws what an uninterrupted one draws
         torch.manual_seed((self.settings.seed * 1_000_003 + self.step) * 4099 + self.fabric.global_rank)
-        self.update.set_lr(self.model.lr_factor(self.step / self.settings.steps))
+        self.model.progress = self.step / self.settings.steps
+        self.update.set_lr(self.model.lr_factor(self.model.progress))
         with self.fabric.autocast():
             self.model.training_step(batch, self.update)
         if self.average:
