@@ -34,7 +34,7 @@ class Data:
     Args:
         name: a name of ``mien.data.names()``.
         root: where the set lies; None where it is drawn or found by itself.
-        size: height and width in pixels after cropping.
+        size: height and width in pixels after cropping; samples of a signal.
         options: further arguments of the set, such as ``{"count": 4000}`` of avatars.
         split_seed: seed of the split into training, validation and test.
         share: (i, n): train on the i-th of n disjoint shares of the training pictures; judges and loss
@@ -52,16 +52,18 @@ class Data:
         i, n = self.share
         if not 1 <= i <= n:
             raise MienError(f"expected a share I/N with 1 <= I <= N, got {i}/{n}: such as --share 1/2")
-        if not 8 <= self.size <= 1024:
-            raise MienError(f"expected a size from 8 to 1024 pixels, got {self.size}")
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> Dataset:
         """Return the prepared set, preparing it first when needed."""
         return data.load(self.name, self.root, self.size, progress, **self.options)
 
     def source(self) -> Source:
-        """Return the set where it comes from."""
-        return data.source(self.name, self.root, **self.options)
+        """Return the set where it comes from, as it is prepared at this size."""
+        source = data.source(self.name, self.root, **self.options)
+        least, most = source.sizes[0], source.sizes[-1]
+        if not least <= self.size <= most:
+            raise MienError(f"expected a size from {least} to {most} {source.unit}, got {self.size}")
+        return source.at(self.size)
 
     def training_index(self, splits: Splits) -> np.ndarray:
         """Return the positions of this share of the training pictures."""

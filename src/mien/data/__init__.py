@@ -21,6 +21,7 @@ __all__ = [
     "Source",
     "Splits",
     "cache_dir",
+    "default_size",
     "describe",
     "load",
     "names",
@@ -28,7 +29,7 @@ __all__ = [
     "source",
 ]
 
-_OTHER = {"__init__", "batch", "dataset", "packing", "pictures"}
+_OTHER = {"__init__", "archives", "batch", "cifar_batches", "dataset", "idx", "packing", "pictures"}
 
 
 def names() -> tuple[str, ...]:
@@ -55,6 +56,15 @@ def options(name: str) -> dict:
     0
     """
     return {key: parameter.default for key, parameter in _parameters(name).items() if key != "root"}
+
+
+def default_size(name: str) -> int:
+    """The size a data set is prepared at where none is asked for: pixels, or samples of a signal.
+
+    >>> default_size("mnist"), default_size("avatars")
+    (28, 64)
+    """
+    return _class(name).size
 
 
 def source(name: str, root: str | os.PathLike | None = None, **options) -> Source:
@@ -90,7 +100,7 @@ def source(name: str, root: str | os.PathLike | None = None, **options) -> Sourc
 def load(
     name: str,
     root: str | os.PathLike | None = None,
-    size: int = 64,
+    size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     cache: str | os.PathLike | None = None,
     **options,
@@ -99,15 +109,16 @@ def load(
 
     Args:
         name, root, options: see `source`.
-        size: side of the pictures in pixels.
+        size: side of the pictures in pixels, samples of a signal; `default_size(name)` if None.
         progress: called with (done, total) while preparing.
         cache: folder of prepared sets, `cache_dir()` if None.
     """
     from mien.data.packing import prepare
 
     made = source(name, root, **options)
+    size = made.size if size is None else size
     dataset = Dataset(prepare(made, size, cache, progress))
-    dataset.source = made  # the files may have moved since they were prepared
+    dataset.source = made.at(size)  # the files may have moved since they were prepared
     return dataset
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of a prepared folder; another is not read
 HEADER = 128  # bytes before the first picture: a padded .npy header
+# by the name index.json has for it
+STORED: dict[str, np.dtype] = {"uint8": np.dtype("|u1"), "float32": np.dtype("<f4")}
 
 
 class Source(ABC):
@@ -32,7 +34,11 @@ class Source(ABC):
     """
 
     name: str
+    size: ClassVar[int] = 64  # natural size: what it is prepared at where none is asked for
+    sizes: ClassVar[range] = range(8, 1025)  # what it can be prepared at
+    unit: ClassVar[str] = "pixels"  # of its sizes
     channels: ClassVar[int] = 3
+    dtype: ClassVar[str] = "uint8"  # or "float32": values in [-1, 1], kept as they are
     attributes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
 
@@ -46,7 +52,7 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, i: int, size: int) -> np.ndarray:
-        """Picture i, cropped and resized: uint8, of `shape(size)`. Called from several threads at once.
+        """Picture i, cropped and resized: of `dtype` and `shape(size)`. Called from several threads at once.
 
         Raises:
             BadPicture: it cannot be used; it is left out and named in the report.
@@ -56,8 +62,12 @@ class Source(ABC):
     def fingerprint(self) -> str:
         """Changes when what would be packed changes: options, files, their sizes and times. Cheap."""
 
+    def at(self, size: int) -> Source:
+        """The source as it is prepared at `size`: another one where what there is depends on it, as windows do."""
+        return self
+
     def shape(self, size: int) -> tuple[int, int, int]:
-        """(H, W, C) of a picture prepared at `size`."""
+        """(H, W, C) of a picture prepared at `size`; a signal has the height 1."""
         return size, size, self.channels
 
     def attribute_row(self, i: int) -> np.ndarray:
@@ -118,7 +128,9 @@ class Dataset:
         folder: what `mien.data.packing.prepare` made.
 
     Attributes:
-        shape: (C, H, W) of each picture.
+        shape: (C, H, W) of each picture; (C, 1, L) of a signal.
+        dtype: "uint8", or "float32" where values in [-1, 1] are kept as they are.
+        size: what it was prepared at.
         attribute_table: (N, A) int8 of +1, -1, 0 (not known).
         labels, identity, partition: (N,) int64 with -1 where not known, or None if nothing is.
         keys: the name of each picture.
@@ -142,7 +154,11 @@ class Dataset:
         self.count: int = index["count"]
         height, width, channels = index["shape"]
         self.shape = (channels, height, width)
-        self._row = height * width * channels
+        self.size: int = index["size"]
+        self.dtype: str = index.get("dtype", "uint8")  # early sets do not say
+        if self.dtype not in STORED:
+            raise MienError(f"{self.folder}: expected {' or '.join(STORED)}, got {self.dtype}: delete the folder")
+        self._row = height * width * channels * STORED[self.dtype].itemsize
         expected = HEADER + self.count * self._row
         try:
             got = (self.folder / "images.npy").stat().st_size
@@ -179,7 +195,7 @@ class Dataset:
         """Where the pictures came from, opened again: for avatars, what draws their counterfactuals."""
         from mien import data
 
-        return data.source(self.name, **self.options)
+        return data.source(self.name, **self.options).at(self.size)
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -190,26 +206,28 @@ class Dataset:
         return _read_json(self.folder / "report.json")
 
     def pictures(self, index: np.ndarray) -> np.ndarray:
-        """The pictures at positions `index` (n,), as uint8 (n, H, W, C)."""
+        """The pictures at positions `index` (n,), as they are stored: `dtype` (n, H, W, C)."""
         index = self._checked(index)
         channels, height, width = self.shape
         out = np.empty((len(index), self._row), np.uint8)
         for k, i in enumerate(index.tolist()):
             if _read_at(self._file, out[k], HEADER + i * self._row) != self._row:
                 raise MienError(f"{self.folder}/images.npy ends before picture {i}: delete the folder")
-        return out.reshape(len(index), height, width, channels)
+        return out.view(STORED[self.dtype]).reshape(len(index), height, width, channels)
 
     def batch(self, index: np.ndarray, device: str | torch.device = "cpu") -> Batch:
         """The pictures at positions `index` (B,) with what is known of them, on `device`.
 
         Returns:
-            Batch with x (B, C, H, W) float32 in [-1, 1], stored channels last.
+            Batch with x (B, C, H, W) float32 in [-1, 1], stored channels last; signals are (B, C, 1, L).
         """
         import torch
 
         index = self._checked(index)
         pictures = self.pictures(index)
-        if torch.device(device).type == "cpu":
+        if self.dtype == "float32":
+            x = torch.from_numpy(pictures.astype(np.float32, copy=False)).to(device)
+        elif torch.device(device).type == "cpu":
             # by NumPy's one thread: torch's several wait for the last of them, 20 ms where cores are shared
             floats = np.divide(pictures, np.float32(127.5))  # (B, H, W, C)
             x = torch.from_numpy(np.subtract(floats, np.float32(1), out=floats))

@@ -1,6 +1,6 @@
 """Preparing a data set: every picture decoded once, cropped, resized, and written to one file of bytes.
 
-A prepared folder holds `images.npy` (uint8 N, H, W, C), `attributes.npy` (int8 N, A), `labels.npy`,
+A prepared folder holds `images.npy` (uint8 or float32 N, H, W, C), `attributes.npy` (int8 N, A), `labels.npy`,
 `identity.npy`, `partition.npy` (int64 N), `keys.json`, `index.json` (what it is) and `report.json` (what was
 rejected, and why). It is written as `<folder>.partial`, chunk by chunk, and takes its name when complete;
 what was interrupted goes on from the last whole chunk.
@@ -21,13 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.data.dataset import FORMAT, HEADER, Source
+from mien.data.dataset import FORMAT, HEADER, STORED, Source
 from mien.data.pictures import BadPicture
 from mien.errors import MienError
 from mien.files import write_json
 
 CHUNK = 512  # pictures between two records of progress, at most
-SIZES = range(8, 1025)
 
 try:
     import fcntl
@@ -44,7 +43,7 @@ def prepare(
 
     Args:
         source: where the pictures come from.
-        size: side in pixels, 8 to 1024.
+        size: side in pixels, or what `source.unit` says; one of `source.sizes`, 8 to 1024 as a rule.
         cache: folder of prepared sets, `mien.data.cache_dir()` if None.
         progress: called with (done, total), first with what earlier runs have done.
 
@@ -54,8 +53,10 @@ def prepare(
     Raises:
         MienError: no room on the disk, a folder that cannot be written, no usable picture at all.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size not in SIZES:
-        raise MienError(f"expected a size of {SIZES[0]} to {SIZES[-1]} pixels, got {size!r}")
+    if isinstance(size, bool) or not isinstance(size, int) or size not in source.sizes:
+        least, most = source.sizes[0], source.sizes[-1]
+        raise MienError(f"expected a size of {least} to {most} {source.unit}, got {size!r}")
+    source = source.at(size)
     if cache is None:
         from mien.data import cache_dir
 
@@ -120,13 +121,13 @@ def _pack(source: Source, size: int, folder: Path, mark: str, progress: Progress
     partial = folder.with_name(folder.name + ".partial")
     total = len(source)
     shape = source.shape(size)
-    row = int(np.prod(shape))
+    row = int(np.prod(shape)) * STORED[source.dtype].itemsize
     step = max(8, min(CHUNK, 2**26 // row))  # what waits to be written stays under 64 MB
     state = _resume(partial, mark, total, row)
     needed = (total - state["done"]) * row
     if needed > (free := shutil.disk_usage(partial).free):
         raise MienError(
-            f"preparing {source.name} at {size} pixels needs {needed / 1e6:,.0f} MB, and "
+            f"preparing {source.name} at {size} {source.unit} needs {needed / 1e6:,.0f} MB, and "
             f"{free / 1e6:,.0f} MB are free on the disk of {folder.parent}: free some, or set MIEN_CACHE to "
             "a folder elsewhere"
         )
@@ -171,9 +172,9 @@ def _attempt(source: Source, i: int, size: int, shape: tuple[int, int, int]) -> 
         picture = source.read(i, size)
     except BadPicture as reason:
         return reason
-    if picture.shape != shape or picture.dtype != np.uint8:
-        raise TypeError(f"{source.name}: expected uint8 {shape}, got {picture.dtype} {picture.shape}")
-    return np.ascontiguousarray(picture)
+    if picture.shape != shape or picture.dtype != source.dtype:
+        raise TypeError(f"{source.name}: expected {source.dtype} {shape}, got {picture.dtype} {picture.shape}")
+    return np.ascontiguousarray(picture, STORED[source.dtype])
 
 
 def _resume(partial: Path, mark: str, total: int, row: int) -> dict:
@@ -205,7 +206,7 @@ def _finish(source: Source, size: int, partial: Path, mark: str, state: dict) ->
         raise MienError(f"{source.name}: not one of {len(rejected)} pictures can be used ({first})")
     shape = (len(kept), *source.shape(size))
     with (partial / "images.npy").open("r+b") as file:
-        file.write(_header(shape))
+        file.write(_header(shape, source.dtype))
     rows = np.array([source.attribute_row(i) for i in kept], np.int8)
     np.save(partial / "attributes.npy", rows.reshape(len(kept), len(source.attributes)))
     columns = {"labels": source.label, "identity": source.identity, "partition": source.partition}
@@ -230,6 +231,7 @@ def _finish(source: Source, size: int, partial: Path, mark: str, state: dict) ->
         "fingerprint": mark,
         "size": size,
         "shape": shape[1:],
+        "dtype": source.dtype,
         "count": len(kept),
         "attributes": source.attributes,
         "classes": source.classes,
@@ -238,8 +240,8 @@ def _finish(source: Source, size: int, partial: Path, mark: str, state: dict) ->
     (partial / "state.json").unlink(missing_ok=True)
 
 
-def _header(shape: tuple[int, ...]) -> bytes:
-    """The .npy header of a uint8 array, padded to HEADER bytes."""
-    entry = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
+def _header(shape: tuple[int, ...], dtype: str) -> bytes:
+    """The .npy header of an array, padded to HEADER bytes."""
+    entry = f"{{'descr': '{STORED[dtype].str}', 'fortran_order': False, 'shape': {shape}, }}"
     start = b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little")
     return start + entry.ljust(HEADER - 11).encode("latin1") + b"\n"

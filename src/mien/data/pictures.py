@@ -19,6 +19,10 @@ SMALLEST = 8  # pixels a side
 LARGEST = 64_000_000  # pixels in all
 LARGEST_FILE = 512 * 2**20  # bytes
 
+WAVE_HEIGHT, WAVE_WIDTH = 64, 128  # pixels of a drawn signal
+WAVE_LINE = 1.4  # pixels
+WAVE_GROUND, WAVE_INK = 0.88, -0.85  # in [-1, 1]: a little darker than the white between pictures
+
 # Pillow warns of large pictures on opening, before their size can be asked. Its limit is lifted while a
 # header is read, and only then; the lock keeps one thread from restoring it under another.
 _header = threading.Lock()
@@ -137,11 +141,11 @@ def to_square(image: Image.Image, size: int) -> np.ndarray:
     """Crop the largest centred square and resize it (Lanczos, with antialiasing).
 
     Args:
-        image: a picture of mode RGB, any size.
+        image: a picture of mode RGB or L, any size.
         size: side of the result in pixels.
 
     Returns:
-        uint8 array (size, size, 3).
+        uint8 array (size, size, 3), or (size, size) of a grey one.
 
     >>> to_square(Image.new("RGB", (30, 20), "red"), 8)[0, 0]
     array([255,   0,   0], dtype=uint8)
@@ -152,9 +156,21 @@ def to_square(image: Image.Image, size: int) -> np.ndarray:
     return resize(image, size, (left, top, left + side, top + side))
 
 
-def resize(image: Image.Image, size: int, box: tuple[float, float, float, float] | None = None) -> np.ndarray:
-    """The part `box` (left, top, right, bottom; pixels) of a picture as uint8 (size, size, 3), by Lanczos."""
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box))
+def resize(
+    image: Image.Image, size: int | tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
+    """The part `box` (left, top, right, bottom; pixels) of a picture, resized by Lanczos.
+
+    Args:
+        image: a picture of mode RGB or L.
+        size: side of the result, or its (height, width), in pixels.
+        box: None for all of it.
+
+    Returns:
+        uint8 (height, width, 3), or (height, width) of a grey one.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
 
 
 def to_float(pictures: np.ndarray) -> np.ndarray:
@@ -174,6 +190,48 @@ def from_float(x: np.ndarray) -> np.ndarray:
     """
     levels = np.rint((np.asarray(x, np.float32) + 1) * np.float32(127.5)).clip(0, 255)
     return np.moveaxis(levels.astype(np.uint8), -3, -1)
+
+
+def waveforms(x: np.ndarray) -> np.ndarray:
+    """Signals drawn as small pictures: a dark line on a light ground, so that they can be shown as pictures are.
+
+    Each of the 128 columns shows all its samples, from the least to the largest, so no peak is lost. Several
+    channels lie below each other. What is outside of [-1, 1] is drawn at the border, what is no number not at all.
+
+    Args:
+        x: signals (B, C, 1, L) in [-1, 1], L ≥ 2.
+
+    Returns:
+        float32 (B, 1, 64, 128) in [-1, 1].
+
+    Raises:
+        MienError: another shape.
+
+    >>> drawn = waveforms(np.zeros((2, 1, 1, 1024)))
+    >>> drawn.shape, np.flatnonzero(drawn[0, 0, :, 5] < 0).tolist()
+    ((2, 1, 64, 128), [31, 32])
+    """
+    x = np.asarray(x, np.float32)
+    if x.ndim != 4 or x.shape[2] != 1 or x.shape[3] < 2 or not 1 <= x.shape[1] <= WAVE_HEIGHT // 4:
+        raise MienError(f"expected signals (B, C, 1, L) of 1 to {WAVE_HEIGHT // 4} channels, got {x.shape}")
+    count, channels, _, length = x.shape
+    x = x.reshape(count, channels, length).clip(-1, 1)
+    if length <= WAVE_WIDTH:  # straight lines between the samples
+        at = np.linspace(0, length - 1, 2 * WAVE_WIDTH, dtype=np.float32)
+        left = np.minimum(at.astype(int), length - 2)
+        x = x[..., left] + (at - left) * (x[..., left + 1] - x[..., left])
+    starts = np.arange(WAVE_WIDTH) * x.shape[2] // WAVE_WIDTH
+    following = x[..., np.append(starts[1:], x.shape[2] - 1)]  # the line goes on to the next column's first sample
+    most = np.maximum(np.maximum.reduceat(x, starts, axis=2), following)
+    least = np.minimum(np.minimum.reduceat(x, starts, axis=2), following)
+    height = WAVE_HEIGHT // channels
+    top, bottom = (((1 - level) / 2 * (height - 2) + 1)[:, :, None] for level in (most, least))  # (B, C, 1, 128)
+    row = np.arange(height, dtype=np.float32)[:, None]
+    line = np.minimum(bottom + WAVE_LINE / 2, row + 1) - np.maximum(top - WAVE_LINE / 2, row)
+    ink = np.nan_to_num(line.clip(0, 1))  # (B, C, height, 128)
+    drawn = np.full((count, 1, WAVE_HEIGHT, WAVE_WIDTH), WAVE_GROUND, np.float32)
+    drawn[:, 0, : channels * height] -= (WAVE_GROUND - WAVE_INK) * ink.reshape(count, -1, WAVE_WIDTH)
+    return drawn
 
 
 def save_picture(picture: np.ndarray | Image.Image, path: str | os.PathLike) -> Path:

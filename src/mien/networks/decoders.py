@@ -18,13 +18,13 @@ class ResidualDecoder(nn.Module):
     Args:
         shape: (C, H, W) of the pictures.
         latent: K.
-        width: the last stages have this many channels, the first up to eight times as many.
+        width: the first stage has eight times this many channels, and they halve down to it.
     """
 
     def __init__(self, shape: tuple[int, int, int], latent: int, width: int):
         super().__init__()
         stages = halvings(shape)
-        widths = stage_widths(width, stages)[::-1]
+        widths = stage_widths(width, max(stages, 4))[::-1][:stages]
         base = (widths[0], shape[1] >> stages, shape[2] >> stages)
         self.head = nn.Sequential(
             nn.Linear(latent, base[0] * base[1] * base[2]),

@@ -10,9 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from mien import losses
-from mien.abilities import Decodes, Encodes, Generates
+from mien.abilities import Decodes, Edits, Encodes, Generates
 from mien.data.batch import Batch
-from mien.data.pictures import from_float, save_picture
+from mien.data.pictures import from_float, save_picture, waveforms
 from mien.models.base import Model
 from mien.networks.point import Point
 
@@ -57,6 +57,12 @@ def watch(model: Model, batch: Batch) -> tuple[list[Tensor], Found]:
             )
         elif spread < DIVERSITY_FLOOR:
             found.problem = f"all reconstructions look alike (spread {spread:.2g} of the pictures', expected above {DIVERSITY_FLOOR})"
+    elif isinstance(model, Edits):
+        rows.append(batch.x[:shown])
+        for amount in (1.0, -1.0):
+            edited = model.edit(batch.x, {model.editable[0]: amount})
+            rows.append(edited[:shown])
+            found.values[f"held_out_change_{amount:+.0f}"] = float((edited - batch.x).abs().mean())
     if isinstance(model, Generates):
         rows.append(model.generate(shown, seed=0))
     return rows, found
@@ -66,7 +72,8 @@ def write_sheet(path: Path, rows: list[Tensor]) -> None:
     """Write rows of pictures as one PNG, a thin white line between them."""
     lines = []
     for row in rows:
-        pictures = from_float(row.float().cpu().numpy())  # (n, H, W, C)
+        x = row.float().cpu().numpy()
+        pictures = from_float(waveforms(x) if x.shape[2] == 1 else x)  # (n, H, W, C)
         padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
         lines.append(np.concatenate(list(padded), axis=1))
     sheet = np.concatenate(lines)

@@ -1,0 +1,171 @@
+"""Commands that look and measure: evaluate, models, datasets, show, demo, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mien import models as models_
+from mien.cli.app import app
+from mien.cli.shared import Device, Root, Run, Seed, bars, make_console, pick_device, wrote
+from mien.errors import MienError
+
+if TYPE_CHECKING:
+    pass
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    judge: Annotated[
+        Path | None, typer.Option(help="An attribute_cnn run, never the run's own loss network.", show_default=False)
+    ] = None,
+    count: Annotated[int, typer.Option(help="Held-out pictures, and samples, at most.", min=16)] = 2000,
+    seed: Seed = 0,
+    root: Root = None,
+    device: Device = "auto",
+) -> None:
+    """Measure all a run's abilities allow on its held-out pictures, and store it as evaluation.json.
+
+    [bold]Examples[/]
+
+      mien evaluate runs/faces --judge runs/judge
+
+      mien evaluate runs/cnn
+    """
+    from mien.runs_light import check_abilities
+
+    check_abilities(run, ())
+    from mien import evaluation
+
+    console = make_console()
+    with bars(console) as note:
+        opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
+        result = evaluation.evaluate(opened, judge, count, seed, note)
+    from mien.evaluation_text import tables
+
+    for table in tables(result):
+        console.print(table)
+    wrote(console, run / "evaluation.json")
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show this model's settings.", show_default=False)] = None,
+) -> None:
+    """List the models with what they can do, or the settings of one.
+
+    [bold]Examples[/]
+
+      mien models
+
+      mien models vae_wgan
+    """
+    from rich.table import Table
+
+    if name is None:
+        table = Table("model", "abilities", "what it is")
+        for each in models_.names():
+            table.add_row(each, " ".join(models_.abilities(each)), models_.describe(each).partition(":")[2].strip())
+        make_console().print(table)
+        return
+    models_.check_name(name)
+    from mien.models.base import arguments
+
+    table = Table("--set", "type", "default", title=models_.describe(name), title_justify="left")
+    for key, parameter in arguments(name).items():
+        if key not in ("shape", "attributes", "classes"):
+            kind = (
+                getattr(parameter.annotation, "__name__", str(parameter.annotation))
+                if "[" not in str(parameter.annotation)
+                else str(parameter.annotation)
+            )
+            table.add_row(
+                key,
+                kind,
+                "vgg19" if parameter.default is parameter.empty else str(parameter.default),
+            )
+    make_console().print(table)
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets with their options.
+
+    [bold]Example[/]
+
+      mien datasets
+    """
+    from rich.table import Table
+
+    from mien import data as datasets_
+
+    table = Table("data set", "options (--data-set)", "what it is")
+    for name in datasets_.names():
+        options = ", ".join(f"{k}={v}" for k, v in datasets_.options(name).items())
+        table.add_row(name, options, datasets_.describe(name).partition(":")[2].strip())
+    make_console().print(table)
+
+
+@app.command()
+def show(run: Run) -> None:
+    """Show what a run folder holds: model, data, progress, measures.
+
+    [bold]Example[/]
+
+      mien show runs/faces
+    """
+    from mien.runs_light import summary
+
+    for renderable in summary(run):
+        make_console().print(renderable)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("demo"),
+    seed: Seed = 0,
+) -> None:
+    """Train a small VAE-WGAN on avatars and show all it can do, on one page, in a few minutes.
+
+    [bold]Example[/]
+
+      mien demo --out demo
+    """
+    from mien.demo import run as run_demo
+
+    page = run_demo(out, seed, make_console())
+    make_console().print(f"open {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Evaluated runs to store as a result first.", show_default=False)
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="The result file to write from the runs.", show_default=False)
+    ] = None,
+    title: Annotated[str, typer.Option(help="The result's title.")] = "",
+    about: Annotated[str, typer.Option(help="What was compared, on what machine.")] = "",
+    command: Annotated[
+        list[str] | None, typer.Option(help="A command that made it; repeat for each.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the tables of the README from the models and the stored results.
+
+    [bold]Examples[/]
+
+      mien report
+
+      mien report runs/a runs/b --store results/faces.json --title "a against b"
+    """
+    from mien import report as report_
+
+    if runs:
+        if store is None:
+            raise MienError("expected --store FILE for the runs given, got none: such as --store results/faces.json")
+        wrote(make_console(), report_.store(store, title or store.stem, about, command or [], runs))
+    wrote(make_console(), report_.write())

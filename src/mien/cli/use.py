@@ -1,0 +1,234 @@
+"""Commands that use a run: generate, reconstruct, interpolate, edit, recognise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mien.cli.app import app
+from mien.cli.shared import (
+    Device,
+    Out,
+    Pictures,
+    Root,
+    Run,
+    Seed,
+    bars,
+    held_out,
+    load_model,
+    make_console,
+    pick_device,
+    read_pictures,
+    save_figure,
+    wrote,
+)
+from mien.errors import MienError, UnknownName
+
+
+@app.command()
+def generate(
+    run: Run,
+    n: Annotated[int, typer.Option("-n", "--n", help="How many.", min=1)] = 64,
+    seed: Seed = 0,
+    out: Out = None,
+    device: Device = "auto",
+) -> None:
+    """Draw new pictures: one sheet (a file), or one file for each (a folder).
+
+    [bold]Examples[/]
+
+      mien generate runs/faces -n 64 --out samples.png
+
+      mien generate runs/faces -n 1000 --seed 1 --out samples/
+    """
+    model = load_model(run, device, "Generates")
+    from mien import applications, figures
+    from mien.data.pictures import from_float, save_picture
+
+    console = make_console()
+    x = applications.generate(model, n, seed).numpy()
+    out = out or Path("samples.png")
+    if out.suffix:
+        if n > 1024:
+            raise MienError(
+                f"expected up to 1024 pictures on one sheet, got {n}: pass a folder, such as --out samples/"
+            )
+        save_figure(figures.samples(x), out, console)
+        return
+    for number, picture in enumerate(from_float(x)):
+        save_picture(picture, out / f"{number:06d}.png")
+    wrote(console, out)
+
+
+@app.command()
+def reconstruct(
+    run: Run, pictures: Pictures = None, root: Root = None, out: Out = None, device: Device = "auto"
+) -> None:
+    """Encode and decode pictures, or held-out ones of the run's data where none are given.
+
+    [bold]Examples[/]
+
+      mien reconstruct runs/faces
+
+      mien reconstruct runs/faces me.jpg you.png --out pair.png
+    """
+    model = load_model(run, device, "Encodes", "Decodes")
+    from mien import applications, figures
+    from mien.metrics.reconstruction import psnr
+
+    console = make_console()
+    x = read_pictures(pictures, model.config["shape"]) if pictures else held_out(run, 16, root)
+    x_rec = applications.reconstruct(model, x).cpu()
+    names = [p.name for p in pictures] if pictures else None
+    for name, value in zip(names or [], psnr(x, x_rec), strict=False):
+        console.print(f"{name}: PSNR {value:.2f} dB", markup=False, highlight=False)
+    if not names:
+        console.print(f"{len(x)} held-out pictures: PSNR {psnr(x, x_rec).mean():.2f} dB", highlight=False)
+    save_figure(figures.reconstructions(x.numpy(), x_rec.numpy()), out or Path("reconstructions.png"), console)
+
+
+@app.command()
+def interpolate(
+    run: Run,
+    pictures: Pictures = None,
+    steps: Annotated[int, typer.Option(help="Pictures on the path, ends included.", min=2, max=64)] = 11,
+    path: Annotated[str, typer.Option(help="linear or slerp.")] = "linear",
+    root: Root = None,
+    out: Out = None,
+    device: Device = "auto",
+) -> None:
+    """Walk through the latent space from each picture to the next, or between held-out ones.
+
+    [bold]Examples[/]
+
+      mien interpolate runs/faces me.jpg you.png
+
+      mien interpolate runs/faces --path slerp --steps 15 --out walk.png
+    """
+    if path not in ("linear", "slerp"):
+        raise UnknownName("path", path, ["linear", "slerp"])
+    if pictures and len(pictures) < 2:
+        raise MienError("expected two pictures or more to walk between, got one")
+    model = load_model(run, device, "Encodes", "Decodes")
+    from mien import figures
+    from mien.applications import interpolation
+
+    x = read_pictures(pictures, model.config["shape"]) if pictures else held_out(run, 8, root)
+    left, right = (x[:-1], x[1:]) if pictures else (x[0::2], x[1::2])
+    rows = interpolation.interpolate(model, left, right, steps, getattr(interpolation, path))
+    save_figure(
+        figures.interpolation(rows.cpu().numpy(), ends=(left.numpy(), right.numpy())),
+        out or Path("interpolation.png"),
+        make_console(),
+    )
+
+
+def _amounts(pairs: list[str]) -> dict[str, float]:
+    amounts = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        try:
+            amounts[key] = float(text)
+        except ValueError:
+            equals = ""
+        if not equals or not -10 <= amounts[key] <= 10:
+            raise MienError(f"expected --set Attribute=amount from -10 to +10, got '{pair}': such as --set Smiling=+1")
+    return amounts
+
+
+@app.command()
+def edit(
+    run: Run,
+    picture: Annotated[Path, typer.Argument(help="A picture file.", show_default=False)],
+    set_: Annotated[
+        list[str], typer.Option("--set", help="Attribute=amount: +1 adds it, -1 removes it.", show_default=False)
+    ],
+    root: Root = None,
+    out: Out = None,
+    device: Device = "auto",
+) -> None:
+    """Change attributes of a picture: the result, and beside it the way there in steps.
+
+    [bold]Examples[/]
+
+      mien edit runs/faces me.jpg --set Smiling=+1
+
+      mien edit runs/faces me.jpg --set Smiling=+1 --set Eyeglasses=-1 --out changed.png
+    """
+    amounts = _amounts(set_)
+    model = load_model(run, device)
+    from mien import abilities, applications, evaluation, figures
+    from mien.data.pictures import from_float, save_picture
+
+    vectors = None
+    if not isinstance(model, abilities.Edits):
+        abilities.require(model, abilities.Encodes, abilities.Decodes)
+        vectors = evaluation.cached_vectors(run)
+        if vectors is None:
+            with bars(make_console()) as note:
+                opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
+                vectors = opened.vectors(lambda done, total: note("attribute vectors", done, total))
+        for name in amounts:
+            vectors[name]  # an unknown name is told before anything is computed
+    import torch
+
+    x = read_pictures([picture], model.config["shape"])
+    alphas = [i / 10 for i in range(11)]
+    row = torch.cat(
+        [applications.edit(model, x, {k: a * v for k, v in amounts.items()}, vectors).cpu() for a in alphas]
+    )
+    out, console = out or Path("edited.png"), make_console()
+    save_picture(from_float(row[-1].numpy()), out)
+    wrote(console, out)
+    label = ", ".join(f"{k} {v:+g}" for k, v in amounts.items())
+    figure = figures.attribute_edits(x.numpy(), row[None].numpy(), attributes=[label], alphas=alphas)
+    save_figure(figure, out.with_name(f"{out.stem}-steps{out.suffix}"), console)
+
+
+@app.command()
+def recognise(
+    run: Run,
+    pictures: Annotated[list[Path], typer.Argument(help="Picture files.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    out: Out = None,
+    device: Device = "auto",
+) -> None:
+    """Name what is in pictures: the probability of each attribute.
+
+    [bold]Examples[/]
+
+      mien recognise runs/cnn me.jpg
+
+      mien recognise runs/cnn *.jpg --json
+    """
+    model = load_model(run, device, "Recognises")
+    from mien import applications, figures
+
+    x = read_pictures(pictures, model.config["shape"])
+    names = list(model.config.get("attributes") or model.config.get("classes") or [])
+    probabilities = applications.recognise(model, x).cpu().numpy()
+    if json:
+        import json as json_
+
+        rows = [
+            {"file": str(p), **dict(zip(names, map(float, row), strict=True))}
+            for p, row in zip(pictures, probabilities, strict=True)
+        ]
+        print(json_.dumps(rows, indent=2))
+    else:
+        _print_probabilities(pictures, names, probabilities)
+    if out:
+        save_figure(figures.probabilities(x.numpy(), probabilities, names), out, make_console())
+
+
+def _print_probabilities(pictures: list[Path], names: list[str], probabilities: Any) -> None:
+    from rich.table import Table
+
+    table = Table("attribute", *[p.name for p in pictures])
+    order = sorted(range(len(names)), key=lambda a: -probabilities[:, a].mean())
+    for a in order:
+        cells = [f"[bold green]{p:.2f} ●[/]" if p > 0.5 else f"{p:.2f}  " for p in probabilities[:, a]]
+        table.add_row(names[a], *cells)
+    make_console().print(table)
