@@ -22,6 +22,7 @@ from mien.experiment import Data
 from mien.files import write_json
 from mien.models.base import Model
 from mien.networks.loss_network import LossNetwork
+from mien.networks.point import Point
 
 VECTORS = "attribute_vectors.safetensors"
 Note = Callable[[str, int, int], None]
@@ -84,7 +85,9 @@ def cached_vectors(run: str | Path) -> AttributeVectors | None:
     return None
 
 
-def check_judge(model: Model, judge: Path, judge_model: Model, attributes: tuple[str, ...]) -> None:
+def check_judge(
+    model: Model, judge: Path, judge_model: Model, attributes: tuple[str, ...], classes: tuple[str, ...] = ()
+) -> None:
     """Refuse a judge that cannot judge, or that is the loss network of what it would judge."""
     if not isinstance(judge_model, Recognises) or not hasattr(judge_model, "features"):
         raise MienError(f"expected an attribute_cnn run as judge, got {judge}, a run of {judge_model.name}")
@@ -93,9 +96,10 @@ def check_judge(model: Model, judge: Path, judge_model: Model, attributes: tuple
             f"expected a judge of pictures {tuple(model.config['shape'])}, got {judge}, made for "
             f"{tuple(judge_model.config['shape'])}: train one at the same --size"
         )
-    if tuple(judge_model.config["attributes"]) != attributes:
+    if (judge_model.attributes or judge_model.classes) != (attributes or classes):
         raise MienError(
-            f"expected a judge of the data set's attributes, got {judge}, which knows others: train one on the same --data"
+            f"expected a judge of the data set's attributes or classes, got {judge}, which knows others: "
+            "train one on the same --data"
         )
     digest = runs.sha256(judge / "weights.safetensors")
     for value in model.config.values():
@@ -126,7 +130,7 @@ def evaluate(
     judge_model = None
     if judge is not None:
         judge_model = runs.load(judge, device_of(model))
-        check_judge(model, Path(judge), judge_model, tuple(dataset.attributes))
+        check_judge(model, Path(judge), judge_model, tuple(dataset.attributes), tuple(dataset.classes))
     started = time.monotonic()
     result: dict[str, Any] = {
         "run": run.folder.name,
@@ -143,10 +147,12 @@ def evaluate(
         result["feature_fid"] = _feature_fid(run, judge_model, test, seed, note)
     if isinstance(model, Encodes) and dataset.attributes:
         result["latent_svm"] = _latent_svm(run, test, note)
-    if isinstance(model, Recognises) and dataset.attributes:
+    if isinstance(model, Recognises) and model.attributes:
         result["recognition"] = _recognition(run, test, note)
+    if dataset.labels is not None and (classes := _classes(run, judge_model, test, note)):
+        result["classes"] = classes
     editable = isinstance(model, Edits) or (isinstance(model, Encodes) and isinstance(model, Decodes))
-    if editable and dataset.attributes:
+    if editable and dataset.attributes and (not isinstance(model, Edits) or model.editable):
         result["edits"] = _edits(run, judge_model, test, note)
     if len(result) <= 5:
         raise MienError(
@@ -176,7 +182,8 @@ def _reconstruction(run: OpenRun, test: np.ndarray, note: Note) -> dict[str, Any
             if min(run.dataset.shape[1:]) >= 11:
                 scores["ssim"].append(ssim(batch.x, x_rec).cpu())
             scores["mse"].append((batch.x - x_rec).square().flatten(1).mean(1).cpu())
-            scores["kl_nats"].append(kl(q).cpu())
+            if not isinstance(q, Point):
+                scores["kl_nats"].append(kl(q).cpu())
             note("reconstruction", min((number + 1) * BATCH, len(test)), len(test))
     return {"n": len(test), **{k: _spread(torch.cat(v)) for k, v in scores.items() if v}}
 
@@ -260,6 +267,40 @@ def _recognition(run: OpenRun, test: np.ndarray, note: Note) -> dict[str, Any]:
     return _accuracies(tuple(known), np.array(accuracy), np.array(majority), len(test))
 
 
+def _classes(run: OpenRun, judge: Any, test: np.ndarray, note: Note, most: int = 20_000) -> dict[str, Any]:
+    """Return how well classes are named: by the model, by a linear SVM on its latents, on its reconstructions."""
+    from mien.metrics.classes import class_accuracy, latent_classes
+
+    model, labels, names = run.model, run.dataset.labels, tuple(run.dataset.classes)
+    assert labels is not None
+
+    def named(function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        device = device_of(model)
+        said = [function(b.x).argmax(1).cpu() for b in batches(run.dataset, test, device)]
+        return torch.cat(said).numpy()
+
+    result: dict[str, Any] = {}
+    with torch.inference_mode():
+        if isinstance(model, Recognises) and model.classes:
+            result["recognition"] = class_accuracy(named(model.recognise), labels[test], names)
+        if judge is not None and judge.classes and isinstance(model, Encodes) and isinstance(model, Decodes):
+            note("classes by the judge", 0, 2)
+            real, fake = named(judge.recognise), named(lambda x: judge.recognise(reconstruct(model, x)))
+            agreement = class_accuracy(fake, real, names)
+            result["agreement"] = {k: agreement[k] for k in ("n", "accuracy", "sem", "per_class")}
+            result["judge_on_real"] = class_accuracy(real, labels[test], names)
+            result["judge_on_reconstructions"] = class_accuracy(fake, labels[test], names)
+            note("classes by the judge", 2, 2)
+    if isinstance(model, Encodes):
+        train = np.sort(np.random.default_rng(0).permutation(run.index[labels[run.index] >= 0])[:most])
+        if len(np.unique(labels[train])) > 1:
+            z_train = encode_all(model, run.dataset, train, lambda d, t: note("encoding", d, t)).numpy()
+            z_test = encode_all(model, run.dataset, test).numpy()
+            said = latent_classes(z_train, labels[train], z_test)
+            result["latent_svm"] = class_accuracy(said, labels[test], names) | {"n_train": len(train)}
+    return result
+
+
 def _edits(run: OpenRun, judge: Any, test: np.ndarray, note: Note, most: int = 400) -> dict[str, Any]:
     """Return edit accuracy by the judge and, where it can be drawn, the distance to the true counterfactual."""
     from mien.metrics.edits import counterfactual_distance, edit_accuracy
@@ -271,6 +312,8 @@ def _edits(run: OpenRun, judge: Any, test: np.ndarray, note: Note, most: int = 4
     model = run.model
     vectors = None if isinstance(model, Edits) else run.vectors()
     editable = _editable(run, vectors)
+    if len(editable) < 4:
+        most = len(test)  # a model of few attributes: all there are, for the rarer value's sake
     batch = run.dataset.batch(test[:most], device_of(model))
     assert batch.attributes is not None
     everything = tuple(run.dataset.attributes)

@@ -14,7 +14,8 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
         if "ssim" in rec:
             rows.append(("SSIM", _pm(rec["ssim"], 3), n))
         rows.append(("MSE in [-1, 1]", _pm(rec["mse"], 4), n))
-        rows.append(("KL (nats)", _pm(rec["kl_nats"], 1), n))
+        if "kl_nats" in rec:
+            rows.append(("KL (nats)", _pm(rec["kl_nats"], 1), n))
     if fid := result.get("feature_fid"):
         how = f"{fid['n']:,} against {fid['n']:,}, judge's {fid['features']} features (not Inception)"
         for key in ("samples", "reconstructions", "real_against_real"):
@@ -27,12 +28,18 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
             rows.append((f"attribute accuracy, {what}", f"{scores['mean_accuracy']:.2%} ± {scores['sem']:.2%}", how))
             rows.append(("  of always the commoner value", f"{scores['majority_baseline']:.2%}", how))
             rows.append((f"Hamming loss, {what}", f"{scores['hamming_loss']:.4f}", how))
+    rows += _class_rows(result.get("classes", {}))
     edits = result.get("edits", {})
     if "success" in edits:
         how = f"{edits['n']} held-out pictures, {len(edits['per_attribute'])} attributes, by the judge"
         rows.append(("edit accuracy", f"{edits['success']:.2%}", how))
         rows.append(("  before the edit", f"{edits['unedited']:.2%}", how))
         rows.append(("  leakage onto other attributes", f"{edits['leakage']:.2%}", how))
+        few = edits["per_attribute"] if len(edits["per_attribute"]) < 4 else {}
+        for name, row in few.items():
+            for key in ("added", "removed"):
+                if row.get(key) is not None:
+                    rows.append((f"  {name} {key}", f"{row[key]:.2%}", f"{row[f'{key}_n']} pictures, by the judge"))
     if "counterfactual_edited" in edits:
         how = "mean |difference| to the true counterfactual, on what it changes"
         rows.append(("distance of edits to the truth", f"{edits['counterfactual_edited']:.3f}", how))
@@ -40,6 +47,25 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append(
             ("  of the truth reconstructed", f"{edits['counterfactual_bound']:.3f}", "as near as the model can come")
         )
+    return rows
+
+
+def _class_rows(classes: dict[str, Any]) -> list[tuple[str, str, str]]:
+    what = {
+        "recognition": "class accuracy",
+        "latent_svm": "class accuracy, linear SVM on latents",
+        "agreement": "class of x and of its reconstruction agree",
+        "judge_on_reconstructions": "class accuracy of the judge on reconstructions",
+        "judge_on_real": "  on the pictures themselves",
+    }
+    rows = []
+    for key, text in what.items():
+        if scores := classes.get(key):
+            how = f"{scores['n']:,} held-out pictures, {len(scores['per_class'])} classes; ± standard error"
+            rows.append((text, f"{scores['accuracy']:.2%} ± {scores['sem']:.2%}", how))
+    majority = next((s["majority_baseline"] for s in classes.values() if "majority_baseline" in s), None)
+    if majority is not None:
+        rows.append(("  of always the commonest class", f"{majority:.2%}", "held-out pictures"))
     return rows
 
 

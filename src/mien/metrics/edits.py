@@ -27,6 +27,10 @@ class EditScores:
     unedited: float  # the share that is on the asked side already in the plain reconstruction
     leakage: float
     n: int
+    added: float | None  # success where it was to be added, None if nowhere
+    added_n: int
+    removed: float | None
+    removed_n: int
 
 
 def edit_accuracy(
@@ -51,12 +55,21 @@ def edit_accuracy(
             wanted.append(torch.full((int(rows.sum()),), sign > 0))
     plain, edited, asked = torch.cat(before).cpu(), torch.cat(after).cpu(), torch.cat(wanted)
     others = torch.arange(len(names)) != a
+    right = edited[:, a] == asked
+
+    def share(rows: Tensor) -> float | None:
+        return float(right[rows].float().mean()) if rows.any() else None
+
     return EditScores(
         attribute,
-        success=float((edited[:, a] == asked).float().mean()),
+        success=float(right.float().mean()),
         unedited=float((plain[:, a] == asked).float().mean()),
         leakage=float((edited[:, others] != plain[:, others]).float().mean()),
         n=len(asked),
+        added=share(asked),
+        added_n=int(asked.sum()),
+        removed=share(~asked),
+        removed_n=int((~asked).sum()),
     )
 
 
