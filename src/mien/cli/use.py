@@ -22,6 +22,7 @@ from mien.cli.shared import (
     pick_device,
     read_pictures,
     save_figure,
+    shown,
     wrote,
 )
 from mien.errors import MienError, UnknownName
@@ -48,7 +49,7 @@ def generate(
     from mien.data.pictures import from_float, save_picture
 
     console = make_console()
-    x = applications.generate(model, n, seed).numpy()
+    x = shown(applications.generate(model, n, seed))
     out = out or Path("samples.png")
     if out.suffix:
         if n > 1024:
@@ -86,7 +87,7 @@ def reconstruct(
         console.print(f"{name}: PSNR {value:.2f} dB", markup=False, highlight=False)
     if not names:
         console.print(f"{len(x)} held-out pictures: PSNR {psnr(x, x_rec).mean():.2f} dB", highlight=False)
-    save_figure(figures.reconstructions(x.numpy(), x_rec.numpy()), out or Path("reconstructions.png"), console)
+    save_figure(figures.reconstructions(shown(x), shown(x_rec)), out or Path("reconstructions.png"), console)
 
 
 @app.command()
@@ -119,7 +120,7 @@ def interpolate(
     left, right = (x[:-1], x[1:]) if pictures else (x[0::2], x[1::2])
     rows = interpolation.interpolate(model, left, right, steps, getattr(interpolation, path))
     save_figure(
-        figures.interpolation(rows.cpu().numpy(), ends=(left.numpy(), right.numpy())),
+        figures.interpolation(shown(rows), ends=(shown(left), shown(right))),
         out or Path("interpolation.png"),
         make_console(),
     )
@@ -141,50 +142,76 @@ def _amounts(pairs: list[str]) -> dict[str, float]:
 @app.command()
 def edit(
     run: Run,
-    picture: Annotated[Path, typer.Argument(help="A picture file.", show_default=False)],
+    pictures: Pictures = None,
     set_: Annotated[
-        list[str], typer.Option("--set", help="Attribute=amount: +1 adds it, -1 removes it.", show_default=False)
-    ],
+        list[str] | None,
+        typer.Option("--set", help="Attribute=amount: +1 adds it, -1 removes it.", show_default=False),
+    ] = None,
+    residual: Annotated[bool, typer.Option("--residual", help="Also write what was changed: grey is nothing.")] = False,
     root: Root = None,
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Change attributes of a picture: the result, and beside it the way there in steps.
+    """Change attributes of pictures, or of held-out ones of the run's data: the result, and the way there in steps.
 
     [bold]Examples[/]
 
       mien edit runs/faces me.jpg --set Smiling=+1
 
       mien edit runs/faces me.jpg --set Smiling=+1 --set Eyeglasses=-1 --out changed.png
+
+      mien edit runs/glasses me.jpg --set Eyeglasses=-1 --residual
     """
+    if not set_:
+        raise MienError("expected what to change, got nothing: pass --set Attribute=amount, such as --set Smiling=+1")
     amounts = _amounts(set_)
     model = load_model(run, device)
-    from mien import abilities, applications, evaluation, figures
+    from mien import applications, figures
+    from mien.applications.residuals import as_picture
     from mien.data.pictures import from_float, save_picture
 
-    vectors = None
-    if not isinstance(model, abilities.Edits):
-        abilities.require(model, abilities.Encodes, abilities.Decodes)
-        vectors = evaluation.cached_vectors(run)
-        if vectors is None:
-            with bars(make_console()) as note:
-                opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
-                vectors = opened.vectors(lambda done, total: note("attribute vectors", done, total))
-        for name in amounts:
-            vectors[name]  # an unknown name is told before anything is computed
+    vectors = _vectors(run, model, amounts, root, device)
     import torch
 
-    x = read_pictures([picture], model.config["shape"])
+    x = read_pictures(pictures, model.config["shape"]) if pictures else held_out(run, 6, root)
     alphas = [i / 10 for i in range(11)]
-    row = torch.cat(
-        [applications.edit(model, x, {k: a * v for k, v in amounts.items()}, vectors).cpu() for a in alphas]
-    )
+    rows = torch.stack(
+        [applications.edit(model, x, {k: a * v for k, v in amounts.items()}, vectors).cpu() for a in alphas], 1
+    )  # (B, 11, C, H, W)
     out, console = out or Path("edited.png"), make_console()
-    save_picture(from_float(row[-1].numpy()), out)
-    wrote(console, out)
     label = ", ".join(f"{k} {v:+g}" for k, v in amounts.items())
-    figure = figures.attribute_edits(x.numpy(), row[None].numpy(), attributes=[label], alphas=alphas)
+    if len(x) == 1:
+        save_picture(from_float(rows[0, -1].numpy()), out)
+        wrote(console, out)
+    else:
+        save_figure(figures.reconstructions(shown(x), shown(rows[:, -1])), out, console)
+    figure = figures.attribute_edits(shown(x[:1]), shown(rows[:1]), attributes=[label], alphas=alphas)
     save_figure(figure, out.with_name(f"{out.stem}-steps{out.suffix}"), console)
+    if residual:
+        changed = as_picture(rows[:, -1] - x)
+        path = out.with_name(f"{out.stem}-residual.png")
+        save_picture(figures.sheet(shown(changed)), path)
+        wrote(console, path)
+
+
+def _vectors(run: Path, model: Any, amounts: dict[str, float], root: Path | None, device: str) -> Any:
+    """Return the attribute vectors to edit with, made now if need be; None for a model that edits by itself."""
+    from mien import abilities, evaluation
+
+    if isinstance(model, abilities.Edits):
+        for name in amounts:
+            if name not in model.editable:
+                raise UnknownName("attribute", name, model.editable)
+        return None
+    abilities.require(model, abilities.Encodes, abilities.Decodes)
+    vectors = evaluation.cached_vectors(run)
+    if vectors is None:
+        with bars(make_console()) as note:
+            opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
+            vectors = opened.vectors(lambda done, total: note("attribute vectors", done, total))
+    for name in amounts:
+        vectors[name]  # an unknown name is told before anything is computed
+    return vectors
 
 
 @app.command()
@@ -195,7 +222,7 @@ def recognise(
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Name what is in pictures: the probability of each attribute.
+    """Name what is in pictures: the probability of each attribute, or class.
 
     [bold]Examples[/]
 
@@ -220,13 +247,13 @@ def recognise(
     else:
         _print_probabilities(pictures, names, probabilities)
     if out:
-        save_figure(figures.probabilities(x.numpy(), probabilities, names), out, make_console())
+        save_figure(figures.probabilities(shown(x), probabilities, names), out, make_console())
 
 
 def _print_probabilities(pictures: list[Path], names: list[str], probabilities: Any) -> None:
     from rich.table import Table
 
-    table = Table("attribute", *[p.name for p in pictures])
+    table = Table("attribute or class", *[p.name for p in pictures])
     order = sorted(range(len(names)), key=lambda a: -probabilities[:, a].mean())
     for a in order:
         cells = [f"[bold green]{p:.2f} ●[/]" if p > 0.5 else f"{p:.2f}  " for p in probabilities[:, a]]
