@@ -25,12 +25,14 @@ GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 
 
 def first_step(model) -> dict[str, float]:
-    """The terms of the first training step."""
+    """The terms of the first training step, of each stage of a model that trains in several."""
     model.train()
     model.calibrate(batch_of())
     update = Update(model, fabric)
     torch.manual_seed(0)
-    model.training_step(batch_of(), update)
+    for progress in model.stages:
+        model.progress = progress
+        model.training_step(batch_of(), update)
     return {k: float(v) for k, v in update.terms.items()}
 
 

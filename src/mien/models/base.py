@@ -36,6 +36,7 @@ class Model(nn.Module):
     lr: float
     betas: tuple[float, float] = (0.9, 0.999)
     progress: float = 0.0  # in [0, 1) of the training, set before each step: for models trained in stages
+    stages: tuple[float, ...] = (0.0,)  # the progress at which each stage begins, for models trained in several
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)

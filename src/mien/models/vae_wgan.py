@@ -10,6 +10,10 @@ Departures
   halve the picture down to 4x4, which is the paper's four at 64x64.
 - Algorithm 1 clips the critic's weights and the text its gradients: weights by default;
   ``clip_weights=0 clip_gradients=0.01`` is the text.
+- Clipping all of the critic's weights clips its BatchNorm's scales too, so scores stay small and the adversarial
+  gradient is a few thousandths of the reconstruction's. A critic whose BatchNorm has no scales ended no better at
+  ``label=1`` (32 px, 1,450 steps, one seed: feature-FID 39.8 and 15.2 of samples and reconstructions against 41.1
+  and 15.8) and worse at the paper's 10 (42.8 and 17.3), so Algorithm 1 stands as it is written.
 - Algorithm 1's signs are mirrored to the usual convention (the critic scores real pictures high).
 - The paper halves the learning rate after each of its 5 epochs; here after each fifth of the training,
   which is the same at 5 epochs.

@@ -1,0 +1,107 @@
+"""From pictures to pictures of the same size, and the classifier of pictures that judges them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from mien.errors import MienError
+from mien.networks.residual import SLOPE, halvings
+
+DEVIATION = 0.02  # of the initial weights, around zero
+MOMENTUM = 0.1  # of BatchNorm's running statistics
+TAP = 3  # the layer of the classifier that compares pictures
+
+
+class Translator(nn.Module):
+    """Two convolutions of stride 2 down, two upsamplings by 2 up: (B, C, H, W) → (B, C, H, W), unbounded.
+
+    Conv 5x5-w → 4x4-2w s2 → 4x4-4w s2 → 3x3-2w, upsampling → 3x3-w, upsampling → 4x4-C, with BatchNorm and
+    LeakyReLU after each but the last (Shen & Liu 2017, Table 1; w = 64).
+
+    Args:
+        shape: (C, H, W) of the pictures; H and W divide by 4.
+        width: w.
+
+    >>> import torch
+    >>> Translator((3, 20, 16), 4)(torch.zeros(2, 3, 20, 16)).shape
+    torch.Size([2, 3, 20, 16])
+    """
+
+    def __init__(self, shape: tuple[int, int, int], width: int):
+        super().__init__()
+        channels, height, width_of_picture = shape
+        if height % 4 or width_of_picture % 4:
+            raise MienError(
+                f"expected pictures whose height and width divide by 4, got {height}x{width_of_picture}: "
+                "prepare them at another size, such as --size 32 or --size 64"
+            )
+        self.body = nn.Sequential(
+            *_stage(nn.Conv2d(channels, width, 5, padding=2, bias=False)),
+            *_stage(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False)),
+            *_stage(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1, bias=False)),
+            *_stage(nn.Conv2d(4 * width, 2 * width, 3, padding=1, bias=False)),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            *_stage(nn.Conv2d(2 * width, width, 3, padding=1, bias=False)),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            nn.ZeroPad2d((1, 2, 1, 2)),  # a kernel of even size has no middle
+            nn.Conv2d(width, channels, 4),
+        )
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor, remember: bool = True) -> Tensor:
+        """Return float32 maps (B, C, H, W) of ``x`` (B, C, H, W).
+
+        Args:
+            remember: in training, BatchNorm's running statistics, by which it works afterwards, take ``x`` in.
+                Not for pictures of another kind than those it is for.
+        """
+        for module in self.body:
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = MOMENTUM if remember else 0.0
+        return self.body(x).float()
+
+
+class StridedClassifier(nn.Module):
+    """Convolutions 4x4 of stride 2, down to 4x4, then one over all that remains, to the logits.
+
+    Channels double from w up to 16 w; BatchNorm and LeakyReLU after each but the last (Shen & Liu 2017,
+    Table 1; w = 64, five stages at 128x128).
+
+    Args:
+        shape: (C, H, W) of the pictures.
+        width: w.
+        classes: how many logits.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], width: int, classes: int):
+        super().__init__()
+        stages = halvings(shape)
+        widths = [width * min(2**i, 16) for i in range(stages)]
+        self.stages = nn.ModuleList(
+            nn.Sequential(*_stage(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False)))
+            for before, after in pairwise([shape[0], *widths])
+        )
+        self.head = nn.Conv2d(widths[-1], classes, (shape[1] >> stages, shape[2] >> stages))
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B, classes), float32, and the third layer's maps (the last's, where there are fewer)."""
+        tap = x
+        for number, stage in enumerate(self.stages, start=1):
+            x = stage(x)
+            if number <= TAP:
+                tap = x
+        return self.head(x).float().flatten(1), tap.float()
+
+
+def _stage(conv: nn.Conv2d) -> tuple[nn.Module, ...]:
+    return conv, nn.BatchNorm2d(conv.out_channels), nn.LeakyReLU(SLOPE, inplace=True)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, 0.0, DEVIATION)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,227 @@
+"""Residual GAN: who edits what, which pictures it trains on, and what its losses see."""
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from conftest import NAMES, batch_of, tiny, weights_of
+from mien.applications.residuals import as_picture, residuals
+from mien.data.batch import Batch
+from mien.errors import MienError
+from mien.networks.translators import StridedClassifier, Translator
+from mien.training.update import Update
+
+fabric = Fabric(accelerator="cpu", devices=1)
+COLUMN = NAMES.index("Smiling")
+
+
+def smiling(**settings):
+    return tiny("residual_gan", attribute="Smiling", **settings)
+
+
+def signed(signs) -> Batch:
+    """A batch whose Smiling is as given."""
+    batch = batch_of(len(signs))
+    batch.attributes[:, COLUMN] = torch.tensor(signs, dtype=torch.float32)
+    return batch
+
+
+def step(model, batch) -> dict[str, float]:
+    model.train()
+    update = Update(model, fabric)
+    torch.manual_seed(0)
+    model.training_step(batch, update)
+    return {k: float(v) for k, v in update.terms.items()}
+
+
+def test_table_1():
+    """Parameters counted by hand from Table 1 at 128x128 (BatchNorm has two a channel; D has three logits)."""
+    convs = 25 * 3 * 64 + 16 * 64 * 128 + 16 * 128 * 256 + 9 * 256 * 128 + 9 * 128 * 64 + (16 * 64 * 3 + 3)
+    norms = 2 * (64 + 128 + 256 + 128 + 64)
+    assert sum(p.numel() for p in Translator((3, 128, 128), 64).parameters()) == convs + norms
+    convs = 16 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512 * 1024) + 16 * 1024 * 3 + 3
+    norms = 2 * (64 + 128 + 256 + 512 + 1024)
+    net = StridedClassifier((3, 128, 128), 64, 3)
+    assert sum(p.numel() for p in net.parameters()) == convs + norms
+    logits, phi = net(torch.zeros(2, 3, 128, 128))
+    assert logits.shape == (2, 3)
+    assert phi.shape == (2, 256, 16, 16)
+    assert float(net.stages[4][0].weight.detach().std()) == pytest.approx(0.02, rel=0.01)
+
+
+def test_any_size_that_divides_by_4():
+    for shape in ((1, 8, 12), (3, 20, 20), (3, 36, 28)):
+        assert Translator(shape, 4)(torch.zeros(2, *shape)).shape == (2, *shape)
+        assert StridedClassifier(shape, 4, 3)(torch.zeros(2, *shape))[0].shape == (2, 3)
+    with pytest.raises(MienError, match="divide by 4, got 18x18"):
+        tiny("residual_gan", shape=(3, 18, 18))
+
+
+def test_edit_adds_with_g0_and_removes_with_g1():
+    model = smiling().eval()
+    x = batch_of(4).x
+    with torch.no_grad():
+        added, removed, half = (model.edit(x, {"Smiling": a}) for a in (1.0, -1.0, 0.5))
+        assert torch.equal(added, (x + model.G0(x)).clamp(-1, 1))
+        assert torch.equal(removed, (x + model.G1(x)).clamp(-1, 1))
+        assert torch.equal(half, (x + 0.5 * model.residual(x, 0.5)).clamp(-1, 1))
+        assert torch.equal(model.edit(x, {"Smiling": 0.0}), x)
+        assert torch.equal(model.edit(x, {}), x)
+    assert model.editable == ("Smiling",)
+    with pytest.raises(MienError, match=r"Eyeglasses.*known are Smiling"):
+        model.edit(x, {"Eyeglasses": 1.0})
+
+
+def test_residual_images():
+    model = smiling().eval()
+    x = batch_of(4).x
+    r = residuals(model, x, {"Smiling": 1})
+    with torch.no_grad():
+        torch.testing.assert_close(x + r, model.edit(x, {"Smiling": 1}))
+    assert float(r.abs().max()) <= 2
+    assert float(as_picture(r, gain=100).abs().max()) <= 1
+    assert torch.equal(as_picture(torch.zeros(1, 3, 8, 8)), torch.zeros(1, 3, 8, 8))
+    with pytest.raises(MienError, match="gain > 0"):
+        as_picture(r, gain=0)
+    with pytest.raises(MienError, match="needed a model that Encodes and Decodes"):
+        residuals(tiny("attribute_cnn"), x, {"Smiling": 1})
+
+
+def test_the_attribute_must_be_there_and_chosen():
+    with pytest.raises(MienError, match="unknown attribute 'Smilng': did you mean Smiling"):
+        tiny("residual_gan", attribute="Smilng")
+    with pytest.raises(MienError, match="--set attribute=NAME, one of Eyeglasses, Smiling, Wearing_Hat"):
+        tiny("residual_gan").needs(NAMES, ())
+    with pytest.raises(MienError, match="got one without"):
+        tiny("residual_gan", attributes=()).needs((), ("a", "b"))
+    tiny("residual_gan", attributes=("Smiling",)).needs(("Smiling",), ())
+    smiling().needs(NAMES, ())
+
+
+def test_alpha_is_the_papers_for_the_attribute():
+    names = ("Male", "No_Beard", "Wearing_Hat")
+    alphas = [tiny("residual_gan", attributes=names, attribute=n).alpha for n in names]
+    assert alphas == [1e-6, 5e-4, 5e-4]
+    assert tiny("residual_gan", attributes=names, attribute="Male", alpha=5e-6).alpha == 5e-6
+
+
+def test_training_is_balanced_by_the_rarer_class(avatars):
+    index = np.arange(200)
+    model = tiny("residual_gan", attributes=avatars.attributes, attribute="Eyeglasses")
+    sign = avatars.attribute_table[:, model.column]
+    chosen = model.training_index(avatars, index, seed=0)
+    fewer = min((sign[index] > 0).sum(), (sign[index] < 0).sum())
+    assert (sign[chosen] > 0).sum() == (sign[chosen] < 0).sum() == fewer
+    assert len(np.unique(chosen)) == len(chosen)
+    assert np.isin(chosen, index).all()
+    assert np.array_equal(chosen, model.training_index(avatars, index, seed=0))
+    assert not np.array_equal(chosen, model.training_index(avatars, index, seed=1))
+    with pytest.raises(MienError, match=r"with and without Eyeglasses, got \d+ with and 0 without"):
+        model.training_index(avatars, index[sign[index] > 0], seed=0)
+
+
+def test_unknown_attributes_are_left_out():
+    class Table:
+        attribute_table = np.array([[1], [0], [-1], [-1], [0], [1], [-1]], np.int8)
+
+    model = tiny("residual_gan", attributes=("Smiling",))
+    chosen = model.training_index(Table(), np.arange(7), seed=0)
+    assert sorted(Table.attribute_table[chosen, 0]) == [-1, -1, 1, 1]
+
+
+def test_sides_hold_the_right_pictures():
+    model = smiling()
+    batch = signed([1, -1, 0, 1, 1, 1, 1, 0])
+    x, weight = model._sides(batch)
+    assert torch.equal(x[:4], batch.x[[1, 1, 1, 1]])
+    assert torch.equal(x[4:], batch.x[[0, 3, 4, 5]])
+    assert torch.equal(weight, torch.ones(8))
+    _, weight = model._sides(signed([1, 1, 1, 1]))
+    assert torch.equal(weight, torch.tensor([0.0, 0, 1, 1]))
+
+
+@pytest.mark.parametrize("signs", [[1] * 6, [-1] * 6, [0] * 6, [1, 0, 0, 0, 0], [1, -1], [1, 1, 1, -1, 0]])
+def test_batches_of_any_composition_train(signs):
+    model = smiling()
+    terms = step(model, signed(signs))
+    assert all(np.isfinite(v) for v in terms.values())
+    assert all(np.isfinite(w).all() for w in weights_of(model).values())
+
+
+def test_a_side_without_pictures_moves_nothing():
+    """Of a batch in which all smile, G0 learns only through the dual phase; without it, nothing."""
+    model = smiling(dual=False)
+    model.D.train = lambda mode=True: model.D  # type: ignore[method-assign]
+    for part in model.D.modules():
+        part.training = False  # its BatchNorm would let one picture's loss reach another picture
+    before = {k: v.detach().clone() for k, v in model.G0.named_parameters()}
+    step(model, signed([1] * 6))
+    assert all(torch.equal(v, before[k]) for k, v in model.G0.named_parameters())
+
+
+def test_sums_mean_the_same_at_every_size():
+    """Eq. 3 as in the paper's pictures of 3x128x128: a mean of |r| times 49,152."""
+    model, literal = smiling(), smiling(literal_sums=True)
+    batch = signed([1, -1] * 4)
+    ours, plain = step(model, batch), step(literal, batch)
+    assert ours["pix"] / plain["pix"] == pytest.approx(3 * 128 * 128 / (3 * 16 * 16), rel=1e-4)
+    assert ours["gan"] == pytest.approx(plain["gan"], rel=1e-5)
+
+
+def test_ablations():
+    assert "dual" not in step(smiling(dual=False), batch_of())
+    whole = smiling(residual=False).eval()
+    x = batch_of(4).x
+    with torch.no_grad():
+        torch.testing.assert_close(whole.edit(x, {"Smiling": 1}), whole.G0(x).tanh())
+
+
+def test_running_statistics_are_of_real_pictures():
+    """The dual phase gives made pictures to G0 and G1 and leaves no trace of them in what edits later."""
+    with_dual, without = smiling(), smiling(dual=False)
+    for model in (with_dual, without):
+        step(model, batch_of())
+    for name, value in with_dual.named_buffers():
+        if name.startswith("G") and name.endswith(("running_mean", "running_var")):
+            torch.testing.assert_close(value, without.get_buffer(name), msg=name)
+
+
+def test_mirroring_is_drawn_each_step():
+    model = smiling(flip=0.5)
+    batch = signed([1, -1] * 8)
+    torch.manual_seed(0)
+    x, _ = model._sides(batch)
+    plain, _ = smiling()._sides(batch)
+    same = (x == plain).flatten(1).all(1)
+    mirrored = (x == plain.flip(3)).flatten(1).all(1)
+    assert (same | mirrored).all()
+    assert same.any()
+    assert mirrored.any()
+    with pytest.raises(MienError, match=r"flip in \[0, 1\]"):
+        smiling(flip=2.0)
+
+
+def test_it_learns_to_add_and_remove():
+    """Half of the pictures have a light square: after 120 small steps it is put in and taken out."""
+
+    def pictures(n: int, seed: int):
+        without = 0.3 * batch_of(n, seed).x - 0.4
+        having = without.clone()
+        having[:, :, 4:10, 4:10] = 0.8
+        return without, having
+
+    model = tiny("residual_gan", attributes=("Square",), width=8, lr=2e-3)
+    update = Update(model, fabric)
+    sign = torch.tensor([-1.0, 1.0]).repeat_interleave(8)[:, None]
+    model.train()
+    for k in range(120):
+        without, having = pictures(16, k)
+        x = torch.cat([without[:8], having[8:]])  # never the same picture with and without
+        model.training_step(Batch(x, sign, None, torch.arange(16)), update)
+    model.eval()
+    without, having = pictures(20, 999)
+    nothing = (having - without).abs().mean()
+    with torch.no_grad():
+        assert (model.edit(without, {"Square": 1}) - having).abs().mean() < 0.6 * nothing
+        assert (model.edit(having, {"Square": -1}) - without).abs().mean() < 0.6 * nothing
