@@ -52,11 +52,14 @@ class Decodes(ABC):
 class Generates(ABC):
     """Draws new pictures."""
 
+    conditions: tuple[str, ...] = ()  # the attributes it can be asked for
+
     @abstractmethod
     def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
         """Return ``n`` pictures (n, C, H, W) in [-1, 1], fixed by ``seed``.
 
-        ``attributes`` (n, A) in {-1, +1} asks for them where the model can be asked.
+        ``attributes`` (n, A) in {-1, 0, +1} asks for ``conditions``, in their order; 0 leaves one open. A model
+        without conditions ignores them.
         """
 
 

@@ -6,6 +6,7 @@ A number stands in the README only because a file in ``results/`` holds it; this
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -32,22 +33,23 @@ def model_table() -> str:
 
 
 def result_tables(folder: Path) -> str:
-    """Return every stored result as Markdown: its description, its commands, one column for each run."""
+    """Return every stored result as Markdown: its description, its commands, one column for each run.
+
+    Runs that differ in their seed alone share a column, their values one after another.
+    """
     parts = []
     for path in sorted(folder.glob("*.json")):
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        columns = result["runs"]
+        columns = _columns(result["runs"])
         rows: dict[str, list[str]] = {}
-        for number, run in enumerate(columns):
-            training = run["training"]
-            cells = [
-                ("images/s in training", f"{training['images_per_second']:.0f}"),
-                ("steps, minutes", f"{training['steps']:,}, {training['seconds'] / 60:.1f}"),
-                *((measure.strip(), value) for measure, value, _ in headline(run["evaluation"])),
-            ]
-            for measure, value in cells:
-                rows.setdefault(measure, ["–"] * len(columns))[number] = value
-        heads = " | ".join(f"`{run['name']}`" for run in columns)
+        for number, runs in enumerate(columns.values()):
+            found = [_cells(run) for run in runs]
+            for measure in found[0]:
+                values = [cells.get(measure, "–") for cells in found]
+                # beside several seeds, the spread over pictures would only be mistaken for theirs
+                text = values[0] if len(values) == 1 else " / ".join(v.partition(" ± ")[0] for v in values)
+                rows.setdefault(measure, ["–"] * len(columns))[number] = text
+        heads = " | ".join(f"`{name}`" for name in columns)
         table = [f"| | {heads} |", "|---" * (len(columns) + 1) + "|"]
         table += [f"| {measure} | {' | '.join(cells)} |" for measure, cells in rows.items()]
         commands = "\n".join(result["commands"])
@@ -57,6 +59,33 @@ def result_tables(folder: Path) -> str:
             + f"\n\n```sh\n{commands}\n```"
         )
     return "\n\n".join(parts) or "No results are stored yet."
+
+
+def _columns(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return runs by the name of their column: those that differ in their seed alone under one."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        training = {k: run["training"].get(k) for k in ("steps", "batch", "precision", "ema")}
+        kept = {k: v for k, v in run["data"].items() if k not in ("fingerprint", "counts")}
+        groups.setdefault(json.dumps([run["model"], run["settings"], kept, training]), []).append(run)
+    named = {}
+    for group in groups.values():
+        group.sort(key=lambda run: run["training"]["seed"])
+        name = os.path.commonprefix([run["name"] for run in group]).rstrip("-_") or group[0]["model"]  # noqa: RUF071, names and not paths
+        if len(group) > 1:
+            name += ", seeds " + ", ".join(str(run["training"]["seed"]) for run in group)
+        named[name] = group
+    return named
+
+
+def _cells(run: dict[str, Any]) -> dict[str, str]:
+    """Return a run's values by what they measure."""
+    training = run["training"]
+    return {
+        "images/s in training": f"{training['images_per_second']:.0f}",
+        "steps, minutes": f"{training['steps']:,}, {training['seconds'] / 60:.1f}",
+        **{measure.strip(): value for measure, value, _ in headline(run["evaluation"])},
+    }
 
 
 def write(readme: Path = Path("README.md"), results: Path = Path("results")) -> Path:

@@ -65,14 +65,27 @@ def reconstruct(model: Any, x: Tensor) -> Tensor:
 
 
 def generate(model: Any, n: int, seed: int = 0, attributes: Tensor | None = None) -> Tensor:
-    """Return ``n`` new pictures (n, C, H, W) in [-1, 1], fixed by ``seed``; in batches, so n may be large."""
+    """Return ``n`` new pictures (n, C, H, W) in [-1, 1], fixed by ``seed``; in batches, so n may be large.
+
+    Args:
+        attributes: (n, A) of +1, -1, or 0 for what is left open, of the model's ``conditions``.
+
+    Raises:
+        MienError: attributes of a model that cannot be asked for any, or of another shape.
+    """
     require(model, Generates)
+    if attributes is not None and tuple(attributes.shape) != (n, len(model.conditions)):
+        can = f"the model can be asked for {len(model.conditions)}" if model.conditions else "the model takes none"
+        raise MienError(f"expected attributes ({n}, A), got {tuple(attributes.shape)}: {can}")
     if n < 1:
         raise MienError(f"expected 1 picture or more to generate, got {n}")
     parts = []
     with torch.inference_mode():
         for number, start in enumerate(range(0, n, BATCH)):
-            rows = None if attributes is None else attributes[start : start + BATCH]
+            rows = None
+            if attributes is not None:  # filled up to a whole part: what is left open costs nothing
+                rows = attributes.new_zeros(BATCH, attributes.shape[1])
+                rows[: min(BATCH, n - start)] = attributes[start : start + BATCH]
             # every part has a seed of its own, so the first pictures are the same whatever n is
             parts.append(model.generate(BATCH, rows, seed * 1_000_003 + number)[: n - start].cpu())
     return torch.cat(parts)

@@ -32,6 +32,14 @@ from mien.errors import MienError, UnknownName
 def generate(
     run: Run,
     n: Annotated[int, typer.Option("-n", "--n", help="How many.", min=1)] = 64,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Ask for Attribute=+1 or -1, of a model that can be asked; the rest is drawn.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     out: Out = None,
     device: Device = "auto",
@@ -43,13 +51,15 @@ def generate(
       mien generate runs/faces -n 64 --out samples.png
 
       mien generate runs/faces -n 1000 --seed 1 --out samples/
+
+      mien generate runs/iterative_gan --set Smiling=+1 --set Male=-1
     """
     model = load_model(run, device, "Generates")
     from mien import applications, figures
     from mien.data.pictures import from_float, save_picture
 
     console = make_console()
-    x = shown(applications.generate(model, n, seed))
+    x = shown(applications.generate(model, n, seed, _asked(model, n, set_)))
     out = out or Path("samples.png")
     if out.suffix:
         if n > 1024:
@@ -61,6 +71,22 @@ def generate(
     for number, picture in enumerate(from_float(x)):
         save_picture(picture, out / f"{number:06d}.png")
     wrote(console, out)
+
+
+def _asked(model: Any, n: int, pairs: list[str] | None) -> Any:
+    """Return the attributes (n, A) that ``--set`` asks for, 0 where it is silent; None if it asks for none."""
+    if not pairs:
+        return None
+    import torch
+
+    if not model.conditions:
+        raise MienError(f"expected a model that can be asked for attributes, got {model.name}: use iterative_gan")
+    wanted = torch.zeros(n, len(model.conditions))
+    for name, amount in _amounts(pairs).items():
+        if name not in model.conditions:
+            raise UnknownName("attribute", name, model.conditions)
+        wanted[:, model.conditions.index(name)] = 1.0 if amount > 0 else -1.0
+    return wanted
 
 
 @app.command()
