@@ -294,3 +294,19 @@ def test_shares_are_disjoint_and_complete(avatars):
     parts = [Data("avatars", size=16, options={"count": 240}, share=(i, 3)).training_index(splits) for i in (1, 2, 3)]
     assert sorted(np.concatenate(parts)) == list(splits.train)
     assert not set(parts[0]) & set(parts[1])
+
+
+def test_a_second_update_under_bf16_sees_the_moved_weights():
+    """Autocast caches cast weights for its whole region; several updates in a step must not use stale ones."""
+    net = tiny("vae")
+    net.train()
+    mixed = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    update = Update(net, mixed)
+    x = batch_of().x
+    with mixed.autocast():
+        update({("encoder", "decoder"): net.decode(net.encode(x).mean).square().mean()})
+        net.eval()  # no randomness, no statistics: only the weights decide
+        again = net.encode(x).mean
+    with mixed.autocast():
+        fresh = net.encode(x).mean
+    assert torch.equal(again, fresh)

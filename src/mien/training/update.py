@@ -87,6 +87,8 @@ class Update:
                     weights: list[Tensor] = list(self.parameters[name])
                     torch._foreach_clamp_min_(weights, -bound)
                     torch._foreach_clamp_max_(weights, bound)
+        # autocast keeps the weights it has cast until its region ends: a second update in a step would see old ones
+        torch.clear_autocast_cache()
 
     def _gradients(self, losses: Mapping[str | tuple[str, ...], Tensor]) -> dict[str, list[Tensor]]:
         """Return the summed gradients of each player, averaged over processes."""

@@ -1,0 +1,124 @@
+"""DCGAN's two halves: 5x5 convolutions of stride 2 that double or halve exactly (Radford et al. 2016)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from mien.networks.residual import SLOPE, halvings, stage_widths
+
+DEVIATION = 0.02  # of the initial weights, around zero
+MOMENTUM = 0.1  # of BatchNorm's running statistics
+LARGE = 128  # pixels from which the smallest map is 8x8; below, 4x4
+
+
+def stages(shape: tuple[int, int, int]) -> int:
+    """Return how often pictures of ``shape`` (C, H, W) are halved: to 8x8 from 128x128 on, to 4x4 below.
+
+    Raises:
+        MienError: if height and width cannot be halved exactly.
+
+    >>> [stages((3, size, size)) for size in (16, 32, 64, 128, 256)]
+    [2, 3, 4, 4, 5]
+    """
+    return halvings(shape, smallest=8 if min(shape[1:]) >= LARGE else 4)
+
+
+class DCGANGenerator(nn.Module):
+    """Linear, then transposed convolutions 5x5 of stride 2: (B, inputs) → (B, C, H, W) in [-1, 1].
+
+    BatchNorm and ReLU after each but the last, which ends in tanh. At 128x128 and width 64 the maps are
+    8x8x512, 16x16x256, 32x32x128, 64x64x64 and the picture.
+
+    Args:
+        shape: (C, H, W) of the pictures.
+        inputs: length of what is decoded.
+        width: channels before the last layer; they double towards the first, up to eight times this.
+
+    >>> import torch
+    >>> DCGANGenerator((3, 32, 32), 10, 4)(torch.zeros(2, 10)).shape
+    torch.Size([2, 3, 32, 32])
+    """
+
+    def __init__(self, shape: tuple[int, int, int], inputs: int, width: int):
+        super().__init__()
+        n = stages(shape)
+        widths = stage_widths(width, n)[::-1]
+        base = (widths[0], shape[1] >> n, shape[2] >> n)
+        self.head = nn.Sequential(
+            nn.Linear(inputs, base[0] * base[1] * base[2], bias=False),
+            nn.Unflatten(1, base),
+            nn.BatchNorm2d(base[0]),
+            nn.ReLU(inplace=True),
+        )
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [_double(before, after, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        self.body = nn.Sequential(*layers, _double(widths[-1], shape[0], bias=True))
+        self.apply(initialise)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W) in [-1, 1], float32, of ``z`` (B, inputs)."""
+        return self.body(self.head(z)).float().tanh()
+
+
+class DCGANTrunk(nn.Module):
+    """Convolutions 5x5 of stride 2, what is common to the discriminators: (B, C, H, W) → its maps.
+
+    BatchNorm, but not after the first, and LeakyReLU after each. At 128x128 and width 64 the maps are
+    64x64x64, 32x32x128, 16x16x256 and 8x8x512.
+
+    Args:
+        shape: (C, H, W) of the pictures; the conditions of a conditional GAN are further channels.
+        width: channels of the first map; they double up to eight times this.
+
+    Attributes:
+        flat: numbers in the last map.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], width: int):
+        super().__init__()
+        n = stages(shape)
+        widths = stage_widths(width, n)
+        self.flat = widths[-1] * (shape[1] >> n) * (shape[2] >> n)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(before, after, 5, stride=2, padding=2, bias=i == 0),
+                nn.BatchNorm2d(after) if i else nn.Identity(),
+                nn.LeakyReLU(SLOPE, inplace=True),
+            )
+            for i, (before, after) in enumerate(pairwise([shape[0], *widths]))
+        )
+        self.apply(initialise)
+
+    def forward(self, x: Tensor, remember: bool = True) -> list[Tensor]:
+        """Return the maps of all stages, (B, w, H/2, W/2) first, of ``x`` (B, C, H, W).
+
+        Args:
+            remember: in training, BatchNorm's running statistics, by which it works afterwards, take ``x`` in.
+                Not for pictures of another kind than those it is for: it is real ones that are encoded.
+        """
+        maps = []
+        for stage in self.stages:
+            norm = stage[1]  # type: ignore[index]
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.momentum = MOMENTUM if remember else 0.0
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+def initialise(module: nn.Module) -> None:
+    """Set the weights of ``module``, if it is of a kind that has some, as DCGAN does: N(0, 0.02), and no bias."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, DEVIATION)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, DEVIATION)
+
+
+def _double(before: int, after: int, bias: bool) -> nn.ConvTranspose2d:
+    """5x5, stride 2: one more row and column at the end make 2H of H exactly."""
+    return nn.ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1, bias=bias)

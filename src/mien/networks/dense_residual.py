@@ -1,0 +1,246 @@
+"""Residual networks that pool twice and end in dense layers, for pictures (C, H, W) and signals (C, 1, L) alike.
+
+The two differ in their window alone: convolutions are 3x3 on pictures and 1x3 on signals, and pools follow suit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from mien.errors import MienError
+from mien.networks.residual import SLOPE
+
+LARGE = 16  # a map longer than this after the two pools is pooled by more than 2
+Shape = tuple[int, int, int]
+Window = tuple[int, int]
+
+
+def pools(shape: Shape) -> tuple[Window, Window]:
+    """Return the windows of the two pools: 2 on each axis, more on axes that would stay longer than 16.
+
+    Raises:
+        MienError: if height (unless it is 1) or width does not halve twice.
+
+    >>> pools((1, 28, 20)), pools((1, 1, 1024))
+    (((2, 2), (2, 2)), ((1, 8), (1, 8)))
+    """
+    _, height, width = shape
+    if width % 4 or (height % 4 and height != 1):
+        raise MienError(
+            f"expected pictures whose height and width halve twice, or signals (height 1) whose length does, got "
+            f"{height}x{width}: prepare them at a multiple of 4, such as --size 28 or --size 32"
+        )
+    across, along = _factors(height), _factors(width)
+    return (across[0], along[0]), (across[1], along[1])
+
+
+def _factors(length: int) -> Window:
+    if length == 1:
+        return 1, 1
+    n = 2
+    while length % 2 ** (n + 1) == 0 and length >> n > LARGE:
+        n += 1
+    return 2 ** (n - n // 2), 2 ** (n // 2)
+
+
+class Plane:
+    """What is common to the networks over maps of one shape: windows, and the smallest map (h, w)."""
+
+    def __init__(self, shape: Shape):
+        self.pools = pools(shape)
+        (a, b), (c, d) = self.pools
+        self.smallest = (shape[1] // (a * c), shape[2] // (b * d))
+        self.kernel = (1, 3) if shape[1] == 1 else (3, 3)
+        self.padding = (self.kernel[0] // 2, 1)
+
+    def conv(self, before: int, after: int, bias: bool = True) -> nn.Conv2d:
+        """Return a convolution that keeps the map's size."""
+        return nn.Conv2d(before, after, self.kernel, padding=self.padding, bias=bias)
+
+    def residual(self, width: int) -> Residual:
+        """Return a residual block of two convolutions."""
+        return Residual(
+            self.conv(width, width, bias=False),
+            nn.BatchNorm2d(width),
+            nn.LeakyReLU(SLOPE, inplace=True),
+            self.conv(width, width, bias=False),
+            nn.BatchNorm2d(width),
+        )
+
+
+class Residual(nn.Module):
+    """Layers around which there is a skip connection, then LeakyReLU; the last is a BatchNorm.
+
+    It starts as the identity (Goyal et al. 2017, §5.1).
+    """
+
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.body = nn.Sequential(*layers)
+        nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
+        self.activation = nn.LeakyReLU(SLOPE, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(x + self.body(x))
+
+
+class PoolingEncoder(nn.Module):
+    """Six [conv → residual block → LeakyReLU], pools after the second and fourth, three dense layers, two heads.
+
+    Args:
+        shape: (C, H, W); see :func:`pools`.
+        latent: K.
+        width: channels of the first two convolutions, half those of the next two and a quarter of the last.
+        hidden: units of a dense layer.
+    """
+
+    FEATURES = 3  # the convolutions whose maps are compared
+
+    def __init__(self, shape: Shape, latent: int, width: int, hidden: int):
+        super().__init__()
+        plane = Plane(shape)
+        widths = [shape[0], width, width, 2 * width, 2 * width, 4 * width, 4 * width]
+        self.convs = nn.ModuleList(
+            nn.Sequential(
+                nn.MaxPool2d(plane.pools[i // 2 - 1]) if i in (2, 4) else nn.Identity(),
+                plane.conv(before, after),
+                plane.residual(after),
+            )
+            for i, (before, after) in enumerate(pairwise(widths))
+        )
+        self.dense = nn.Sequential(nn.Flatten(), *_dense([widths[-1] * _area(plane), *[hidden] * 3]))
+        self.mean = nn.Linear(hidden, latent)
+        self.log_variance = nn.Linear(hidden, latent)
+        self.apply(initialise)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return the maps of the first three convolutions, of ``x`` (B, C, H, W)."""
+        maps = []
+        for conv in self.convs[: self.FEATURES]:
+            x = conv(x)
+            maps.append(x)
+        return maps
+
+    def finish(self, features: Sequence[Tensor]) -> Normal:
+        """Return q(z | x), a Normal of (B, K), from what :meth:`features` returned."""
+        h = features[-1]
+        for conv in self.convs[self.FEATURES :]:
+            h = conv(h)
+        h = self.dense(h)
+        # in float32 under autocast too, and bounded so that exp() is finite for any weights
+        log_variance = self.log_variance(h).float().clamp(-20, 10)
+        return Normal(self.mean(h).float(), torch.exp(0.5 * log_variance), validate_args=False)
+
+    def forward(self, x: Tensor) -> Normal:
+        """Return q(z | x), a Normal of (B, K), for ``x`` (B, C, H, W)."""
+        return self.finish(self.features(x))
+
+
+class UpsamplingDecoder(nn.Module):
+    """Three dense layers, six [conv → BatchNorm → LeakyReLU → residual block], one conv and tanh.
+
+    It mirrors :class:`PoolingEncoder`: nearest upsampling, before the third and the fifth convolution, undoes its pools.
+
+    Args:
+        shape, latent, width, hidden: as there.
+    """
+
+    def __init__(self, shape: Shape, latent: int, width: int, hidden: int):
+        super().__init__()
+        plane = Plane(shape)
+        base = (4 * width, *plane.smallest)
+        widths = [4 * width, 4 * width, 4 * width, 2 * width, 2 * width, width, width]
+        layers: list[nn.Module] = []
+        for i, (before, after) in enumerate(pairwise(widths)):
+            if i in (2, 4):
+                # the last pool is the first to be undone
+                layers.append(nn.Upsample(scale_factor=tuple(map(float, plane.pools[2 - i // 2])), mode="nearest"))
+            layers += [plane.conv(before, after, bias=False), nn.BatchNorm2d(after)]
+            layers += [nn.LeakyReLU(SLOPE, inplace=True), plane.residual(after)]
+        self.dense = nn.Sequential(
+            *_dense([latent, hidden, hidden, base[0] * _area(plane)], norm=True), nn.Unflatten(1, base)
+        )
+        self.body = nn.Sequential(*layers, plane.conv(widths[-1], shape[0]))
+        self.apply(initialise)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return (B, C, H, W) in [-1, 1], float32, of latents ``z`` (B, K)."""
+        return self.body(self.dense(z)).float().tanh()
+
+
+class DenseDiscriminator(nn.Module):
+    """Three [conv → LeakyReLU] with pools between them, four dense layers, and one number that nothing bounds.
+
+    Args:
+        shape, width, hidden: as :class:`PoolingEncoder`'s.
+    """
+
+    def __init__(self, shape: Shape, width: int, hidden: int):
+        super().__init__()
+        plane = Plane(shape)
+        first, second = (nn.MaxPool2d(window) for window in plane.pools)
+        widths = [shape[0], width, 2 * width, 4 * width]
+        convs = [
+            nn.Sequential(plane.conv(before, after), nn.LeakyReLU(SLOPE, inplace=True))
+            for before, after in pairwise(widths)
+        ]
+        self.body = nn.Sequential(convs[0], first, convs[1], second, convs[2], nn.Flatten())
+        self.dense = nn.Sequential(*_dense([widths[-1] * _area(plane), *[hidden] * 4]), nn.Linear(hidden, 1))
+        self.apply(initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores (B,) of ``x`` (B, C, H, W)."""
+        return self.dense(self.body(x)).float().flatten()
+
+
+class ResidualClassifier(nn.Module):
+    """Three [dense → BatchNorm → LeakyReLU → residual block of dense layers], then logits.
+
+    Args:
+        inputs: length of what is classified.
+        hidden: units of a dense layer.
+        classes: how many logits.
+    """
+
+    def __init__(self, inputs: int, hidden: int, classes: int):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in pairwise([inputs, *[hidden] * 3]):
+            block = [nn.Linear(after, after, bias=False), nn.BatchNorm1d(after), nn.LeakyReLU(SLOPE, inplace=True)]
+            block += [nn.Linear(after, after, bias=False), nn.BatchNorm1d(after)]
+            layers += [*_dense([before, after], norm=True), Residual(*block)]
+        self.body = nn.Sequential(*layers, nn.Linear(hidden, classes))
+        self.apply(initialise)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return logits (B, classes), float32, of ``z`` (B, K)."""
+        return self.body(z).float()
+
+
+def initialise(module: nn.Module) -> None:
+    """Set the weights of ``module``, if it is of a kind that has some, so that activations keep their size (He 2015).
+
+    Most of these networks have no BatchNorm outside their residual blocks that would see to it.
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, a=SLOPE)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _dense(units: Sequence[int], norm: bool = False) -> list[nn.Module]:
+    """Dense layers with LeakyReLU after each, and BatchNorm before that if ``norm``."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(units):
+        layers += [nn.Linear(before, after, bias=not norm), nn.BatchNorm1d(after) if norm else nn.Identity()]
+        layers.append(nn.LeakyReLU(SLOPE, inplace=True))
+    return layers
+
+
+def _area(plane: Plane) -> int:
+    return plane.smallest[0] * plane.smallest[1]
