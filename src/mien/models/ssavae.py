@@ -13,7 +13,9 @@ Departures
 - Axes that would stay longer than 16 after two pools of 2 are pooled by more (1,024 samples by 8 and 8), so that the
   dense layers stay small.
 - Few labels are repeated (``labelled_share``): otherwise a batch has 0.1 of MNIST's 100. Step 2 leaves as many
-  pictures out of each batch, so it sees all alike. ``labelled_share=0`` is the paper. ``consistency`` is not the paper's.
+  pictures out of each batch, so it sees all alike. ``labelled_share=0`` is the paper.
+- ``consistency`` is not the paper's and 0 by default. With 100 of MNIST's labels, 800 training steps at seed 0 named 92.3
+  instead of 78.2 % of the test digits with ``consistency=1``; step 1 then costs twice as much.
 - Algorithm 2 draws new pictures for each update; here the updates of one step share a batch, the first round of the
   discriminator and the decoder share a reconstruction, and further rounds draw a new z.
 - The means of Eq. 9 are over all elements, that of Eq. 11 is over the batch. n_dis, the optimizer, its learning rate

@@ -318,8 +318,9 @@ class Trainer:
             monitor.write_sheet(self.folder / "pictures" / f"step-{self.step:07d}.png", rows)
         if self.log and found.values:
             self.log(self.step, **found.values)
-        # early on a small KL is only slow learning
-        if found.problem and self.step >= self.settings.steps / 5:
+        # early on a small KL is only slow learning, and before its stage a decoder has learned nothing
+        last = self.model.stages[-1]
+        if found.problem and self.step >= self.settings.steps * (last + (1 - last) / 5):
             self._warn("collapse", f"step {self.step}: {found.problem}")
 
     def _skipped(self, terms: dict[str, float]) -> None:
