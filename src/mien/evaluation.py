@@ -16,7 +16,7 @@ from mien import runs, runs_light
 from mien.abilities import Decodes, Edits, Encodes, Generates, Recognises, names
 from mien.applications.arithmetic import AttributeVectors, attribute_vectors, edit
 from mien.applications.basics import BATCH, batches, device_of, encode_all, generate, map_batches, reconstruct
-from mien.data.dataset import Dataset, Splits
+from mien.data.dataset import Dataset, Splits, spread
 from mien.errors import MienError
 from mien.experiment import Data
 from mien.files import write_json
@@ -126,7 +126,7 @@ def evaluate(
     """
     note = note or (lambda what, done, total: None)
     model, dataset = run.model, run.dataset
-    test = run.splits.test[:count]
+    test = spread(run.splits.test, count)
     judge_model = None
     if judge is not None:
         judge_model = runs.load(judge, device_of(model))
@@ -314,7 +314,7 @@ def _edits(run: OpenRun, judge: Any, test: np.ndarray, note: Note, most: int = 4
     editable = _editable(run, vectors)
     if len(editable) < 4:
         most = len(test)  # a model of few attributes: all there are, for the rarer value's sake
-    batch = run.dataset.batch(test[:most], device_of(model))
+    batch = run.dataset.batch(spread(test, most), device_of(model))
     assert batch.attributes is not None
     everything = tuple(run.dataset.attributes)
 
@@ -336,7 +336,7 @@ def _edits(run: OpenRun, judge: Any, test: np.ndarray, note: Note, most: int = 4
             row |= asdict(score)
         if drawn is not None:
             row["counterfactual"] = asdict(
-                _counterfactual(run, drawn, change, plain, attribute, test[:200], counterfactual_distance)
+                _counterfactual(run, drawn, change, plain, attribute, spread(test, 200), counterfactual_distance)
             )
         rows[attribute] = {k: v for k, v in row.items() if k != "attribute"}
         note("edits", number + 1, len(editable))

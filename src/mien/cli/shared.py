@@ -184,10 +184,11 @@ def shown(x: Any) -> Any:
 
 def held_out(run: Path, n: int, root: Path | None = None) -> Any:
     """Return n held-out pictures of a run's own data."""
+    from mien.data.dataset import spread
     from mien.evaluation import open_run
 
     opened = open_run(run, root=str(root) if root else None)
-    return opened.dataset.batch(opened.splits.test[:n]).x
+    return opened.dataset.batch(spread(opened.splits.test, n)).x
 
 
 def save_figure(figure: Any, path: Path, console: Console) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mien import runs_light
 from mien.data.batch import Batch
-from mien.data.dataset import Dataset
+from mien.data.dataset import Dataset, spread
 from mien.errors import MienError
 from mien.files import write_json
 from mien.models.base import Model
@@ -206,7 +206,7 @@ class Trainer:
             )
         self.order = Order(model.training_index(dataset, index, settings.seed), settings.seed)
         self.labels = model.training_labels(dataset, index, settings.seed)
-        self.watched = dataset.batch(held_out[: monitor.WATCHED], fabric.device)
+        self.watched = dataset.batch(spread(held_out, monitor.WATCHED), fabric.device)
         # of earlier calls too: a resumed run does not forget what went wrong
         self.warnings: list[str] = runs_light.progress(folder).get("warnings", [])
         self.seconds = self.waited = self.images = 0.0
