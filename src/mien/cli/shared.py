@@ -70,6 +70,7 @@ def parse_share(text: str) -> tuple[int, int]:
 def make_data(
     name: str, root: Path | None, size: int | None, pairs: list[str] | None, seed: int = 0, share: str = "1/1"
 ) -> Any:
+    """Return the Data that the options of a command name."""
     from mien import data as datasets_
 
     if name not in datasets_.names():  # before the slow imports
@@ -103,6 +104,7 @@ def bars(console: Console) -> Iterator[Any]:
 
 
 def pick_device(name: str) -> str:
+    """Return ``cpu`` or ``cuda`` for what ``--device`` says, checked."""
     import torch
 
     if name == "auto":

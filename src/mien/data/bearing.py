@@ -131,6 +131,7 @@ class Source(dataset.Source):
         return 1, size, 1
 
     def read(self, i: int, size: int) -> np.ndarray:
+        """Window i, its mean subtracted, divided by its largest absolute value: (1, size, 1)."""
         label, start, _ = self._windows[i]
         window = self._signals[label][start : start + size].astype(np.float64)
         if not np.isfinite(window).all():

@@ -152,6 +152,7 @@ class Source(dataset.Source):
         return self._partitions.get(self._keys[i], -1)
 
     def read(self, i: int, size: int) -> np.ndarray:
+        """Picture i: the centred square of its full width, (size, size, 3)."""
         member = self._members[self._keys[i]]
         if self._folder is not None:
             return to_square(open_picture(member, at_least=2 * size), size)

@@ -185,6 +185,7 @@ class Source(dataset.Source):
         return self._matched[2]
 
     def fingerprint(self) -> str:
+        """Of the table by content, of the pictures by size and time."""
         # what is wrong in the table should be told before anything is prepared
         _ = self._values, self._matched
         listing = [(path, state.st_size, state.st_mtime_ns) for path, state in self._found.items()]

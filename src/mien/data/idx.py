@@ -112,6 +112,7 @@ class IdxSource(dataset.Source):
         return int(self._read[2][i])
 
     def read(self, i: int, size: int) -> np.ndarray:
+        """Picture i, padded or resized: (size, size, 1)."""
         picture = self._read[0][i]
         if size == SIDE + 4:
             picture = np.pad(picture, 2)

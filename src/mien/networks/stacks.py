@@ -46,6 +46,7 @@ class Conv(NamedTuple):
     activation: Callable[[], nn.Module]
 
     def layers(self, before: Map) -> tuple[list[nn.Module], Map]:
+        """Return the modules of this row after a map (C, H, W), and the map they make."""
         conv = nn.Conv2d(
             before[0], self.channels, self.kernel, self.stride, padding=self.kernel // 2, bias=not self.norm
         )
@@ -64,6 +65,7 @@ class Deconv(NamedTuple):
     activation: Callable[[], nn.Module]
 
     def layers(self, before: Map) -> tuple[list[nn.Module], Map]:
+        """Return the modules of this row after a map (C, H, W), and the map they make."""
         conv = nn.ConvTranspose2d(
             before[0],
             self.channels,
