@@ -8,6 +8,7 @@ from typing import Any
 def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return (measure, value, how it was taken) of each number an evaluation leads with."""
     rows: list[tuple[str, str, str]] = []
+    result = {k: v for k, v in result.items() if not (isinstance(v, dict) and "skipped" in v)}
     if rec := result.get("reconstruction"):
         n = f"{rec['n']:,} held-out pictures; ± deviation over pictures"
         rows.append(("PSNR (dB)", _pm(rec["psnr_db"], 2), n))
@@ -27,6 +28,9 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
             how = f"{scores['n']:,} held-out pictures, {len(scores['per_attribute'])} attributes; ± standard error"
             rows.append((f"attribute accuracy, {what}", f"{scores['mean_accuracy']:.2%} ± {scores['sem']:.2%}", how))
             rows.append(("  of always the commoner value", f"{scores['majority_baseline']:.2%}", how))
+            if "balanced_accuracy" in scores:
+                with_and_without = "mean of the accuracies with and without the attribute; guessing earns 50%"
+                rows.append((f"balanced accuracy, {what}", f"{scores['balanced_accuracy']:.2%}", with_and_without))
             rows.append((f"Hamming loss, {what}", f"{scores['hamming_loss']:.4f}", how))
     rows += _class_rows(result.get("classes", {}))
     edits = result.get("edits", {})
@@ -89,8 +93,9 @@ def tables(result: dict[str, Any]) -> list[Any]:
     for row in headline(result):
         first.add_row(*row)
     shown = [first]
-    if "skipped" in result.get("edits", {}):
-        first.caption = f"edits not judged: {result['edits']['skipped']}"
+    left_out = skipped(result)
+    if left_out:
+        first.caption, first.caption_justify = "\n".join(f"{name} left out: {why}" for name, why in left_out), "left"
     per = attribute_rows(result)
     if per:
         second = Table(*per[0], title="by attribute", title_justify="left")
@@ -98,6 +103,11 @@ def tables(result: dict[str, Any]) -> list[Any]:
             second.add_row(*cells.values())
         shown.append(second)
     return shown
+
+
+def skipped(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (measure, reason) of what could not be measured."""
+    return [(k, v["skipped"]) for k, v in result.items() if isinstance(v, dict) and "skipped" in v]
 
 
 def attribute_rows(result: dict[str, Any]) -> list[dict[str, str]]:
@@ -109,6 +119,8 @@ def attribute_rows(result: dict[str, Any]) -> list[dict[str, str]]:
         row = {"attribute": name}
         if svm:
             row["accuracy"] = f"{svm[name]['accuracy']:.1%}" if name in svm else "–"
+            if any("balanced" in scores for scores in svm.values()):
+                row["balanced"] = f"{svm[name]['balanced']:.1%}" if name in svm else "–"
             row["majority"] = f"{svm[name]['majority']:.1%}" if name in svm else "–"
         if any("success" in e for e in edits.values()):
             for key, label in (("success", "edit seen"), ("unedited", "before"), ("leakage", "leakage")):

@@ -23,6 +23,7 @@ class SVMScores:
     left_out: tuple[str, ...]
     n_train: int
     n_test: int
+    predicted: np.ndarray  # (n_test, A) of ±1: what the SVMs say of every held-out picture
 
     @property
     def mean_accuracy(self) -> float:
@@ -55,7 +56,7 @@ def latent_svm(
 
     scaler = StandardScaler().fit(z_train)
     z_train, z_test = scaler.transform(z_train), scaler.transform(z_test)
-    kept, accuracy, majority = [], [], []
+    kept, accuracy, majority, predicted = [], [], [], []
     for a, name in enumerate(names):
         train, test = y_train[:, a] != 0, y_test[:, a] != 0
         y = y_train[train, a]
@@ -64,10 +65,15 @@ def latent_svm(
                 # an unconverged SVM is still scored honestly on held-out pictures
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 svm = LinearSVC(dual=False, C=1.0, max_iter=2000).fit(z_train[train], y)
+            said = svm.predict(z_test)
             kept.append(name)
-            accuracy.append(float((svm.predict(z_test[test]) == y_test[test, a]).mean()))
+            predicted.append(said)
+            accuracy.append(float((said[test] == y_test[test, a]).mean()))
             majority.append(float((np.where(y.mean() >= 0, 1, -1) == y_test[test, a]).mean()))
         if progress:
             progress(a + 1, len(names))
     left_out = tuple(n for n in names if n not in kept)
-    return SVMScores(tuple(kept), np.array(accuracy), np.array(majority), left_out, len(z_train), len(z_test))
+    said_of_all = np.stack(predicted, 1) if predicted else np.empty((len(z_test), 0), np.int8)
+    return SVMScores(
+        tuple(kept), np.array(accuracy), np.array(majority), left_out, len(z_train), len(z_test), said_of_all
+    )

@@ -1,0 +1,59 @@
+"""What the measures of one evaluation share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.abilities import Decodes, Encodes
+from mien.applications.basics import device_of, reconstruct
+from mien.errors import MienError
+from mien.evaluation.opening import OpenRun
+from mien.models.base import Model
+
+Note = Callable[[str, int, int], None]
+
+
+class Skipped(MienError):
+    """A measure applies but cannot be taken; the message says what to do about it."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """One evaluation.
+
+    Args:
+        run: what is measured.
+        test: positions (n,) of the held-out pictures.
+        judge: the model of the judge run, or None; about_judge: its name and the hash of its weights.
+        seed: of generated pictures.
+        note: called with (what, done, total).
+    """
+
+    run: OpenRun
+    test: np.ndarray
+    judge: Any
+    about_judge: dict[str, str] | None
+    seed: int
+    note: Note
+
+    @property
+    def model(self) -> Model:
+        return self.run.model
+
+    @property
+    def device(self) -> torch.device:
+        return device_of(self.run.model)
+
+    @property
+    def autoencodes(self) -> bool:
+        return isinstance(self.run.model, Encodes) and isinstance(self.run.model, Decodes)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Return what the model makes of pictures it is not asked to change: their reconstructions, or themselves."""
+        return reconstruct(self.model, x) if self.autoencodes else x

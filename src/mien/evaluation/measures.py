@@ -1,0 +1,185 @@
+"""The measures: what each needs, and what it says of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.abilities import Encodes, Generates, Recognises
+from mien.applications.basics import BATCH, batches, device_of, encode_all, generate, reconstruct
+from mien.evaluation.context import Context, Note, Skipped
+from mien.evaluation.edits import edits
+from mien.networks.point import Point
+
+__all__ = ["MEASURES", "Context", "Measure", "Note", "Skipped"]
+
+MOST = 20_000  # training pictures that linear SVMs are fitted on
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure.
+
+    Args:
+        function: returns a block of plain values, or None where it does not apply to the run.
+        usual: whether it is taken when none is asked for by name.
+    """
+
+    function: Callable[[Context], dict[str, Any] | None]
+    usual: bool = True
+
+    def __call__(self, context: Context) -> dict[str, Any] | None:
+        return self.function(context)
+
+
+def _spread(values: Tensor) -> dict[str, float]:
+    """Return mean, deviation over pictures and standard error."""
+    values = values.double()
+    return {"mean": float(values.mean()), "std": float(values.std()), "sem": float(values.std() / len(values) ** 0.5)}
+
+
+def reconstruction(context: Context) -> dict[str, Any] | None:
+    """PSNR, SSIM, squared error and KL of the held-out pictures' reconstructions."""
+    from mien.losses import kl
+    from mien.metrics.reconstruction import psnr, ssim
+
+    if not context.autoencodes:
+        return None
+    run, test = context.run, context.test
+    scores: dict[str, list[Tensor]] = {"psnr_db": [], "ssim": [], "mse": [], "kl_nats": []}
+    with torch.inference_mode():
+        for number, batch in enumerate(batches(run.dataset, test, context.device)):
+            q = run.model.encode(batch.x)  # type: ignore[operator]
+            x_rec = run.model.decode(q.mean)  # type: ignore[operator]
+            scores["psnr_db"].append(psnr(batch.x, x_rec).cpu())
+            if min(run.dataset.shape[1:]) >= 11:
+                scores["ssim"].append(ssim(batch.x, x_rec).cpu())
+            scores["mse"].append((batch.x - x_rec).square().flatten(1).mean(1).cpu())
+            if not isinstance(q, Point):
+                scores["kl_nats"].append(kl(q).cpu())
+            context.note("reconstruction", min((number + 1) * BATCH, len(test)), len(test))
+    return {"n": len(test), **{k: _spread(torch.cat(v)) for k, v in scores.items() if v}}
+
+
+def feature_fid(context: Context) -> dict[str, Any] | None:
+    """Fréchet distances on the judge's features: of samples, of reconstructions, of real pictures."""
+    from mien.metrics.feature_fid import feature_fid as distance
+
+    if not isinstance(context.model, Generates):
+        return None
+    judge, run, test, note = context.judge, context.run, context.test, context.note
+    if judge is None:
+        raise Skipped("no judge was given: pass --judge RUN")
+    width = judge.features(torch.zeros(2, *run.dataset.shape, device=device_of(judge))).shape[1]
+    n = len(test)
+
+    def real(index: np.ndarray) -> Iterator[Tensor]:
+        return (b.x for b in batches(run.dataset, index, device_of(judge)))
+
+    def reconstructed() -> Iterator[Tensor]:
+        return (reconstruct(run.model, b.x) for b in batches(run.dataset, test, device_of(judge)))
+
+    note("feature FID", 0, 3)
+    samples = generate(run.model, n, context.seed).to(device_of(judge)).split(BATCH)
+    result: dict[str, Any] = {"n": n, "features": width}
+    result["samples"] = distance(judge.features, width, real(test), samples)
+    note("feature FID", 1, 3)
+    if context.autoencodes:
+        result["reconstructions"] = distance(judge.features, width, real(test), reconstructed())
+    note("feature FID", 2, 3)
+    # what two draws of real pictures of this size are apart: the floor of the measure
+    others = np.random.default_rng(context.seed).permutation(run.index)[:n]
+    result["real_against_real"] = distance(judge.features, width, real(test), real(others))
+    note("feature FID", 3, 3)
+    return result
+
+
+def latent_svm(context: Context) -> dict[str, Any] | None:
+    """Attributes read off the latents by linear SVMs (VAE-WGAN §4.4)."""
+    from mien.metrics.attributes import attribute_scores
+    from mien.metrics.latent_svm import latent_svm as fit
+
+    run, test, note = context.run, context.test, context.note
+    if not isinstance(run.model, Encodes) or not run.dataset.attributes:
+        return None
+    train = np.sort(np.random.default_rng(0).permutation(run.index)[:MOST])
+    z_train = encode_all(run.model, run.dataset, train, lambda d, t: note("encoding", d, t)).numpy()
+    z_test = encode_all(run.model, run.dataset, test).numpy()
+    names, table = tuple(run.dataset.attributes), run.dataset.attribute_table
+    y_train, y_test = np.asarray(table[train]), np.asarray(table[test])
+    fitted = fit(z_train, y_train, z_test, y_test, names, lambda d, t: note("linear SVMs", d, t))
+    if not fitted.names:
+        return {"left_out": list(fitted.left_out)}
+    kept = [names.index(name) for name in fitted.names]
+    commoner = np.where(y_train[:, kept].sum(0) >= 0, 1, -1)
+    scores = attribute_scores(fitted.predicted, y_test[:, kept], commoner, fitted.names)
+    return {**scores, "n_train": fitted.n_train, "left_out": list(fitted.left_out)}
+
+
+def recognition(context: Context) -> dict[str, Any] | None:
+    """Attributes as the model itself names them."""
+    from mien.metrics.attributes import attribute_scores
+
+    run, test = context.run, context.test
+    if not isinstance(run.model, Recognises) or not run.model.attributes:
+        return None
+    probabilities: list[np.ndarray] = []
+    with torch.inference_mode():
+        for batch in batches(run.dataset, test, context.device):
+            probabilities.append(run.model.recognise(batch.x).cpu().numpy())
+            context.note("recognition", sum(map(len, probabilities)), len(test))
+    said = np.where(np.concatenate(probabilities) > 0.5, 1, -1)
+    columns = [run.dataset.attributes.index(name) for name in run.model.attributes]
+    table = np.asarray(run.dataset.attribute_table[test])[:, columns]
+    commoner = np.where(np.asarray(run.dataset.attribute_table[run.index])[:, columns].sum(0) >= 0, 1, -1)
+    return attribute_scores(said, table, commoner, tuple(run.model.attributes))
+
+
+def classes(context: Context) -> dict[str, Any] | None:
+    """How well classes are named: by the model, by a linear SVM on its latents, on its reconstructions."""
+    from mien.metrics.classes import class_accuracy, latent_classes
+
+    run, test, note, judge = context.run, context.test, context.note, context.judge
+    model, labels, names = run.model, run.dataset.labels, tuple(run.dataset.classes)
+    if labels is None:
+        return None
+
+    def named(function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        said = [function(b.x).argmax(1).cpu() for b in batches(run.dataset, test, context.device)]
+        return torch.cat(said).numpy()
+
+    result: dict[str, Any] = {}
+    with torch.inference_mode():
+        if isinstance(model, Recognises) and model.classes:
+            result["recognition"] = class_accuracy(named(model.recognise), labels[test], names)
+        if judge is not None and judge.classes and context.autoencodes:
+            note("classes by the judge", 0, 2)
+            real, fake = named(judge.recognise), named(lambda x: judge.recognise(reconstruct(model, x)))
+            agreement = class_accuracy(fake, real, names)
+            result["agreement"] = {k: agreement[k] for k in ("n", "accuracy", "sem", "per_class")}
+            result["judge_on_real"] = class_accuracy(real, labels[test], names)
+            result["judge_on_reconstructions"] = class_accuracy(fake, labels[test], names)
+            note("classes by the judge", 2, 2)
+    if isinstance(model, Encodes):
+        train = np.sort(np.random.default_rng(0).permutation(run.index[labels[run.index] >= 0])[:MOST])
+        if len(np.unique(labels[train])) > 1:
+            z_train = encode_all(model, run.dataset, train, lambda d, t: note("encoding", d, t)).numpy()
+            z_test = encode_all(model, run.dataset, test).numpy()
+            said = latent_classes(z_train, labels[train], z_test)
+            result["latent_svm"] = class_accuracy(said, labels[test], names) | {"n_train": len(train)}
+    return result or None
+
+
+MEASURES: dict[str, Measure] = {
+    "reconstruction": Measure(reconstruction),
+    "feature_fid": Measure(feature_fid),
+    "latent_svm": Measure(latent_svm),
+    "recognition": Measure(recognition),
+    "classes": Measure(classes),
+    "edits": Measure(edits),
+}
