@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,43 +12,94 @@ from mien.cli.app import app
 from mien.cli.shared import Device, Root, Run, Seed, bars, make_console, pick_device, wrote
 from mien.errors import MienError
 
-if TYPE_CHECKING:
-    pass
+Judge = Annotated[
+    Path | None, typer.Option(help="An attribute_cnn run, never the run's own loss network.", show_default=False)
+]
+Count = Annotated[int, typer.Option(help="Held-out pictures, and samples, at most.", min=16)]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="Only this measure; repeat for several.  [default: the usual]", show_default=False),
+]
 
 
 @app.command()
 def evaluate(
     run: Run,
-    judge: Annotated[
-        Path | None, typer.Option(help="An attribute_cnn run, never the run's own loss network.", show_default=False)
-    ] = None,
-    count: Annotated[int, typer.Option(help="Held-out pictures, and samples, at most.", min=16)] = 2000,
+    judge: Judge = None,
+    count: Count = 2000,
+    metric: Metrics = None,
     seed: Seed = 0,
     root: Root = None,
     device: Device = "auto",
 ) -> None:
-    """Measure all a run's abilities allow on its held-out pictures, and store it as evaluation.json.
+    """Measure all a run's abilities allow on its held-out pictures: evaluation.json and a page, report.html.
 
     [bold]Examples[/]
 
       mien evaluate runs/faces --judge runs/judge
 
       mien evaluate runs/cnn
+
+      mien evaluate runs/faces --metric reconstruction --metric fid10k
     """
     from mien.runs_light import check_abilities
 
     check_abilities(run, ())
-    from mien import evaluation
+    from mien import evaluation, runs
+    from mien.evaluation.page import write_page
+    from mien.evaluation_text import tables
 
     console = make_console()
     with bars(console) as note:
         opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
-        result = evaluation.evaluate(opened, judge, count, seed, note)
-    from mien.evaluation_text import tables
-
+        result = evaluation.evaluate(opened, judge, count, seed, note, metric or ())
     for table in tables(result):
         console.print(table)
     wrote(console, run / "evaluation.json")
+    wrote(console, write_page(opened, result, run / "report.html", runs.load(judge) if judge else None))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two run folders or more.", show_default=False)],
+    judge: Judge = None,
+    count: Count = 2000,
+    metric: Metrics = None,
+    seed: Seed = 0,
+    root: Root = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("compared"),
+    device: Device = "auto",
+) -> None:
+    """Put runs side by side: the same measures, the same held-out pictures, one page.
+
+    [bold]Examples[/]
+
+      mien compare runs/vae runs/vae_wgan --judge runs/judge
+
+      mien compare runs/a runs/b runs/c --metric reconstruction --out compared/
+    """
+    from mien.runs_light import check_abilities
+
+    if len(runs) < 2:
+        raise MienError(f"expected two runs or more to compare, got {len(runs)}")
+    for run in runs:
+        check_abilities(run, ())
+    from rich.table import Table
+
+    from mien import evaluation
+    from mien.evaluation import compare as comparing
+
+    console, place = make_console(), pick_device(device)
+    with bars(console) as note:
+        opened = [evaluation.open_run(run, place, str(root) if root else None) for run in runs]
+        results, page = comparing.compare(opened, out, judge, count, seed, note, metric or ())
+    rows = comparing.table(results)
+    table = Table(*rows[0], title=f"{results[0]['data']['test']:,} held-out pictures", title_justify="left")
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+    wrote(console, out / "compare.json")
+    wrote(console, page)
 
 
 @app.command()

@@ -90,7 +90,7 @@ def bars(console: Console) -> Iterator[Any]:
     bars: dict[str, Bar] = {}
 
     def note(what: str, done: int, total: int) -> None:
-        if what not in bars:
+        if what not in bars or done < bars[what].done:  # the next part, or the same one of the next run
             for bar in bars.values():
                 bar.__exit__()
             bars[what] = Bar(console, what, total)
@@ -175,13 +175,9 @@ def _read_signal(path: Path, shape: tuple[int, ...]) -> Any:
 
 def shown(x: Any) -> Any:
     """Return pictures (..., C, H, W) as an array to draw; signals are drawn as small pictures first."""
-    from mien.data.pictures import waveforms
+    from mien.data import pictures
 
-    x = x.detach().cpu().numpy()
-    if x.shape[-2] != 1:
-        return x
-    drawn = waveforms(x.reshape(-1, *x.shape[-3:]))
-    return drawn.reshape(*x.shape[:-3], *drawn.shape[1:])
+    return pictures.shown(x)
 
 
 def held_out(run: Path, n: int, root: Path | None = None) -> Any:

@@ -7,7 +7,7 @@ import io
 import os
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -190,6 +190,19 @@ def from_float(x: np.ndarray) -> np.ndarray:
     """
     levels = np.rint((np.asarray(x, np.float32) + 1) * np.float32(127.5)).clip(0, 255)
     return np.moveaxis(levels.astype(np.uint8), -3, -1)
+
+
+def shown(x: Any) -> np.ndarray:
+    """Pictures (..., C, H, W), a tensor or an array, as an array to draw: signals are drawn as small pictures first.
+
+    >>> shown(np.zeros((2, 5, 1, 1, 1024))).shape
+    (2, 5, 1, 64, 128)
+    """
+    values = x.detach().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
+    if values.shape[-2] != 1:
+        return values
+    drawn = waveforms(values.reshape(-1, *values.shape[-3:]))
+    return drawn.reshape(*values.shape[:-3], *drawn.shape[1:])
 
 
 def waveforms(x: np.ndarray) -> np.ndarray:

@@ -90,11 +90,12 @@ def evaluate(
         "weights_sha256": runs.sha256(run.folder / "weights.safetensors"),
         "data": {"name": dataset.name, "size": run.data.size, "split": run.splits.rule, "test": len(test)},
         "seed": seed,
+        "mien": __version__,
         **({"judge": about_judge} if about_judge else {}),
     }
     context = Context(run, test, judge_model, about_judge, seed, note or (lambda what, done, total: None))
     started = time.monotonic()
-    measured = _measure(context, chosen, {**result, "mien": __version__}, run.folder / PARTIAL)
+    measured = _measure(context, chosen, dict(result), run.folder / PARTIAL)
     told = {name: block for name, block in measured.items() if block is not None}
     if not any("skipped" not in block for block in told.values()):
         reasons = "; ".join(dict.fromkeys(block["skipped"] for block in told.values()))

@@ -1,0 +1,161 @@
+"""Several runs side by side: the same protocol, the same held-out pictures, the same judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mien import __version__, applications, figures, runs
+from mien.abilities import Decodes, Edits, Encodes, Generates
+from mien.data.dataset import spread
+from mien.data.pictures import shown
+from mien.errors import MienError
+from mien.evaluation import RESULT, Note, evaluate
+from mien.evaluation.edits import editable
+from mien.evaluation.opening import OpenRun
+from mien.evaluation.page import TELLING
+from mien.evaluation_text import headline
+from mien.figures import Captioned, Section
+from mien.files import write_json
+
+SHOWN = 10  # pictures in a row
+
+
+def check_alike(opened: Sequence[OpenRun]) -> None:
+    """Refuse runs that were not held out the same pictures.
+
+    Raises:
+        MienError: naming the two runs and what differs.
+    """
+    first = opened[0]
+    for other in opened[1:]:
+        for what, one, two in (
+            ("data", (first.data.name, dict(first.data.options)), (other.data.name, dict(other.data.options))),
+            ("size", first.data.size, other.data.size),
+            ("split seed", first.data.split_seed, other.data.split_seed),
+            ("held-out pictures", len(first.splits.test), len(other.splits.test)),
+        ):
+            if one != two:
+                raise MienError(
+                    f"expected runs on the same data and split, got {first.folder} and {other.folder}, whose {what} "
+                    f"differ: {one} and {two}; train them on the same --data, --size and split"
+                )
+
+
+def compare(
+    opened: Sequence[OpenRun],
+    out: Path,
+    judge: str | Path | None = None,
+    count: int = 2000,
+    seed: int = 0,
+    note: Note | None = None,
+    metrics: Iterable[str] = (),
+) -> tuple[list[dict[str, Any]], Path]:
+    """Measure runs by one protocol and write ``compare.json`` and a page of their pictures and numbers.
+
+    What a run's own evaluation already holds by the same protocol is not measured again.
+
+    Args:
+        opened: two runs or more; out: the folder to write.
+        judge, count, seed, note, metrics: as :func:`mien.evaluation.evaluate` takes them.
+
+    Returns:
+        The evaluations in the order of the runs, and the page.
+
+    Raises:
+        MienError: for fewer than two runs, or runs on different data or splits.
+    """
+    if len(opened) < 2:
+        raise MienError(f"expected two runs or more to compare, got {len(opened)}")
+    names = [run.folder.name for run in opened]
+    if len(set(names)) < len(names):
+        raise MienError(f"expected runs of different names, got {', '.join(names)}: rename a folder")
+    check_alike(opened)
+    metrics = tuple(metrics)
+    results = [_known(run, judge, count, seed, metrics) for run in opened]
+    for i, run in enumerate(opened):
+        results[i] = results[i] or evaluate(run, judge, count, seed, note, metrics)
+    done = [result for result in results if result is not None]
+    write_json(out / "compare.json", {"mien": __version__, "runs": done})
+    data = done[0]["data"]
+    subtitle = f"{data['name']} at {data['size']} px; the same {data['test']:,} held-out pictures for all"
+    page = figures.page(out / "index.html", f"{' · '.join(names)}", _sections(opened, done), subtitle)
+    return done, page
+
+
+def _known(
+    run: OpenRun, judge: str | Path | None, count: int, seed: int, metrics: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Return the stored evaluation of a run if it was made by this protocol from its present weights."""
+    try:
+        result = json.loads((run.folder / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    wanted = runs.sha256(Path(judge) / "weights.safetensors") if judge is not None else None
+    same = (
+        result.get("mien") == __version__
+        and result["weights_sha256"] == runs.sha256(run.folder / "weights.safetensors")
+        and result.get("judge", {}).get("weights_sha256") == wanted
+        and result["data"]["test"] == len(spread(run.splits.test, count))
+        and result["seed"] == seed
+        and all(name in result for name in metrics)
+    )
+    return result if same else None
+
+
+def table(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return one row of text cells for each measure, a column for each run."""
+    cells = [{measure.strip(): value for measure, value, _ in headline(result)} for result in results]
+    measures = list(dict.fromkeys(measure for column in cells for measure in column))
+    return [
+        {
+            "measure": measure,
+            **{result["run"]: column.get(measure, "–") for result, column in zip(results, cells, strict=True)},
+        }
+        for measure in measures
+    ]
+
+
+def _sections(opened: Sequence[OpenRun], results: Sequence[dict[str, Any]]) -> list[Section]:
+    """Return the page's parts: the numbers, then the same pictures as every run makes them."""
+    judge = results[0].get("judge", {}).get("run")
+    about = f"Judge: {judge}. " if judge else ""
+    parts = [
+        Section(
+            "Measures",
+            f"{about}± is the deviation over pictures, or the standard error where it says so; one training each.",
+            Captioned(figures.metric_table(table(results)), "The same protocol for all runs."),
+        )
+    ]
+    x = opened[0].dataset.batch(spread(opened[0].splits.test, SHOWN)).x
+    rebuilt = [run for run in opened if isinstance(run.model, Encodes) and isinstance(run.model, Decodes)]
+    if rebuilt:
+        rows = [shown(applications.reconstruct(run.model, x)) for run in rebuilt]
+        figure = figures.reconstructions(shown(x), rows, names=["real", *(run.folder.name for run in rebuilt)])
+        parts.append(Section("Reconstructions", "The same held-out pictures, encoded and decoded by each.", figure))
+    parts += _edits(opened, x)
+    for run in opened:
+        if isinstance(run.model, Generates):
+            new = applications.generate(run.model, 2 * SHOWN, seed=1)
+            parts.append(Section(f"Samples of {run.folder.name}", "", figures.samples(shown(new))))
+    return parts
+
+
+def _edits(opened: Sequence[OpenRun], x: Any) -> list[Section]:
+    """Return the same held-out pictures with one attribute added, by each run that can."""
+    able: list[tuple[OpenRun, Any]] = []
+    for run in opened:
+        if isinstance(run.model, Edits):
+            able.append((run, None))
+        elif run.dataset.attributes and isinstance(run.model, Encodes) and isinstance(run.model, Decodes):
+            able.append((run, run.vectors()))
+    known = [set(editable(run, vectors)) for run, vectors in able]
+    common = set.intersection(*known) if known else set()
+    parts = []
+    for attribute in [name for name in TELLING if name in common][:3]:
+        rows = [shown(applications.edit(run.model, x, {attribute: 1.0}, vectors)) for run, vectors in able]
+        names = ["real", *(run.folder.name for run, _ in able)]
+        parts.append(Section(f"{attribute} +1", "", figures.reconstructions(shown(x), rows, names=names)))
+    return parts

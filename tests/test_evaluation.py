@@ -1,0 +1,116 @@
+"""Evaluations: chosen by name, resumed where they were cut short, compared on one protocol."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mien import evaluation
+from mien.errors import MienError, UnknownName
+from mien.evaluation import measures
+from mien.evaluation.compare import compare
+from mien.experiment import Data, train
+from mien.metrics.attributes import attribute_scores
+from test_cli import mien, refused
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two autoencoders and a judge on the same avatars, and one on others."""
+    out = tmp_path_factory.mktemp("runs")
+    data = Data("avatars", None, 16, {"count": 80})
+    settings = {"width": 4, "latent": 8}
+    train("vae", data, out / "a", settings, steps=3, batch=16)
+    train("vae", data, out / "b", settings, steps=3, batch=16, seed=1)
+    train("vae", Data("avatars", None, 16, {"count": 60}), out / "other", settings, steps=2, batch=16)
+    train("attribute_cnn", data, out / "judge", {"widths": (4,) * 5}, steps=3, batch=16)
+    return out
+
+
+def test_measures_are_chosen_by_name(runs):
+    result = evaluation.evaluate(evaluation.open_run(runs / "a"), count=16, metrics=["reconstruction"])
+    assert "reconstruction" in result
+    assert "latent_svm" not in result
+    with pytest.raises(UnknownName, match=r"unknown metric 'reconstructoin': did you mean reconstruction"):
+        evaluation.evaluate(evaluation.open_run(runs / "a"), metrics=["reconstructoin"])
+
+
+def test_what_lacks_a_judge_is_named_and_not_dropped(runs):
+    result = evaluation.evaluate(evaluation.open_run(runs / "a"), count=16, metrics=["reconstruction", "feature_fid"])
+    assert "--judge" in result["feature_fid"]["skipped"]
+    with pytest.raises(MienError, match="--judge"):
+        evaluation.evaluate(evaluation.open_run(runs / "a"), count=16, metrics=["feature_fid"])
+
+
+def test_an_evaluation_goes_on_where_it_was_cut_short(runs, monkeypatch):
+    run = evaluation.open_run(runs / "b")
+    taken = []
+
+    def counted(context):
+        taken.append("reconstruction")
+        return measures.reconstruction(context)
+
+    def killed(context):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(measures.MEASURES, "reconstruction", measures.Measure(counted))
+    monkeypatch.setitem(measures.MEASURES, "latent_svm", measures.Measure(killed))
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.evaluate(run, count=16, metrics=["reconstruction", "latent_svm"])
+    assert not (runs / "b" / "evaluation.json").exists()
+    monkeypatch.setitem(measures.MEASURES, "latent_svm", measures.Measure(measures.latent_svm))
+    result = evaluation.evaluate(run, count=16, metrics=["reconstruction", "latent_svm"])
+    assert taken == ["reconstruction"]
+    assert result["latent_svm"]["n"] == 8
+    assert not list((runs / "b").glob("*unfinished*"))
+    # another protocol takes nothing over
+    evaluation.evaluate(run, count=16, seed=5, metrics=["reconstruction"])
+    assert len(taken) == 2
+
+
+def test_runs_are_compared_and_not_measured_twice(runs, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["compare", runs / "a", runs / "b", "--judge", runs / "judge", "--count", "16", "--out", "both"]
+    code, text = mien(capsys, *words)
+    assert code == 0, text
+    assert "edit accuracy" in text
+    page = (tmp_path / "both" / "index.html").read_text()
+    assert "Reconstructions" in page
+    assert "Eyeglasses +1" in page
+    first = json.loads((tmp_path / "both" / "compare.json").read_text())["runs"]
+    assert [run["run"] for run in first] == ["a", "b"]
+    times = [(runs / name / "evaluation.json").stat().st_mtime_ns for name in "ab"]
+    assert mien(capsys, *words)[0] == 0
+    assert times == [(runs / name / "evaluation.json").stat().st_mtime_ns for name in "ab"]
+
+
+def test_what_cannot_be_compared_is_refused(runs, capsys, tmp_path):
+    assert "two runs or more" in refused(capsys, "compare", runs / "a")
+    assert "whose data differ" in refused(capsys, "compare", runs / "a", runs / "other", "--out", tmp_path / "x")
+    opened = evaluation.open_run(runs / "a")
+    with pytest.raises(MienError, match="different names"):
+        compare([opened, opened], tmp_path / "x")
+
+
+def test_the_page_of_a_run_shows_what_it_can_do(runs, capsys):
+    code, text = mien(capsys, "evaluate", runs / "a", "--judge", runs / "judge", "--count", "16")
+    assert code == 0, text
+    page = (runs / "a" / "report.html").read_text()
+    for heading in ("Real and reconstructed", "Samples", "Attribute edits", "Edits against the truth", "Measures"):
+        assert heading in page
+
+
+def test_attribute_scores_equal_a_loop():
+    rng = np.random.default_rng(0)
+    truth, said = rng.choice([-1, 0, 1], (50, 4)), rng.choice([-1, 1], (50, 4))
+    scores = attribute_scores(said, truth, np.array([1, 1, -1, -1]), tuple("abcd"))
+    for a, name in enumerate("abcd"):
+        right, sides = [], {1: [], -1: []}
+        for i in range(50):
+            if truth[i, a]:
+                right.append(said[i, a] == truth[i, a])
+                sides[truth[i, a]].append(said[i, a] == truth[i, a])
+        row = scores["per_attribute"][name]
+        assert row["accuracy"] == pytest.approx(np.mean(right))
+        assert row["balanced"] == pytest.approx((np.mean(sides[1]) + np.mean(sides[-1])) / 2)
+        assert row["majority"] == pytest.approx(np.mean(truth[truth[:, a] != 0, a] == (1 if a < 2 else -1)))
