@@ -196,3 +196,39 @@ def test_counterfactual_distance_looks_where_the_truth_changes():
     assert (perfect.edited, perfect.unedited, perfect.bound, perfect.elsewhere) == (0, 1, 0, 0)
     spill = counterfactual_distance(x, torch.full_like(x, 0.5), x, truth, truth, "A")
     assert (spill.edited, spill.elsewhere) == (0.5, 0.5)
+
+
+def test_an_edit_keeps_what_it_is_told_to():
+    generator = torch.Generator().manual_seed(0)
+    vectors = AttributeVectors(tuple("abcd"), torch.randn(4, 8, generator=generator), (9,) * 4, (9,) * 4)
+    left = vectors.without("a", ["b", "c"])
+    for other in "bc":
+        assert abs(float(left @ vectors[other])) < 1e-5
+    # what was taken off lies in the others' span: nothing else was touched
+    off = (vectors["a"] - left).double()
+    span = torch.stack([vectors["b"], vectors["c"]]).double().T
+    assert torch.allclose(span @ torch.linalg.lstsq(span, off[:, None]).solution, off[:, None], atol=1e-6)
+    assert torch.equal(vectors.without("a", []), vectors["a"])
+    # of attributes that say the same, one more changes nothing
+    twice = AttributeVectors(
+        ("a", "b", "b2"), torch.stack([vectors["a"], vectors["b"], vectors["b"]]), (9,) * 3, (9,) * 3
+    )
+    assert torch.allclose(twice.without("a", ["b", "b2"]), vectors.without("a", ["b"]), atol=1e-5)
+    with pytest.raises(MienError, match="orthogonal"):
+        twice.without("b", ["b2"])
+    with pytest.raises(MienError, match="other attributes than a"):
+        vectors.without("a", ["a"])
+
+
+def test_editing_with_attributes_kept_moves_along_none_of_them():
+    model = tiny("vae").eval()
+    generator = torch.Generator().manual_seed(0)
+    vectors = AttributeVectors(tuple("ab"), torch.randn(2, 8, generator=generator), (9,) * 2, (9,) * 2)
+    x = batch_of(3).x
+    expected = model.decode(model.encode(x).mean + vectors.without("a", ["b"]))
+    assert torch.allclose(edit(model, x, {"a": 1.0}, vectors, keep=["b"]), expected, atol=1e-6)
+    # what is itself changed is not kept
+    both = edit(model, x, {"a": 1.0, "b": 1.0}, vectors, keep=["b"])
+    assert torch.allclose(both, edit(model, x, {"a": 1.0, "b": 1.0}, vectors), atol=1e-6)
+    with pytest.raises(MienError, match="edits by itself"):
+        edit(tiny("iterative_gan").eval(), x, {"Smiling": 1.0}, keep=["Eyeglasses"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,34 @@ class AttributeVectors:
                 f"{self.negatives[i]} without: it cannot be edited from this data set"
             )
         return self.vectors[i]
+
+    def without(self, name: str, keep: Sequence[str]) -> Tensor:
+        """Return the part (K,) of an attribute's vector that is orthogonal to those of the attributes ``keep``.
+
+        Attributes that go together in the training pictures (Smiling and High_Cheekbones) have vectors that do too;
+        what is left then moves the picture along none of the others' directions.
+
+        Raises:
+            UnknownName, MienError: as ``vectors[name]``; where nothing is left of the vector; for ``name`` itself.
+
+        >>> vectors = AttributeVectors(("a", "b"), torch.tensor([[1.0, 1.0], [0.0, 2.0]]), (9, 9), (9, 9))
+        >>> vectors.without("a", ["b"])
+        tensor([1., 0.])
+        """
+        vector = self[name]
+        if name in keep:
+            raise MienError(f"expected other attributes than {name} to keep, got it among them: leave it out")
+        if not keep:
+            return vector
+        others = torch.stack([self[other] for other in keep]).double()  # (n, K)
+        # least squares, since the others need not be orthogonal, nor even independent
+        weights = torch.linalg.pinv(others.T) @ vector.double()
+        left = vector - (others.T @ weights).to(vector.dtype)
+        if left.norm() < 1e-4 * vector.norm():
+            raise MienError(
+                f"expected a part of {name} that is orthogonal to {', '.join(keep)}, got none: keep fewer attributes"
+            )
+        return left
 
     def save(self, path: Path) -> None:
         """Write the vectors as safetensors."""
@@ -112,7 +140,13 @@ def attribute_vectors(
     )
 
 
-def edit(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: AttributeVectors | None = None) -> Tensor:
+def edit(
+    model: Any,
+    x: Tensor,
+    amounts: Mapping[str, float],
+    vectors: AttributeVectors | None = None,
+    keep: Sequence[str] = (),
+) -> Tensor:
     """Return pictures ``x`` (B, C, H, W) with each named attribute moved by its amount.
 
     A model that edits by itself is asked to; one that encodes and decodes is edited by attribute vectors,
@@ -120,12 +154,20 @@ def edit(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: Attribute
 
     Args:
         amounts: +1 adds an attribute, -1 removes it, fractions go part of the way.
+        keep: attributes whose directions the edit must not move along, see :meth:`AttributeVectors.without`;
+            those that are themselves changed are left out.
 
     Raises:
         UnknownName: for an attribute there is no vector of.
+        MienError: ``keep`` of a model that edits by itself, or so much of it that nothing is left of a vector.
     """
     x = check_pictures(model, x)
     if isinstance(model, Edits):
+        if keep:
+            raise MienError(
+                f"expected no attributes to keep of {type(model).__name__}, which edits by itself and keeps what it "
+                f"is not asked to change, got {', '.join(keep)}: leave them out"
+            )
         with torch.inference_mode():
             return model.edit(x, amounts)
     require(model, Encodes, Decodes)
@@ -135,6 +177,6 @@ def edit(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: Attribute
         )
     shift = torch.zeros_like(vectors.vectors[0])
     for name, amount in amounts.items():
-        shift = shift + amount * vectors[name]
+        shift = shift + amount * vectors.without(name, [other for other in keep if other not in amounts])
     shift = shift.to(x.device)
     return map_batches(lambda part: model.decode(model.encode(part).mean + shift), x)

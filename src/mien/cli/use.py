@@ -173,6 +173,13 @@ def edit(
         list[str] | None,
         typer.Option("--set", help="Attribute=amount: +1 adds it, -1 removes it.", show_default=False),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An attribute to leave as it is, even if it goes together with those changed; repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
     residual: Annotated[bool, typer.Option("--residual", help="Also write what was changed: grey is nothing.")] = False,
     root: Root = None,
     out: Out = None,
@@ -186,6 +193,8 @@ def edit(
 
       mien edit runs/faces me.jpg --set Smiling=+1 --set Eyeglasses=-1 --out changed.png
 
+      mien edit runs/faces me.jpg --set Young=-1 --keep Male --keep Smiling
+
       mien edit runs/glasses me.jpg --set Eyeglasses=-1 --residual
     """
     if not set_:
@@ -196,13 +205,17 @@ def edit(
     from mien.applications.residuals import as_picture
     from mien.data.pictures import from_float, save_picture
 
-    vectors = _vectors(run, model, amounts, root, device)
+    vectors = _vectors(run, model, [*amounts, *(keep or [])], root, device)
     import torch
 
     x = read_pictures(pictures, model.config["shape"]) if pictures else held_out(run, 6, root)
     alphas = [i / 10 for i in range(11)]
     rows = torch.stack(
-        [applications.edit(model, x, {k: a * v for k, v in amounts.items()}, vectors).cpu() for a in alphas], 1
+        [
+            applications.edit(model, x, {k: a * v for k, v in amounts.items()}, vectors, keep or ()).cpu()
+            for a in alphas
+        ],
+        1,
     )  # (B, 11, C, H, W)
     out, console = out or Path("edited.png"), make_console()
     label = ", ".join(f"{k} {v:+g}" for k, v in amounts.items())
@@ -220,12 +233,12 @@ def edit(
         wrote(console, path)
 
 
-def _vectors(run: Path, model: Any, amounts: dict[str, float], root: Path | None, device: str) -> Any:
+def _vectors(run: Path, model: Any, named: list[str], root: Path | None, device: str) -> Any:
     """Return the attribute vectors to edit with, made now if need be; None for a model that edits by itself."""
     from mien import abilities, evaluation
 
     if isinstance(model, abilities.Edits):
-        for name in amounts:
+        for name in named:
             if name not in model.editable:
                 raise UnknownName("attribute", name, model.editable)
         return None
@@ -235,7 +248,7 @@ def _vectors(run: Path, model: Any, amounts: dict[str, float], root: Path | None
         with bars(make_console()) as note:
             opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
             vectors = opened.vectors(lambda done, total: note("attribute vectors", done, total))
-    for name in amounts:
+    for name in named:
         vectors[name]  # an unknown name is told before anything is computed
     return vectors
 

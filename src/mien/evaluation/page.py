@@ -140,7 +140,7 @@ def _counterfactuals(run: OpenRun, drawn: Any, names: Sequence[str], vectors: An
 
 def _recognition(run: OpenRun, judge: Any) -> list[Section]:
     own = isinstance(run.model, Recognises)
-    by = run.model if own else judge
+    by: Any = run.model if own else judge
     if by is None:
         return []
     batch = run.dataset.batch(spread(run.splits.test, 4))
