@@ -114,3 +114,41 @@ def test_attribute_scores_equal_a_loop():
         assert row["accuracy"] == pytest.approx(np.mean(right))
         assert row["balanced"] == pytest.approx((np.mean(sides[1]) + np.mean(sides[-1])) / 2)
         assert row["majority"] == pytest.approx(np.mean(truth[truth[:, a] != 0, a] == (1 if a < 2 else -1)))
+
+
+def test_measures_of_inception_share_one_pass_and_say_what_is_missing(runs, monkeypatch):
+    from mien.metrics import distributions, feature_networks
+
+    monkeypatch.setenv(feature_networks.INCEPTION_VARIABLE, str(runs / "nowhere.pth"))
+    result = evaluation.evaluate(
+        evaluation.open_run(runs / "a"), count=16, metrics=["reconstruction", "inception2k", "fid10k"]
+    )
+    assert "no such file" in result["fid10k"]["skipped"]
+    passes = []
+
+    def network(device):
+        import torch
+
+        def look(x):
+            passes.append(len(x))
+            small = torch.nn.functional.adaptive_avg_pool2d(x, 2).flatten(1)
+            return small, small[:, :5]
+
+        return feature_networks.FeatureNetwork("inception", "made up", "0" * 64, 12, 5, "pooled", device, look)
+
+    monkeypatch.setattr(feature_networks, "inception", network)
+    result = evaluation.evaluate(evaluation.open_run(runs / "a"), count=16, metrics=["inception2k", "fid10k", "kid10k"])
+    # 10,000 generated and the 64 training pictures, seen once for all three
+    assert sum(passes) == 10_000 + 64
+    assert result["inception2k"]["n_generated"] == 2000
+    assert result["fid10k"]["n_real"] == 64
+    assert "2000 real pictures" in result["kid10k"]["skipped"], "64 are too few for the protocol of that name"
+    assert set(distributions.PROTOCOLS) >= set(measures.INCEPTION)
+
+
+def test_the_judges_features_give_four_measures(runs):
+    result = evaluation.evaluate(evaluation.open_run(runs / "a"), runs / "judge", count=16, metrics=["feature_fid"])
+    block = result["feature_fid"]
+    assert block["samples"] > block["real_against_real"]
+    assert block["protocol"]["network"] == "judge"
+    assert block["protocol"]["weights_sha256"] == result["judge"]["weights_sha256"]

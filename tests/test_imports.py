@@ -25,8 +25,21 @@ ALLOWED = {
     "training": LEAVES | {"base", "runs", "runs_light"},
     "figures": {"errors", "files", "applications", "metrics"},
     "evaluation_text": {"errors"},
+    "folding": set(),
 }
-TOP = {"experiment", "evaluation", "demo", "report", "cli", "studio", "recipes", "export", "hub", "__init__"}
+TOP = {
+    "experiment",
+    "evaluation",
+    "demo",
+    "report",
+    "cli",
+    "studio",
+    "recipes",
+    "export",
+    "hub",
+    "transformer",
+    "__init__",
+}
 
 
 def imported(path: Path) -> set[str]:

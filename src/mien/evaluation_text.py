@@ -17,11 +17,7 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
         rows.append(("MSE in [-1, 1]", _pm(rec["mse"], 4), n))
         if "kl_nats" in rec:
             rows.append(("KL (nats)", _pm(rec["kl_nats"], 1), n))
-    if fid := result.get("feature_fid"):
-        how = f"{fid['n']:,} against {fid['n']:,}, judge's {fid['features']} features (not Inception)"
-        for key in ("samples", "reconstructions", "real_against_real"):
-            if key in fid:
-                rows.append((f"feature-FID, {key.replace('_', ' ')}", f"{fid[key]:.2f}", how))
+    rows += _distance_rows(result)
     for key, what in (("latent_svm", "linear SVMs on latents"), ("recognition", "recognition")):
         scores = result.get(key)
         if scores and "mean_accuracy" in scores:
@@ -32,6 +28,7 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
                 with_and_without = "mean of the accuracies with and without the attribute; guessing earns 50%"
                 rows.append((f"balanced accuracy, {what}", f"{scores['balanced_accuracy']:.2%}", with_and_without))
             rows.append((f"Hamming loss, {what}", f"{scores['hamming_loss']:.4f}", how))
+    rows += _face_rows(result)
     rows += _class_rows(result.get("classes", {}))
     edits = result.get("edits", {})
     if "success" in edits:
@@ -52,6 +49,71 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
             ("  of the truth reconstructed", f"{edits['counterfactual_bound']:.3f}", "as near as the model can come")
         )
     return rows
+
+
+def _distance_rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the distances between sets of pictures: on the judge's features, then on Inception's, then LPIPS."""
+    rows: list[tuple[str, str, str]] = []
+    if fid := result.get("feature_fid"):
+        how = f"{fid['n']:,} against {fid['n']:,}, judge's {fid['features']} features (not Inception)"
+        for side in ("samples", "reconstructions", "real_against_real"):
+            if side not in fid:
+                continue
+            spread = fid.get(f"{side}_spread")
+            rows.append(
+                (f"feature-FID, {side.replace('_', ' ')}", _with(fid[side], spread, 2), _jackknife(how, spread))
+            )
+        for side, block in fid.get("kid", {}).items():
+            text = _with(block["value"], block["spread"], 4)
+            rows.append((f"feature-KID, {side.replace('_', ' ')}", text, "the same; ± deviation over subsets"))
+        for side, block in fid.get("precision_recall", {}).items():
+            text = " / ".join(f"{block['value'][key]:.3f}" for key in ("precision", "recall"))
+            rows.append((f"feature precision / recall, {side.replace('_', ' ')}", text, "the same; 3 neighbours"))
+        for side, block in fid.get("score", {}).items():
+            text = _with(block["value"], block["spread"], 2)
+            rows.append((f"feature score, {side.replace('_', ' ')}", text, "by the judge's classes; ± over parts"))
+    for name, block in result.items():
+        if isinstance(block, dict) and block.get("network") == "inception":
+            value, spread = block["value"], block["spread"]
+            how = f"{block['n_generated']:,} generated, {block['n_real']:,} real ({block['split'] or 'none needed'}), Inception"
+            if isinstance(value, dict):
+                rows += [(f"{name}, {key}", _with(value[key], spread[key], 3), how) for key in value]
+            else:
+                rows.append((name, _with(value, spread, 4 if name.startswith("kid") else 2), how))
+        elif isinstance(block, dict) and name.startswith("lpips"):
+            rows.append((name, _pm(block, 3), f"{block['n']:,} held-out pictures; ± deviation over pictures"))
+    return rows
+
+
+def _face_rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return how far persons and landmarks were moved, each beside its baselines."""
+    rows = []
+    if identity := result.get("identity"):
+        pairs = {**identity["changed"], **{f"  {k} (real pairs)": identity["baselines"].get(k) for k in PAIRS}}
+        for name, one in pairs.items():
+            if one and one["n"]:
+                how = f"{one['n']} of {one['pairs']} with both faces found; {one['within']:.1%} within {one['threshold']:g}"
+                label = name if name.startswith("  ") else f"identity distance, {name}"
+                rows.append((label, _with(one["mean"], one["sd"], 3), how))
+    if landmarks := result.get("landmarks"):
+        for kind in ("celeba5", "stability"):
+            for name, one in landmarks.get(kind, {}).items():
+                if one["n"]:
+                    value = " / ".join(f"{one[part]['mean']:.4f}" for part in ("eyes", "rest"))
+                    how = f"eyes / rest, of eye distance; {one['n']} of {one['pictures']} faces found"
+                    rows.append((f"landmark {'error' if kind == 'celeba5' else kind}, {name}", value, how))
+    return rows
+
+
+PAIRS = ("same", "strangers", "mirrored")
+
+
+def _with(value: float, spread: float | None, digits: int) -> str:
+    return f"{value:.{digits}f}" + (f" ± {spread:.{digits}f}" if spread is not None else "")
+
+
+def _jackknife(how: str, spread: float | None) -> str:
+    return how if spread is None else f"{how}; ± jackknife standard error"
 
 
 def _class_rows(classes: dict[str, Any]) -> list[tuple[str, str, str]]:

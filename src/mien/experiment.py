@@ -21,7 +21,7 @@ from mien.errors import MienError
 from mien.files import write_json
 from mien.models.base import FROM_DATA, Model, arguments, build, json_config
 from mien.networks.loss_network import LossNetwork
-from mien.training.loop import Outcome, Settings, fit, make_fabric
+from mien.training.loop import Outcome, Settings, Stepping, fit, make_fabric, plain
 
 # what may differ between two calls on one run folder: nothing that changes what is learned
 _FREE = {"steps", "log_every", "picture_every", "save_seconds", "device", "processes"}
@@ -121,6 +121,7 @@ def train(
     epochs: float | None = None,
     console: Console | None = None,
     progress: Callable[[int, int], None] | None = None,
+    stepping: Stepping = plain,
     **training: Any,
 ) -> tuple[Path, Outcome]:
     """Train a model into a run folder, or go on where the folder was left; return folder and outcome.
@@ -132,6 +133,7 @@ def train(
         steps, epochs: the length; the model's own number of epochs by default.
         console: for bars and warnings; None is silent.
         progress: called with (done, total) while pictures are prepared.
+        stepping: gives the step that is taken; :func:`mien.training.profile.stepping` profiles it.
         **training: further fields of :class:`mien.training.loop.Settings`.
 
     Raises:
@@ -167,7 +169,7 @@ def train(
     if fabric.is_global_zero:
         _claim(folder, config)
     fabric.barrier()
-    outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric)
+    outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric, stepping)
     return folder, outcome
 
 

@@ -73,22 +73,26 @@ def generate(model: Any, n: int, seed: int = 0, attributes: Tensor | None = None
     Raises:
         MienError: attributes of a model that cannot be asked for any, or of another shape.
     """
+    return torch.cat([part.cpu() for part in generate_batches(model, n, seed, attributes)])
+
+
+def generate_batches(model: Any, n: int, seed: int = 0, attributes: Tensor | None = None) -> Iterator[Tensor]:
+    """Yield what :func:`generate` returns in parts, on the model's device, so that no more than one is held."""
     require(model, Generates)
     if attributes is not None and tuple(attributes.shape) != (n, len(model.conditions)):
         can = f"the model can be asked for {len(model.conditions)}" if model.conditions else "the model takes none"
         raise MienError(f"expected attributes ({n}, A), got {tuple(attributes.shape)}: {can}")
     if n < 1:
         raise MienError(f"expected 1 picture or more to generate, got {n}")
-    parts = []
-    with torch.inference_mode():
-        for number, start in enumerate(range(0, n, BATCH)):
-            rows = None
-            if attributes is not None:  # filled up to a whole part: what is left open costs nothing
-                rows = attributes.new_zeros(BATCH, attributes.shape[1])
-                rows[: min(BATCH, n - start)] = attributes[start : start + BATCH]
+    for number, start in enumerate(range(0, n, BATCH)):
+        rows = None
+        if attributes is not None:  # filled up to a whole part: what is left open costs nothing
+            rows = attributes.new_zeros(BATCH, attributes.shape[1])
+            rows[: min(BATCH, n - start)] = attributes[start : start + BATCH]
+        with torch.inference_mode():
             # every part has a seed of its own, so the first pictures are the same whatever n is
-            parts.append(model.generate(BATCH, rows, seed * 1_000_003 + number)[: n - start].cpu())
-    return torch.cat(parts)
+            part = model.generate(BATCH, rows, seed * 1_000_003 + number)[: n - start]
+        yield part
 
 
 def recognise(model: Any, x: Tensor) -> Tensor:

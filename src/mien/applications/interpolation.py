@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.abilities import Decodes, Encodes, require
-from mien.applications.basics import check_pictures, map_batches
+from mien.abilities import Decodes, Encodes, Generates, require
+from mien.applications.basics import check_pictures, generate, map_batches
 from mien.errors import MienError
 
 Path = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -52,3 +52,38 @@ def interpolate(model: Any, left: Tensor, right: Tensor, steps: int = 11, path: 
         z = path(model.encode(left).mean, model.encode(right).mean, t)  # (S, B, K)
         pictures = map_batches(model.decode, z.transpose(0, 1).flatten(0, 1))
     return pictures.unflatten(0, (len(left), steps))
+
+
+def chain(model: Any, x: Tensor, steps: int = 11, path: Path = linear) -> Tensor:
+    """Return one decoded path through pictures ``x`` (B, C, H, W) in their order: ((B - 1)·(steps - 1) + 1, C, H, W).
+
+    Args:
+        x: 2 pictures or more; for a closed walk give the first again at the end.
+        steps: pictures from each to the next, both included.
+        path: :func:`linear` or :func:`slerp`.
+
+    >>> from mien.models.base import build
+    >>> vae = build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).eval()
+    >>> chain(vae, torch.zeros(3, 3, 16, 16), steps=5).shape
+    torch.Size([9, 3, 16, 16])
+    """
+    require(model, Encodes, Decodes)
+    if len(x) < 2 or steps < 2:
+        raise MienError(f"expected 2 pictures and 2 steps or more, got {len(x)} and {steps}")
+    z = map_batches(lambda part: model.encode(check_pictures(model, part)).mean, x)  # (B, K)
+    with torch.inference_mode():
+        t = torch.linspace(0, 1, steps, device=z.device).view(-1, 1, 1)
+        legs = path(z[:-1], z[1:], t)[:-1].transpose(0, 1).flatten(0, 1)  # ((B - 1)·(steps - 1), K)
+        return map_batches(model.decode, torch.cat([legs, z[-1:]])).cpu()
+
+
+def between_samples(model: Any, n: int = 5, steps: int = 11, seed: int = 0, path: Path = linear) -> Tensor:
+    """Return :func:`chain` through n generated pictures.
+
+    A model need not show what it generates from, so the samples are encoded: the path goes through their
+    reconstructions.
+    """
+    require(model, Encodes, Decodes, Generates)
+    if n < 2:
+        raise MienError(f"expected 2 samples or more, got {n}")
+    return chain(model, generate(model, n, seed), steps, path)

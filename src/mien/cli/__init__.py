@@ -7,11 +7,11 @@ import os
 import sys
 import types
 
-from mien.cli import look, train, use
+from mien.cli import explore, export, look, maps, similarity, train, use
 from mien.cli.app import app
 from mien.errors import MienError
 
-__all__ = ["app", "look", "main", "train", "use"]
+__all__ = ["app", "explore", "export", "look", "main", "maps", "similarity", "train", "use"]
 
 
 def main() -> None:

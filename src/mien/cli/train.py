@@ -62,12 +62,15 @@ def train(
     log_every: Annotated[int, typer.Option(help="Steps between log records.")] = 20,
     picture_every: Annotated[int, typer.Option(help="Steps between sample sheets.")] = 200,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder.  [default: runs/MODEL-DATA-SIZE]", show_default=False)] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Trace a few steps and say where their time goes.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and how long it takes; write nothing.")] = False,
 ) -> None:  # fmt: skip
     models_.check_name(model)
     chosen = make_data(data, root, size, data_set, split_seed, share)
     from mien import experiment
     from mien.models.base import parse_settings
+    from mien.training import loop
+    from mien.training import profile as profile_
 
     settings = parse_settings(model, set_ or [])
     console = make_console()
@@ -79,7 +82,8 @@ def train(
     with bars(console) as note:
         folder, outcome = experiment.train(
             model, chosen, out, settings, steps, epochs, console,
-            lambda done, total: note(f"prepare {data}", done, total), **training,
+            lambda done, total: note(f"prepare {data}", done, total),
+            profile_.stepping if profile else loop.plain, **training,
         )  # fmt: skip
     if int(os.environ.get("RANK", os.environ.get("GLOBAL_RANK", os.environ.get("LOCAL_RANK", "0")))) != 0:
         return

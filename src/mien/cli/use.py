@@ -82,7 +82,7 @@ def _asked(model: Any, n: int, pairs: list[str] | None) -> Any:
     if not model.conditions:
         raise MienError(f"expected a model that can be asked for attributes, got {model.name}: use iterative_gan")
     wanted = torch.zeros(n, len(model.conditions))
-    for name, amount in _amounts(pairs).items():
+    for name, amount in attribute_amounts(pairs).items():
         if name not in model.conditions:
             raise UnknownName("attribute", name, model.conditions)
         wanted[:, model.conditions.index(name)] = 1.0 if amount > 0 else -1.0
@@ -152,7 +152,8 @@ def interpolate(
     )
 
 
-def _amounts(pairs: list[str]) -> dict[str, float]:
+def attribute_amounts(pairs: list[str]) -> dict[str, float]:
+    """Return the amounts of ``--set Attribute=amount`` options, checked."""
     amounts = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -199,13 +200,13 @@ def edit(
     """
     if not set_:
         raise MienError("expected what to change, got nothing: pass --set Attribute=amount, such as --set Smiling=+1")
-    amounts = _amounts(set_)
+    amounts = attribute_amounts(set_)
     model = load_model(run, device)
     from mien import applications, figures
     from mien.applications.residuals import as_picture
     from mien.data.pictures import from_float, save_picture
 
-    vectors = _vectors(run, model, [*amounts, *(keep or [])], root, device)
+    vectors = vectors_for(run, model, [*amounts, *(keep or [])], root, device)
     import torch
 
     x = read_pictures(pictures, model.config["shape"]) if pictures else held_out(run, 6, root)
@@ -233,7 +234,7 @@ def edit(
         wrote(console, path)
 
 
-def _vectors(run: Path, model: Any, named: list[str], root: Path | None, device: str) -> Any:
+def vectors_for(run: Path, model: Any, named: list[str], root: Path | None, device: str) -> Any:
     """Return the attribute vectors to edit with, made now if need be; None for a model that edits by itself."""
     from mien import abilities, evaluation
 

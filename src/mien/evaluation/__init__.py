@@ -93,7 +93,7 @@ def evaluate(
         "mien": __version__,
         **({"judge": about_judge} if about_judge else {}),
     }
-    context = Context(run, test, judge_model, about_judge, seed, note or (lambda what, done, total: None))
+    context = Context(run, test, judge_model, about_judge, seed, note or (lambda what, done, total: None), chosen)
     started = time.monotonic()
     measured = _measure(context, chosen, dict(result), run.folder / PARTIAL)
     told = {name: block for name, block in measured.items() if block is not None}

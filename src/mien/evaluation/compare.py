@@ -13,9 +13,8 @@ from mien.data.dataset import spread
 from mien.data.pictures import shown
 from mien.errors import MienError
 from mien.evaluation import RESULT, Note, evaluate
-from mien.evaluation.edits import editable
+from mien.evaluation.edits import TELLING, editable, edits_apply
 from mien.evaluation.opening import OpenRun
-from mien.evaluation.page import TELLING
 from mien.evaluation_text import headline
 from mien.figures import Captioned, Section
 from mien.files import write_json
@@ -147,10 +146,8 @@ def _edits(opened: Sequence[OpenRun], x: Any) -> list[Section]:
     """Return the same held-out pictures with one attribute added, by each run that can."""
     able: list[tuple[OpenRun, Any]] = []
     for run in opened:
-        if isinstance(run.model, Edits):
-            able.append((run, None))
-        elif run.dataset.attributes and isinstance(run.model, Encodes) and isinstance(run.model, Decodes):
-            able.append((run, run.vectors()))
+        if edits_apply(run):
+            able.append((run, None if isinstance(run.model, Edits) else run.vectors()))
     known = [set(editable(run, vectors)) for run, vectors in able]
     common = set.intersection(*known) if known else set()
     parts = []

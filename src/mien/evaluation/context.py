@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class Context:
         judge: the model of the judge run, or None; about_judge: its name and the hash of its weights.
         seed: of generated pictures.
         note: called with (what, done, total).
+        chosen: the names of all measures that are taken; shared: what one of them has left for another.
     """
 
     run: OpenRun
@@ -41,6 +42,8 @@ class Context:
     about_judge: dict[str, str] | None
     seed: int
     note: Note
+    chosen: tuple[str, ...] = ()
+    shared: dict[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> Model:

@@ -18,6 +18,8 @@ from mien.evaluation.opening import OpenRun
 
 MOST = 400  # pictures edited by models of many attributes
 DRAWN = 200  # pictures compared with their true counterfactuals
+# attributes whose edits tell most; others follow where a run does not have them
+TELLING = ("Eyeglasses", "Smiling", "Wearing_Hat", "Black_Hair", "Blond_Hair", "Beard", "Male", "Bangs", "Bald")
 
 
 def editable(run: OpenRun, vectors: AttributeVectors | None) -> list[str]:
@@ -28,20 +30,26 @@ def editable(run: OpenRun, vectors: AttributeVectors | None) -> list[str]:
     return [name for name, positives, negatives in enough if min(positives, negatives) >= FEWEST]
 
 
+def edits_apply(run: OpenRun) -> bool:
+    """Whether attributes can be edited: by the model itself, or by attribute vectors."""
+    if not run.dataset.attributes:
+        return False
+    if isinstance(run.model, Edits):
+        return bool(run.model.editable)
+    return isinstance(run.model, Encodes) and isinstance(run.model, Decodes)
+
+
 def edits(context: Context) -> dict[str, Any] | None:
     """Return edit accuracy by the judge and, of drawn pictures, the distance to the true counterfactual."""
     from mien.metrics.edits import counterfactual_distance, edit_accuracy
 
     run, model, judge, test = context.run, context.model, context.judge, context.test
-    by_itself = isinstance(model, Edits)
-    if not run.dataset.attributes or not (by_itself or (isinstance(model, Encodes) and isinstance(model, Decodes))):
-        return None
-    if isinstance(model, Edits) and not model.editable:
+    if not edits_apply(run):
         return None
     drawn = getattr(run.data.source(), "counterfactual", None)
     if judge is None and drawn is None:
         raise Skipped("no judge was given: pass --judge RUN, an attribute_cnn run on the same data")
-    vectors = None if by_itself else run.vectors()
+    vectors = None if isinstance(model, Edits) else run.vectors()
     names = editable(run, vectors)
     # a model of few attributes: all pictures there are, for the rarer value's sake
     batch = run.dataset.batch(spread(test, len(test) if len(names) < 4 else MOST), context.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.abilities import Encodes, Generates, Recognises
-from mien.applications.basics import BATCH, batches, device_of, encode_all, generate, reconstruct
+from mien.abilities import Encodes, Recognises
+from mien.applications.basics import BATCH, batches, encode_all, reconstruct
 from mien.evaluation.context import Context, Note, Skipped
+from mien.evaluation.distances import inception_features, judge_features, perceptual
 from mien.evaluation.edits import edits
+from mien.evaluation.faces import identity, landmarks
 from mien.networks.point import Point
 
 __all__ = ["MEASURES", "Context", "Measure", "Note", "Skipped"]
@@ -64,39 +66,6 @@ def reconstruction(context: Context) -> dict[str, Any] | None:
                 scores["kl_nats"].append(kl(q).cpu())
             context.note("reconstruction", min((number + 1) * BATCH, len(test)), len(test))
     return {"n": len(test), **{k: _spread(torch.cat(v)) for k, v in scores.items() if v}}
-
-
-def feature_fid(context: Context) -> dict[str, Any] | None:
-    """Fréchet distances on the judge's features: of samples, of reconstructions, of real pictures."""
-    from mien.metrics.feature_fid import feature_fid as distance
-
-    if not isinstance(context.model, Generates):
-        return None
-    judge, run, test, note = context.judge, context.run, context.test, context.note
-    if judge is None:
-        raise Skipped("no judge was given: pass --judge RUN")
-    width = judge.features(torch.zeros(2, *run.dataset.shape, device=device_of(judge))).shape[1]
-    n = len(test)
-
-    def real(index: np.ndarray) -> Iterator[Tensor]:
-        return (b.x for b in batches(run.dataset, index, device_of(judge)))
-
-    def reconstructed() -> Iterator[Tensor]:
-        return (reconstruct(run.model, b.x) for b in batches(run.dataset, test, device_of(judge)))
-
-    note("feature FID", 0, 3)
-    samples = generate(run.model, n, context.seed).to(device_of(judge)).split(BATCH)
-    result: dict[str, Any] = {"n": n, "features": width}
-    result["samples"] = distance(judge.features, width, real(test), samples)
-    note("feature FID", 1, 3)
-    if context.autoencodes:
-        result["reconstructions"] = distance(judge.features, width, real(test), reconstructed())
-    note("feature FID", 2, 3)
-    # what two draws of real pictures of this size are apart: the floor of the measure
-    others = np.random.default_rng(context.seed).permutation(run.index)[:n]
-    result["real_against_real"] = distance(judge.features, width, real(test), real(others))
-    note("feature FID", 3, 3)
-    return result
 
 
 def latent_svm(context: Context) -> dict[str, Any] | None:
@@ -157,7 +126,7 @@ def classes(context: Context) -> dict[str, Any] | None:
     with torch.inference_mode():
         if isinstance(model, Recognises) and model.classes:
             result["recognition"] = class_accuracy(named(model.recognise), labels[test], names)
-        if judge is not None and judge.classes and context.autoencodes:
+        if judge is not None and judge.classes and not judge.attributes and context.autoencodes:
             note("classes by the judge", 0, 2)
             real, fake = named(judge.recognise), named(lambda x: judge.recognise(reconstruct(model, x)))
             agreement = class_accuracy(fake, real, names)
@@ -175,11 +144,17 @@ def classes(context: Context) -> dict[str, Any] | None:
     return result or None
 
 
+# on Inception's features: minutes on a GPU, hours on a CPU, and weights that have to be there; asked for by name
+INCEPTION = ("inception2k", "fid10k", "fid50k", "kid10k", "kid50k", "precision_recall10k")
 MEASURES: dict[str, Measure] = {
     "reconstruction": Measure(reconstruction),
-    "feature_fid": Measure(feature_fid),
+    "feature_fid": Measure(judge_features),
     "latent_svm": Measure(latent_svm),
     "recognition": Measure(recognition),
     "classes": Measure(classes),
     "edits": Measure(edits),
+    "identity": Measure(identity, usual=False),  # of photographs of faces only, 80 ms a face
+    "landmarks": Measure(landmarks, usual=False),
+    **{name: Measure(perceptual(name), usual=False) for name in ("lpips_alex", "lpips_vgg")},
+    **{name: Measure(inception_features(name), usual=False) for name in INCEPTION},
 }

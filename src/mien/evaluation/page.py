@@ -13,14 +13,12 @@ from mien import applications, figures
 from mien.abilities import Decodes, Edits, Encodes, Generates, Recognises
 from mien.data.dataset import spread
 from mien.data.pictures import shown, to_float
-from mien.evaluation.edits import editable
+from mien.evaluation.edits import TELLING, editable, edits_apply
 from mien.evaluation.opening import OpenRun
 from mien.evaluation_text import attribute_rows, headline, skipped
 from mien.figures import Captioned, Section
 from mien.training import logs
 
-# attributes that show well in a row of edits; others follow where the run does not have them
-TELLING = ("Eyeglasses", "Smiling", "Wearing_Hat", "Black_Hair", "Blond_Hair", "Beard", "Male", "Bangs", "Bald")
 ROWS = 6
 ALPHAS = [i / 10 for i in range(11)]
 NOT_TERMS = {"step", "gradient_norm", "lr_factor", "images_per_second", "data_share"}  # of a record of the log
@@ -85,9 +83,9 @@ def _measures(result: dict[str, Any]) -> Section:
 def _edits(run: OpenRun) -> list[Section]:
     """Return the edits of held-out pictures in steps, and beside the truth where it can be drawn."""
     model = run.model
-    by_itself = isinstance(model, Edits)
-    if not run.dataset.attributes or not (by_itself or (isinstance(model, Encodes) and isinstance(model, Decodes))):
+    if not edits_apply(run):
         return []
+    by_itself = isinstance(model, Edits)
     vectors = None if by_itself else run.vectors()
     names = [name for name in editable(run, vectors) if _without(run, name) is not None]
     if not names:

@@ -15,6 +15,8 @@ from mien.figures.grids import (
     samples,
     sheet,
 )
+from mien.figures.histograms import face_distances, face_landmarks
+from mien.figures.maps import decoded_grid, latent_scatter, picture_grid
 from mien.figures.page import Captioned, Section, page
 from mien.figures.saving import save
 from mien.figures.tables import Table, metric_table
@@ -27,9 +29,14 @@ __all__ = [
     "attribute_edits",
     "counterfactuals",
     "curves",
+    "decoded_grid",
+    "face_distances",
+    "face_landmarks",
     "interpolation",
+    "latent_scatter",
     "metric_table",
     "page",
+    "picture_grid",
     "probabilities",
     "reconstructions",
     "samples",

@@ -1,8 +1,9 @@
 """Fréchet distance on an attribute classifier's features; not the FID of Inception features, and not named so.
 
 Protocol: the pooled features of a judge run (its hash stands beside the number) of n held-out real pictures
-and of n generated ones, at the model's own size; Heusel et al. 2017's distance between the two Gaussians,
-by torchmetrics. The distance is biased upwards for small n: compare only at equal n.
+and of n generated ones, at the model's own size; Heusel et al. 2017's distance between the two Gaussians.
+The distance is biased upwards for small n: compare only at equal n. With its spread, and beside other measures of
+the same features, it is ``feature_fid`` of :mod:`mien.metrics.distributions`.
 """
 
 from __future__ import annotations
@@ -10,19 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
+from torch import Tensor
 
 from mien.errors import MienError
-
-
-class _Features(nn.Module):
-    def __init__(self, function: Callable[[Tensor], Tensor], number: int):
-        super().__init__()
-        self.function, self.num_features = function, number
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
+from mien.metrics.fid import Moments, frechet_distance
 
 
 def feature_fid(
@@ -38,17 +30,13 @@ def feature_fid(
     Raises:
         MienError: with fewer than two pictures on either side.
     """
-    metric = FrechetInceptionDistance(feature=_Features(features, number))
-    # covariances of thousands of features in float32 lose the small eigenvalues
-    metric.set_dtype(torch.float64)
-    seen = [0, 0]
+    sides = (Moments(number), Moments(number))
     with torch.inference_mode():
-        for side, pictures in enumerate((fake, real)):
+        for moments, pictures in zip(sides, (real, fake), strict=True):
             for x in pictures:
-                metric.update(x, real=bool(side))
-                seen[side] += len(x)
-    if min(seen) < 2:
+                moments.update(features(x))
+    if min(s.n for s in sides) < 2:
         raise MienError(
-            f"expected 2 pictures or more on either side of a Fréchet distance, got {seen[1]} real and {seen[0]} fake"
+            f"expected 2 pictures or more on either side of a Fréchet distance, got {sides[0].n} real and {sides[1].n} fake"
         )
-    return float(metric.compute())
+    return frechet_distance(*sides)

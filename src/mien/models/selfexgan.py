@@ -314,10 +314,10 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
             pair = (self.fool(game.pair_x) + self.fool(game.pair_z)) / 2
             d1 = _judge(game.x, (game.x_rec, game.x_new), self.smooth)
             d2 = _judge(game.pair, (game.pair_x, game.pair_z), self.smooth)
+            # z = E(x) is in the real pair too, and there E minimises log D2; G has no part in it, nor in the KL
+            encoder = self.kl_weight * kl + self.pair_weight * self.fool(-game.pair)
             losses: dict[str | tuple[str, ...], Tensor] = {
-                ("generator", "encoder"): image + self.pair_weight * pair,
-                # z = E(x) is in the real pair too, and there E minimises log D2 (G has no part in it)
-                "encoder": self.kl_weight * kl + self.pair_weight * self.fool(-game.pair),
+                ("generator", "encoder"): image + self.pair_weight * pair + encoder,
             }
             if number == 0:
                 losses |= {"image_discriminator": d1, "pair_discriminator": d2}

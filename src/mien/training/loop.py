@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -156,6 +158,15 @@ class Stop:
             signal.signal(number, handler)
 
 
+@contextmanager
+def plain(trainer: Trainer) -> Iterator[Callable[[], None]]:
+    """Give a training its own step; :func:`mien.training.profile.stepping` is the other way."""
+    yield trainer._step
+
+
+Stepping = Callable[["Trainer"], AbstractContextManager[Callable[[], None]]]
+
+
 def fit(
     model: Model,
     dataset: Dataset,
@@ -165,17 +176,20 @@ def fit(
     settings: Settings,
     console: Console | None = None,
     fabric: Fabric | None = None,
+    stepping: Stepping = plain,
 ) -> Outcome:
     """Train ``model`` on the pictures ``index`` of ``dataset`` into ``folder``, from where it was left.
 
     Args:
         held_out: positions whose pictures are shown on the sample sheets and watched for collapse.
         console: for the progress bar and warnings; None is silent.
+        stepping: gives the step that is taken again and again.
 
     Raises:
         MienError: if training diverges, a file cannot be written, or the state there is of another model.
     """
-    return Trainer(model, dataset, index, held_out, folder, settings, console, fabric or make_fabric(settings)).run()
+    fabric = fabric or make_fabric(settings)
+    return Trainer(model, dataset, index, held_out, folder, settings, console, fabric).run(stepping)
 
 
 class Trainer:
@@ -212,7 +226,7 @@ class Trainer:
         self.seconds = self.waited = self.images = 0.0
         self.images_per_second = 0.0
 
-    def run(self) -> Outcome:
+    def run(self, stepping: Stepping = plain) -> Outcome:
         """Train to the last step or the first signal, whichever comes first."""
         if self.step >= self.settings.steps:
             return self._outcome()
@@ -220,19 +234,20 @@ class Trainer:
             self._calibrate()
         self.log = Log(self.folder, self.step) if self.fabric.is_global_zero else None
         try:
-            with Stop() as stop, Bar(self.console, f"train {self.model.name}", self.settings.steps, self.step) as bar:
-                self._loop(stop, bar)
+            title, steps = f"train {self.model.name}", self.settings.steps
+            with Stop() as stop, Bar(self.console, title, steps, self.step) as bar, stepping(self) as step:
+                self._loop(stop, bar, step)
             self._save()
         finally:
             if self.log:
                 self.log.close()
         return self._outcome()
 
-    def _loop(self, stop: Stop, bar: Bar) -> None:
+    def _loop(self, stop: Stop, bar: Bar, step: Callable[[], None]) -> None:
         saved = time.monotonic()
         self.model.train()
         while self.step < self.settings.steps and not self._any(stop.wanted):
-            self._step()
+            step()
             last = self.step == self.settings.steps
             if self.step % self.settings.log_every == 0 or last:
                 self._report(bar)

@@ -1,0 +1,133 @@
+"""The targets of one large GPU: training at full size in bf16 over batch sizes, pictures resident on the device.
+
+    python benchmarks/gpu.py [--smoke] [--minutes 6] [--device cuda|cpu]
+
+VAE-WGAN at 64 px and iterative GAN at 128 px, full width, bf16, at batches of 64 to 2,048 (as far as memory goes).
+Each step gathers its batch from pictures that lie on the device as bytes. Five rounds of a bf16 matrix product and
+some steps in turns, images/s and the share of the matrix rate; then where the time goes, how often the host waits for
+the device, and the most device memory. Edit latency at batch 1 is benchmarks/inference.py's. With ``--smoke`` it runs
+on a CPU too, at smallest sizes. About six minutes on an H200; needs CUDA otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import Result, Spread, interleave, left, matrix_rate, parse, subject
+from noise import noise
+from train_steps import CASES, Case, Steps, count, make, parts_text, small
+
+from mien.data.batch import Batch
+from mien.data.dataset import Dataset
+from mien.training.profile import profiled
+
+SWEEP = (64, 128, 256, 512, 1024, 2048)
+PICTURES = 8_192
+SHARE = 0.35  # of the matrix rate, for the large-batch step
+WANTED = {"vae_wgan": 6_000, "iterative_gan": 3_000}  # images/s
+
+
+class Resident(Steps):
+    """Steps whose batches are gathered from pictures that lie on the device as bytes."""
+
+    def __init__(self, case: Case, dataset: Dataset, batch: int, device: str, precision: str):
+        positions = np.arange(len(dataset))
+        self.pictures = torch.from_numpy(dataset.pictures(positions)).to(device)  # (N, H, W, C)
+        self.rows = torch.from_numpy(dataset.attribute_table[positions].astype(np.float32)).to(device)
+        super().__init__(make(case, device), dataset, batch, device, precision)
+
+    def read(self) -> Batch:
+        """Return the next batch, without waiting for the host."""
+        index = torch.randint(len(self.pictures), (self.batch_size,), device=self.device)
+        x = self.pictures[index].permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        return Batch(x, self.rows[index], None, index)
+
+
+def sweep(case: Case, folder: Path, options: argparse.Namespace, rate: Callable[[], float], result: Result) -> None:
+    """Measure a case at one batch after another, until memory or time ends."""
+    device = options.device
+    chosen = small(case) if options.smoke else case
+    dataset = noise(folder, 64 if options.smoke else PICTURES, chosen.shape)
+    rows = []
+    for batch in (4, 8) if options.smoke else SWEEP:
+        if left(options) <= 0:
+            result.notes.append(f"skipped, as {options.minutes:g} minutes were over: {case.model} at batch {batch}")
+            break
+        try:
+            rows.append(measure(chosen, dataset, batch, device, options, rate, result))
+        except torch.OutOfMemoryError:
+            result.notes.append(f"skipped, as it does not fit the device: {case.model} at batch {batch}")
+            torch.cuda.empty_cache()
+            break
+    result.rows += rows
+    if not rows:
+        return
+    best = max(rows, key=lambda r: r["images_per_second"]["median"])
+    speed, share = best["images_per_second"]["median"], best["share_of_matrix_rate"]["median"]
+    where = f"batch {best['batch']}"
+    wanted = WANTED[case.model]
+    name = f"{case.model} at {case.shape[1]} px, bf16"
+    result.target(name, f"≥ {wanted:,} images/s", f"{speed:,.0f} ({where})", speed >= wanted)
+    result.target(f"{name}, of the matrix rate", f"≥ {SHARE:.0%}", f"{share:.0%} ({where})", share >= SHARE)
+
+
+def measure(
+    case: Case, dataset: Dataset, batch: int, device: str, options: argparse.Namespace,
+    rate: Callable[[], float], result: Result,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what a case does at one batch."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    steps = Resident(case, dataset, batch, device, "bf16")
+    flop = count(steps) * batch
+    call = subject(steps, device, 0.0 if options.smoke else 1.0, warm_up=1 if options.smoke else 5)
+    found = interleave({"step": call}, options.rounds, rate)
+    result.rates += found.rates
+    parts = profiled(steps.model, steps.update, steps, 1 if options.smoke else 5)
+    return {
+        "model": case.model,
+        "shape": list(case.shape),
+        "batch": batch,
+        "gflop_per_image": round(flop / batch / 1e9, 4),
+        "images_per_second": Spread.of(batch / s for s in found.seconds["step"]).to_json(),
+        "share_of_matrix_rate": found.share("step", flop).to_json(),
+        "step_seconds": found.seconds["step"],
+        "matrix_rates": found.rates,
+        "peak_device_megabytes": round(torch.cuda.max_memory_allocated() / 2**20) if device == "cuda" else None,
+        "parts": parts.to_json(),
+    }
+
+
+def _text(values: dict[str, float], digits: int, factor: float = 1.0) -> str:
+    return Spread(values["median"], values["q1"], values["q3"], int(values["n"])).text(digits, factor)
+
+
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "model": lambda r: f"{r['model']}, {r['shape'][1]} px",
+    "batch": lambda r: str(r["batch"]),
+    "images/s": lambda r: _text(r["images_per_second"], 0),
+    "% of matrix rate": lambda r: _text(r["share_of_matrix_rate"], 0, 100),
+    "device memory": lambda r: f"{r['peak_device_megabytes']:,} MB" if r["peak_device_megabytes"] else "",
+    "where the time goes": parts_text,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parse(__doc__, argv, minutes=6, device="cuda")
+    rate = matrix_rate(options.device, "bf16", options.smoke)
+    result = Result("gpu", "training at full size, bf16, pictures resident on the device")
+    with tempfile.TemporaryDirectory() as scratch:
+        for model in WANTED:
+            case = next(c for c in CASES if c.model == model and "paper" in c.kind)
+            sweep(case, Path(scratch), options, rate, result)
+    result.finish(options, COLUMNS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""Encoding, decoding and editing at batch 1 and 64: eager and its faster forms, and ONNX Runtime.
+
+    python benchmarks/inference.py [--smoke] [--minutes 2] [--device cpu|cuda] [--width 64]
+
+VAE-WGAN at 64 px in the paper's width, random weights. An edit is encode, add an attribute vector, decode. In turns:
+eager (weights as they are made), channels last, BatchNorm folded, both; on a CPU ONNX Runtime, whose encoder and
+decoder are two sessions used in turn that must not spin; on a GPU bf16 and a captured CUDA graph. p50 and p95 are of
+single calls; ratios are of the medians within each of five rounds. Outputs are compared before they are timed.
+ONNX Runtime is left out, with a line, where onnx, onnxscript and onnxruntime are not installed. About two minutes on
+two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import Result, Spread, interleave, left, matrix_rate, parse, percentile, repeats, synchronise, timed
+from torch import Tensor, nn
+from train_steps import Case, make
+
+from mien.folding import folded
+
+ONNX = ("onnx", "onnxscript", "onnxruntime")
+WANTED, GPU_MS = 1.6, 2.0
+Functions = dict[str, Callable[[], Any]]  # encode, decode, edit
+
+
+class Mean(nn.Module):
+    """An encoder as a function to the mean of its distribution."""
+
+    def __init__(self, encoder: nn.Module):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encoder(x).mean
+
+
+def plain(model: Any, x: Tensor, z: Tensor, vector: Tensor) -> Functions:
+    """Return the three functions of a model on given pictures and latents."""
+    return {
+        "encode": lambda: model.encode(x).mean,
+        "decode": lambda: model.decode(z),
+        "edit": lambda: model.decode(model.encode(x).mean + vector),
+    }
+
+
+def variants(model: Any, x: Tensor, z: Tensor, vector: Tensor, device: str) -> dict[str, Functions]:
+    """Return the ways to compute the same, by name; ``eager`` is what all are compared with."""
+    last = torch.channels_last
+    forms = {"eager": model, "channels last": _to(model, last), "folded": folded(model)}
+    forms["folded, channels last"] = _to(forms["folded"], last)
+    ways = {
+        name: plain(net, x.contiguous(memory_format=last) if "last" in name else x, z, vector)
+        for name, net in forms.items()
+    }
+    if device == "cuda":
+        half = plain(forms["folded, channels last"], x.contiguous(memory_format=last), z, vector)
+        ways["folded, bf16"] = {name: autocast(call) for name, call in half.items()}
+        ways["folded, bf16, graph"] = {name: captured(call) for name, call in ways["folded, bf16"].items()}
+    return ways
+
+
+def _to(model: Any, memory_format: torch.memory_format) -> Any:
+    import copy
+
+    return copy.deepcopy(model).to(memory_format=memory_format)
+
+
+def autocast(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Return ``call`` in bf16."""
+
+    def run() -> Tensor:
+        with torch.autocast("cuda", torch.bfloat16):
+            return call()
+
+    return run
+
+
+def captured(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Return ``call`` as a CUDA graph, captured after three calls on a stream of their own."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = call()
+
+    def run() -> Tensor:
+        graph.replay()
+        return out
+
+    return run
+
+
+def onnx_functions(model: Any, x: Tensor, z: Tensor, vector: Tensor, folder: Path) -> Functions:
+    """Return the three functions by ONNX Runtime, exported with a free batch size."""
+    import onnxruntime
+
+    for name, net, given in (("encode", Mean(model.encoder), x), ("decode", model.decoder, z)):
+        if (folder / f"{name}.onnx").exists():
+            continue
+        with warnings.catch_warnings(), _quiet():
+            warnings.simplefilter("ignore")
+            example = given if len(given) > 1 else given.repeat(2, *[1] * (given.ndim - 1))
+            torch.onnx.export(
+                net.eval(),
+                (example,),
+                str(folder / f"{name}.onnx"),
+                input_names=["given"],
+                output_names=["out"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamo=True,
+                verbose=False,
+            )
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = torch.get_num_threads()
+    # threads of one session that spin while the other works take its cores
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = {
+        name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), settings, providers=["CPUExecutionProvider"])
+        for name in ("encode", "decode")
+    }
+    pictures, latents, shift = x.numpy(), z.numpy(), vector.numpy()
+
+    def encode(given: Any) -> Any:
+        return session["encode"].run(None, {"given": given})[0]
+
+    def decode(given: Any) -> Any:
+        return session["decode"].run(None, {"given": given})[0]
+
+    return {
+        "encode": lambda: encode(pictures),
+        "decode": lambda: decode(latents),
+        "edit": lambda: decode(encode(pictures) + shift),
+    }
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep the exporter's log to itself."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def lasting(call: Callable[[], Any], device: str, seconds: float, kept: list[float]) -> Callable[[], float]:
+    """Return a subject: the median of single calls that fill about ``seconds``; each call's time is kept."""
+    call()
+    times = repeats(timed(call, device)(), seconds, most=200)
+
+    def run() -> float:
+        found = []
+        for _ in range(times):
+            synchronise(device)
+            start = time.perf_counter()
+            call()
+            synchronise(device)
+            found.append(time.perf_counter() - start)
+        kept.extend(found)
+        return percentile(found, 0.5)
+
+    return run
+
+
+def compare(
+    ways: Mapping[str, Functions], what: str, batch: int, options: argparse.Namespace,
+    rate: Callable[[], float], result: Result,
+) -> None:  # fmt: skip
+    """Check that all ways give the same, then time them in turns."""
+    wanted = torch.as_tensor(ways["eager"][what]()).float().cpu()
+    kept: dict[str, list[float]] = {name: [] for name in ways}
+    seconds = 0.0 if options.smoke else min(0.4, options.minutes * 60 / 200)
+    subjects = {name: lasting(calls[what], options.device, seconds, kept[name]) for name, calls in ways.items()}
+    found = interleave(subjects, options.rounds, rate)
+    result.rates += found.rates
+    for name, calls in ways.items():
+        got = torch.as_tensor(calls[what]()).float().cpu()
+        speedup = found.speedup(name, "eager")
+        result.rows.append(
+            {
+                "what": what,
+                "batch": batch,
+                "way": name,
+                "p50_ms": round(1e3 * percentile(kept[name], 0.5), 4),
+                "p95_ms": round(1e3 * percentile(kept[name], 0.95), 4),
+                "calls": len(kept[name]),
+                "over_eager": speedup.to_json(),
+                "largest_difference": float((got - wanted).abs().max()),
+            }
+        )
+        if what == "edit" and name == "ONNX Runtime":
+            title = f"edit by ONNX Runtime over eager, batch {batch}"
+            result.target(title, f"≥ {WANTED:g}", speedup.text(), speedup.median >= WANTED)
+    if what == "edit" and options.device == "cuda" and batch == 1:
+        best = min((r for r in result.rows if r["what"] == what and r["batch"] == 1), key=lambda r: r["p50_ms"])
+        text = f"{best['p50_ms']:.2f} ms ({best['way']})"
+        result.target("edit at batch 1", f"≤ {GPU_MS:g} ms", text, best["p50_ms"] <= GPU_MS)
+
+
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "what": lambda r: f"{r['what']}, batch {r['batch']}",
+    "way": lambda r: r["way"],
+    "p50": lambda r: f"{r['p50_ms']:.2f} ms",
+    "p95": lambda r: f"{r['p95_ms']:.2f} ms",
+    "over eager": lambda r: Spread(
+        r["over_eager"]["median"], r["over_eager"]["q1"], r["over_eager"]["q3"], r["over_eager"]["n"]
+    ).text(),
+    "differs by": lambda r: f"{r['largest_difference']:.0e}",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    def more(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--width", type=int, default=64, help="of the VAE-WGAN (64)")
+
+    options = parse(__doc__, argv, minutes=2, more=more)
+    device, size = options.device, 16 if options.smoke else 64
+    rate = matrix_rate(device, "fp32", options.smoke)
+    width = 4 if options.smoke else options.width
+    title = f"VAE-WGAN at {size} px, width {width}"
+    result = Result("inference", title)
+    case = Case("vae_wgan", "paper", (3, size, size), 4, 4, {"width": width}, "small")
+    # as its weights are made, not as training lays them out
+    model: Any = make(case, device).to(memory_format=torch.contiguous_format).eval()
+    missing = [name for name in ONNX if importlib.util.find_spec(name) is None]
+    if missing and device == "cpu":
+        result.notes.append(f"skipped: ONNX Runtime ({', '.join(missing)} not installed)")
+    with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
+        for batch in (1, 2) if options.smoke else (1, 64):
+            if left(options) <= 0:
+                result.notes.append(f"skipped, as {options.minutes:g} minutes were over: batch {batch}")
+                continue
+            torch.manual_seed(1)
+            x = torch.rand(batch, *case.shape, device=device) * 2 - 1
+            z, vector = (torch.randn(n, model.latent, device=device) for n in (batch, 1))
+            ways = variants(model, x, z, vector, device)
+            if device == "cpu" and not missing:
+                with torch.inference_mode(False):
+                    clean = [v.clone() for v in (x, z, vector)]
+                    ways["ONNX Runtime"] = onnx_functions(model, *clean, folder=Path(scratch))
+            for what in ("encode", "decode", "edit"):
+                compare(ways, what, batch, options, rate, result)
+    result.finish(options, COLUMNS)
+
+
+if __name__ == "__main__":
+    main()

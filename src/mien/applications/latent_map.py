@@ -1,0 +1,202 @@
+"""Maps of the latent space: t-SNE as a scatter or as a grid of pictures, and the decoded plane of a 2-d model.
+
+t-SNE of 625 latents as 25x25 pictures is VAE-WGAN's Fig. 13; the plane of a model of two latent dimensions, and
+pictures decoded from a lattice in it, are SSAVAE's Fig. 7 and 8.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from mien.abilities import Decodes, Encodes, require
+from mien.applications.basics import Progress, device_of, encode_all, map_batches
+from mien.data.dataset import Dataset
+from mien.errors import MienError
+
+FEWEST = 5  # points that t-SNE's neighbourhoods make sense of
+COMPONENTS = 50  # what more dimensions are reduced to first, as van der Maaten and Hinton (2008, §4.1) do with 30
+PERPLEXITY = 30.0
+MOST_CELLS = 4096  # the table of costs grows with the square: 128 MiB here
+
+
+def latent_size(model: Any) -> int:
+    """Return K, how many numbers a model's latent has.
+
+    >>> from mien.models.base import build
+    >>> latent_size(build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}))
+    8
+    """
+    require(model, Encodes)
+    training = model.training
+    with torch.inference_mode():
+        x = torch.zeros(1, *model.config["shape"], device=device_of(model))
+        size = model.eval().encode(x).mean.shape[1]
+    model.train(training)
+    return size
+
+
+def perplexity_for(n: int) -> float:
+    """Return t-SNE's perplexity for ``n`` points: 30, and a third of them where there are fewer than 91.
+
+    >>> perplexity_for(625), perplexity_for(31)
+    (30.0, 10.0)
+    """
+    return min(PERPLEXITY, (n - 1) / 3)
+
+
+def tsne(z: ArrayLike, seed: int = 0, perplexity: float | None = None) -> NDArray[np.float32]:
+    """Return a plane (n, 2) in which latents that are near each other are near: Barnes-Hut t-SNE.
+
+    Latents of more than 50 dimensions are reduced by PCA first. The start is the first two principal components, so
+    that a map depends little on the seed. Time grows as n log n: 625 latents take seconds, 10,000 a minute.
+
+    Args:
+        z: latents (n, K), n ≥ 5, K ≥ 2.
+        perplexity: about how many neighbours a point has, between 1 and n - 1; by default :func:`perplexity_for`.
+
+    Raises:
+        MienError: other shapes, values that are not finite, latents that are all equal, a perplexity out of range.
+    """
+    points = _points(z, "latents", least=2)
+    n, size = points.shape
+    if n < FEWEST:
+        raise MienError(f"expected {FEWEST} latents or more for t-SNE, got {n}: pass more pictures")
+    perplexity = perplexity_for(n) if perplexity is None else perplexity
+    if not 1 <= perplexity <= n - 1:
+        raise MienError(f"expected a perplexity from 1 to {n - 1} for {n} latents, got {perplexity:g}")
+    # equal up to rounding, which t-SNE would blow up to a map of nothing
+    if np.ptp(points, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(points).max())):
+        raise MienError(f"expected latents that differ, got {n} equal ones: the encoder says nothing of its pictures")
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    if size > COMPONENTS:
+        points = PCA(min(COMPONENTS, n), random_state=seed).fit_transform(points)
+    embed = TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", method="barnes_hut", random_state=seed)
+    return embed.fit_transform(points).astype(np.float32)
+
+
+def latent_map(
+    model: Any, dataset: Dataset, index: NDArray, seed: int = 0, progress: Progress = None
+) -> NDArray[np.float32]:
+    """Return the t-SNE plane (n, 2) of the latent means of the pictures ``index`` of a data set."""
+    return tsne(encode_all(model, dataset, index, progress).numpy(), seed)
+
+
+def grid_shape(n: int) -> tuple[int, int]:
+    """Return the rows and columns of the squarest grid for ``n`` pictures.
+
+    >>> grid_shape(625), grid_shape(24), grid_shape(20)
+    ((25, 25), (5, 5), (4, 5))
+    """
+    if n < 1:
+        raise MienError(f"expected one picture or more for a grid, got {n}")
+    columns = math.isqrt(n - 1) + 1
+    return -(-n // columns), columns
+
+
+def grid_cells(positions: ArrayLike, rows: int | None = None, columns: int | None = None) -> NDArray[np.int64]:
+    """Return which point goes to each cell of a grid, so that all together move least.
+
+    Positions are scaled to the grid, and points are assigned to cells with the least sum of squared distances (linear
+    assignment). The first row is the top: the grid lies as the scatter of the same positions does.
+
+    Args:
+        positions: (n, 2), n ≤ rows · columns ≤ 4096.
+        rows, columns: of the grid; by default :func:`grid_shape`.
+
+    Returns:
+        (rows, columns) of positions' numbers; -1 in a cell that stays empty.
+
+    Raises:
+        MienError: other shapes, values that are not finite, too few cells or too many.
+
+    >>> grid_cells([[0, 0], [1, 0], [0, 1], [1, 1]])
+    array([[2, 3],
+           [0, 1]])
+    """
+    points = _points(positions, "positions", least=2, most=2)
+    n = len(points)
+    default = grid_shape(n)
+    rows, columns = default[0] if rows is None else rows, default[1] if columns is None else columns
+    if rows < 1 or columns < 1 or not n <= rows * columns <= MOST_CELLS:
+        raise MienError(f"expected a grid of {n} to {MOST_CELLS} cells for {n} pictures, got {rows} x {columns}")
+    from scipy.optimize import linear_sum_assignment
+
+    chosen, taken = linear_sum_assignment(grid_costs(points, rows, columns))
+    cells = np.full(rows * columns, -1)
+    cells[taken] = chosen
+    return cells.reshape(rows, columns)
+
+
+def grid_costs(positions: ArrayLike, rows: int, columns: int) -> NDArray[np.float64]:
+    """Return the squared distance of each position, scaled to the grid, from each cell: (n, rows · columns)."""
+    points = _points(positions, "positions", least=2, most=2)
+    low, extent = points.min(0), np.ptp(points, axis=0)
+    # points on one line lie in the middle of the other axis
+    place = np.where(extent > 0, (points - low) / np.where(extent > 0, extent, 1), 0.5) * [columns - 1, rows - 1]
+    across, down = np.meshgrid(np.arange(columns), np.arange(rows))
+    cells = np.stack([across, rows - 1 - down], -1).reshape(-1, 2)
+    return np.square(place[:, None] - cells[None]).sum(-1)
+
+
+def plane_range(z: ArrayLike, quantile: float = 0.01) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return where encoded pictures lie in a latent plane: (low, high) of z1 and of z2, outliers left out.
+
+    Args:
+        z: latents (n, 2).
+        quantile: the share left out at either end of each axis, from 0 to below .5.
+
+    >>> plane_range([[0, 5], [1, 6], [2, 7]], 0)
+    ((0.0, 2.0), (5.0, 7.0))
+    """
+    points = _points(z, "latents", least=2, most=2)
+    if not 0 <= quantile < 0.5:
+        raise MienError(f"expected a quantile from 0 to below 0.5, got {quantile}")
+    low, high = np.quantile(points, [quantile, 1 - quantile], axis=0)
+    return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+
+
+def decoded_plane(
+    model: Any, z1: tuple[float, float] = (-2.0, 2.0), z2: tuple[float, float] = (-2.0, 2.0), steps: int = 20
+) -> Tensor:
+    """Return pictures (steps, steps, C, H, W) decoded from a lattice in the plane of a model of two latent dimensions.
+
+    Args:
+        z1, z2: the lattice's ends, low and high, which are decoded too; the first row has the highest z2.
+        steps: pictures along each axis, 2 or more.
+
+    Raises:
+        MissingAbility: a model that does not encode and decode.
+        MienError: a model of other than two latent dimensions, or an empty range.
+    """
+    require(model, Encodes, Decodes)
+    size = latent_size(model)
+    if size != 2:
+        raise MienError(f"expected a model of 2 latent dimensions, got {size}: use t-SNE, which maps any number")
+    if steps < 2:
+        raise MienError(f"expected 2 steps or more along an axis, got {steps}")
+    for name, (low, high) in (("z1", z1), ("z2", z2)):
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise MienError(f"expected a range of {name} from low to high, got {low:g} to {high:g}")
+    across, up = torch.linspace(*z1, steps), torch.linspace(*z2, steps).flip(0)
+    lattice = torch.stack([across.expand(steps, steps), up[:, None].expand(steps, steps)], -1).reshape(-1, 2)
+    x = map_batches(lambda part: model.decode(part).cpu(), lattice.to(device_of(model)))
+    return x.reshape(steps, steps, *x.shape[1:])
+
+
+def _points(values: ArrayLike, what: str, least: int, most: int | None = None) -> NDArray[np.float64]:
+    """Return ``values`` as finite points (n, d), n ≥ 1, least ≤ d ≤ most."""
+    points = np.asarray(values, dtype=np.float64)
+    if points.ndim != 2 or not len(points) or points.shape[1] < least or (most and points.shape[1] > most):
+        wanted = f"(n, {most})" if most else f"(n, K) with K of {least} or more"
+        raise MienError(f"expected {what} {wanted}, got {points.shape}")
+    if not np.isfinite(points).all():
+        raise MienError(f"expected finite {what}, got {np.count_nonzero(~np.isfinite(points))} values that are not")
+    return points

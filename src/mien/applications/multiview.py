@@ -1,0 +1,351 @@
+"""Multi-view features: the latents of several models of the same pictures, side by side (VAE-WGAN §4.4, Fig. 14).
+
+Each model sees a picture at its own size. Pictures are matched by the keys of their data sets, and no picture that
+one model was held out from may have trained another: else the features would know what they are judged on.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.abilities import Encodes, require
+from mien.applications.basics import encode_all
+from mien.data.dataset import Dataset, Splits
+from mien.errors import MienError
+
+TOGETHER = "multi-view"
+MOST = 20_000  # training pictures that the classifiers are fitted on
+Note = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class View:
+    """One model and the pictures it was trained on and held out from.
+
+    Args:
+        name: what it is called in tables and messages.
+        model: one that encodes.
+        dataset, splits: its data.
+        train: positions of the pictures that trained it.
+    """
+
+    name: str
+    model: Any
+    dataset: Dataset
+    splits: Splits
+    train: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What several views say of the same pictures.
+
+    Args:
+        names: of the views.
+        attributes: A names.
+        train, test: latents (n, ΣK), the views' side by side in their order.
+        y_train, y_test: (n, A) of ±1, 0 where not known.
+        widths: K of each view.
+    """
+
+    names: tuple[str, ...]
+    attributes: tuple[str, ...]
+    train: NDArray[np.float32]
+    test: NDArray[np.float32]
+    y_train: NDArray[np.int8]
+    y_test: NDArray[np.int8]
+    widths: tuple[int, ...]
+
+    def columns(self, *names: str) -> NDArray[np.int64]:
+        """Return which columns hold the latents of the views ``names``, in the order of the features."""
+        ends = np.cumsum(self.widths)
+        parts = zip(self.names, ends - self.widths, ends, strict=True)
+        return np.concatenate([np.arange(start, end) for name, start, end in parts if name in names])
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a linear SVM for each attribute names the attributes of n held-out pictures.
+
+    Args:
+        names: A attributes; those of one value only are left out.
+        hits: (n, A) 1 where right, 0 where wrong, NaN where the truth is not known.
+        majority: (A,) accuracy of always saying the commoner value of the training pictures.
+    """
+
+    names: tuple[str, ...]
+    hits: NDArray[np.float32]
+    majority: NDArray[np.float64]
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """Share of right answers (A,)."""
+        return np.nanmean(self.hits, axis=0, dtype=np.float64)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean of the attributes' accuracies."""
+        return float(self.accuracy.mean())
+
+    @property
+    def sem(self) -> float:
+        """Standard error of the mean accuracy over pictures, whose attributes depend on each other."""
+        return standard_error(self.hits)
+
+
+def standard_error(values: NDArray) -> float:
+    """Return the standard error, over rows, of the mean of the columns' means; NaN is what is not known.
+
+    >>> round(standard_error(np.array([[1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])), 4)
+    0.2887
+    """
+    known = np.isfinite(values)
+    n, size = values.shape
+    if n < 2:
+        return float("nan")
+    apart = np.where(known, values - np.nanmean(values, axis=0, dtype=np.float64), 0)
+    # each row's share in the mean; where all is known, its own mean over the columns
+    rows = (apart / known.sum(0)).sum(1) * n / size
+    return float(np.sqrt(np.square(rows).sum() / (n - 1) / n))
+
+
+def unique_names(folders: Sequence[str | Path]) -> tuple[str, ...]:
+    """Return a short name for each folder: its own, with as much of its path as tells it from others.
+
+    >>> unique_names(["runs/a", "old/a", "runs/b", "runs/b"])
+    ('runs/a', 'old/a', 'runs/b', 'runs/b #2')
+    """
+    paths = [Path(folder) for folder in folders]
+    short = Counter(path.name for path in paths)
+    names = [path.name if short[path.name] == 1 and path.name else path.as_posix() for path in paths]
+    seen: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        seen[name] += 1
+        names[i] = name if seen[name] == 1 else f"{name} #{seen[name]}"
+    return tuple(names)
+
+
+def align(views: Sequence[View]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Return, for each view, its positions of the training and of the held-out pictures that all views share.
+
+    Row i is the same picture in every view, in the order of the first view's positions.
+
+    Raises:
+        MienError: no views, other data, a picture held out from one view that another's training split holds, other
+            attributes, or no pictures in common; it names the view.
+    """
+    if not views:
+        raise MienError("expected one run or more, got none")
+    first = views[0]
+    for view in views:
+        _check_data(first, view)
+    if all(view.dataset.keys == first.dataset.keys for view in views):
+        names: list[NDArray | Sequence[str]] = [np.arange(len(first.dataset))] * len(views)
+    else:
+        names = [view.dataset.keys for view in views]
+    held = [{names[v][i] for i in view.splits.test.tolist()} for v, view in enumerate(views)]
+    for v, view in enumerate(views):
+        trained = {names[v][i] for i in (*view.splits.train.tolist(), *view.splits.valid.tolist())}
+        for other, test in zip(views, held, strict=True):
+            if shared := len(trained & test):
+                raise MienError(
+                    f"expected runs of one split, got {view.name}, which may train on {shared:,} pictures held out "
+                    f"from {other.name}: train both with the same --split-seed and data"
+                )
+    fitted = [{names[v][i] for i in view.train.tolist()} for v, view in enumerate(views)]
+    pairs = []
+    common = (set.intersection(*fitted), set.intersection(*held))
+    for what, keys in zip(("training", "held-out"), common, strict=True):
+        if not keys:
+            raise MienError(
+                f"expected {what} pictures that all runs share, got none of {', '.join(v.name for v in views)}: "
+                "use runs of the same data, split and share"
+            )
+    for own in names:
+        place = {name: i for i, name in enumerate(own)}
+        order = [[names[0][i] for i in part.tolist()] for part in (first.train, first.splits.test)]
+        rows = [[place[k] for k in part if k in keys] for part, keys in zip(order, common, strict=True)]
+        pairs.append((np.array(rows[0], np.int64), np.array(rows[1], np.int64)))
+    for view, pair in zip(views, pairs, strict=True):
+        for mine, reference in zip(pair, pairs[0], strict=True):
+            if not np.array_equal(view.dataset.attribute_table[mine], first.dataset.attribute_table[reference]):
+                raise MienError(
+                    f"expected the same pictures, got {view.name}, whose pictures have other attributes than those "
+                    f"of the same names in {first.name}: use runs of one data set"
+                )
+    return pairs
+
+
+def _check_data(first: View, view: View) -> None:
+    """Raise a MienError unless a view encodes, has attributes, and is of the first view's data."""
+    require(view.model, Encodes)
+    if not view.dataset.attributes:
+        raise MienError(
+            f"expected runs on a data set with attributes, got {view.name} on {view.dataset.name}, which has none: "
+            "use runs on celeba, avatars or a folder with a table"
+        )
+    mine, reference = (_described(v.dataset) for v in (view, first))
+    if mine != reference or view.dataset.attributes != first.dataset.attributes:
+        raise MienError(
+            f"expected runs on one data set, got {first.name} on {reference} and {view.name} on {mine}: "
+            "their pictures cannot be matched"
+        )
+
+
+def _described(dataset: Dataset) -> str:
+    # the same pictures may lie elsewhere
+    options = [f"{key}={value}" for key, value in sorted(dataset.options.items()) if key != "root"]
+    return " ".join([dataset.name, *options])
+
+
+def features(views: Sequence[View], most: int = MOST, note: Note | None = None) -> Features:
+    """Return the latent means of all views side by side, of the pictures they share.
+
+    Args:
+        views: one or more; their pictures' sizes and channels may differ.
+        most: training pictures at most, drawn by a fixed seed; memory is theirs and the held-out ones' latents.
+        note: called with (what, done, total).
+
+    Raises:
+        MienError: as :func:`align`.
+        MissingAbility: a model that does not encode.
+    """
+    if most < 2:
+        raise MienError(f"expected 2 training pictures or more, got {most}")
+    pairs = align(views)
+    # the rows that mien evaluate takes of a run alone
+    chosen = np.sort(np.random.default_rng(0).permutation(len(pairs[0][0]))[:most])
+    parts: list[list[NDArray]] = [[], []]
+    for view, (train, test) in zip(views, pairs, strict=True):
+        index = np.concatenate([train[chosen], test])
+
+        def told(done: int, total: int, name: str = view.name) -> None:
+            if note:
+                note(f"encode {name}", done, total)
+
+        z = encode_all(view.model, view.dataset, index, told).numpy()
+        parts[0].append(z[: len(chosen)])
+        parts[1].append(z[len(chosen) :])
+    table = views[0].dataset.attribute_table
+    train, test = pairs[0][0][chosen], pairs[0][1]
+    return Features(
+        tuple(view.name for view in views),
+        tuple(views[0].dataset.attributes),
+        np.concatenate(parts[0], axis=1),
+        np.concatenate(parts[1], axis=1),
+        np.asarray(table[train]),
+        np.asarray(table[test]),
+        tuple(part.shape[1] for part in parts[0]),
+    )
+
+
+def score(
+    seen: Features,
+    names: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    c: float = 1.0,
+) -> Score:
+    """Fit a linear SVM for each attribute on the latents of some views and say where it is right.
+
+    The protocol of :func:`mien.metrics.latent_svm.latent_svm`, whose accuracies these are, picture by picture.
+
+    Args:
+        names: views to use; all by default.
+        c: weight of the errors against the size of the SVM's vector, above 0; latent_svm's is 1. Many numbers and few
+            pictures want less.
+    """
+    if not 0 < c < float("inf"):
+        raise MienError(f"expected C above 0, got {c:g}: 1 is the protocol's, 0.001 suits hundreds of numbers")
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    columns = seen.columns(*(seen.names if names is None else names))
+    scaler = StandardScaler().fit(seen.train[:, columns])
+    z_train, z_test = scaler.transform(seen.train[:, columns]), scaler.transform(seen.test[:, columns])
+    kept, hits, majority = [], [], []
+    for a, name in enumerate(seen.attributes):
+        known, truth = seen.y_train[:, a] != 0, seen.y_test[:, a]
+        y = seen.y_train[known, a]
+        if len(np.unique(y)) == 2 and truth.any():
+            with warnings.catch_warnings():
+                # an unconverged SVM is still scored honestly on held-out pictures
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                svm = LinearSVC(dual=False, C=c, max_iter=2000).fit(z_train[known], y)
+            kept.append(name)
+            hits.append(np.where(truth == 0, np.nan, svm.predict(z_test) == truth))
+            majority.append(((1 if y.mean() >= 0 else -1) == truth[truth != 0]).mean())
+        if progress:
+            progress(a + 1, len(seen.attributes))
+    if not kept:
+        raise MienError("expected attributes of both values among the training pictures, got none")
+    return Score(tuple(kept), np.stack(hits, 1).astype(np.float32), np.array(majority))
+
+
+def gain(one: Score, other: Score) -> tuple[float, float]:
+    """Return how much better ``one`` is in mean accuracy, with the standard error of the paired difference.
+
+    Raises:
+        MienError: scores of other attributes or pictures.
+    """
+    if one.names != other.names or one.hits.shape != other.hits.shape:
+        raise MienError(
+            f"expected scores of the same attributes and pictures, got {one.hits.shape} and {other.hits.shape}"
+        )
+    apart = one.hits.astype(np.float64) - other.hits
+    return one.mean_accuracy - other.mean_accuracy, standard_error(apart)
+
+
+def compare(
+    seen: Features, together: Sequence[str] | None = None, note: Note | None = None, c: float = 1.0
+) -> dict[str, Any]:
+    """Return the scores of each view alone and of several together, with the paired gain over each, as plain values.
+
+    Args:
+        together: the views whose latents are put side by side; all by default. The others stand beside for comparison.
+        note: called with (what, done, total).
+        c: as in :func:`score`.
+    """
+    together = seen.names if together is None else tuple(together)
+
+    def scored(what: str, names: Sequence[str]) -> Score:
+        return score(seen, names, (lambda done, total: note(f"SVMs of {what}", done, total)) if note else None, c)
+
+    alone = {name: scored(name, [name]) for name in seen.names}
+    joint = scored(TOGETHER, together) if len(together) > 1 else alone[together[0]]
+    widths = dict(zip(seen.names, seen.widths, strict=True))
+    single = max(together, key=lambda name: alone[name].mean_accuracy)
+    gains = {name: gain(joint, one) for name, one in alone.items()}
+    per_attribute = {
+        attribute: {
+            "majority": float(joint.majority[a]),
+            "alone": {name: float(one.accuracy[a]) for name, one in alone.items()},
+            TOGETHER: float(joint.accuracy[a]),
+        }
+        for a, attribute in enumerate(joint.names)
+    }
+    return {
+        "n": len(seen.test),
+        "n_train": len(seen.train),
+        "c": c,
+        "attributes": len(joint.names),
+        "left_out": [name for name in seen.attributes if name not in joint.names],
+        "majority_baseline": float(joint.majority.mean()),
+        "alone": {name: _plain(one, widths[name]) for name, one in alone.items()},
+        TOGETHER: {"of": list(together), **_plain(joint, sum(widths[name] for name in together))},
+        "best_alone": single,
+        "gain": {name: {"mean": mean, "sem": sem} for name, (mean, sem) in gains.items()},
+        "per_attribute": per_attribute,
+    }
+
+
+def _plain(one: Score, width: int) -> dict[str, Any]:
+    return {"features": width, "mean_accuracy": one.mean_accuracy, "sem": one.sem}

@@ -1,0 +1,86 @@
+"""Nearest neighbours among latents: what a picture resembles, and whether generated ones are copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.abilities import Encodes, require
+from mien.applications.basics import Progress, check_pictures, map_batches
+from mien.errors import MienError
+
+BLOCK = 2048  # queries searched between two notes of progress
+
+
+def latents(model: Any, x: Tensor) -> Tensor:
+    """Return the means of q(z | x) of pictures (B, C, H, W) in [-1, 1], (B, K) on the CPU.
+
+    >>> from mien.models.base import build
+    >>> vae = build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).eval()
+    >>> latents(vae, torch.zeros(2, 3, 16, 16)).shape
+    torch.Size([2, 8])
+    """
+    require(model, Encodes)
+    return map_batches(lambda part: model.encode(check_pictures(model, part)).mean.cpu(), x)
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The k nearest of N for each of Q queries, the nearest first.
+
+    Args:
+        distance: (Q, k), Euclidean.
+        index: (Q, k), rows of what was searched; of equal distances the earlier row comes first.
+    """
+
+    distance: Tensor
+    index: Tensor
+
+
+def nearest(queries: Tensor, base: Tensor, k: int = 8, progress: Progress = None) -> Nearest:
+    """Return the k nearest rows of ``base`` (N, K) for each of ``queries`` (Q, K); exact.
+
+    Blocks of distances are made and forgotten one after another (scikit-learn's brute search), so memory does
+    not grow with Q·N.
+
+    Args:
+        k: 1 to N.
+        progress: called with (done, total) queries.
+
+    >>> found = nearest(torch.tensor([[0.0], [9.0]]), torch.tensor([[1.0], [7.0], [3.0]]), k=2)
+    >>> found.index.tolist(), found.distance.tolist()
+    ([[0, 2], [1, 2]], [[1.0, 3.0], [2.0, 6.0]])
+    """
+    if queries.ndim != 2 or base.ndim != 2 or queries.shape[1] != base.shape[1] or not len(queries):
+        raise MienError(
+            f"expected queries (Q, K) and latents (N, K), got {tuple(queries.shape)} and {tuple(base.shape)}"
+        )
+    if not 1 <= k <= len(base):
+        raise MienError(f"expected k from 1 to {len(base)}, as many as are searched, got {k}")
+    if not (torch.isfinite(queries).all() and torch.isfinite(base).all()):
+        raise MienError("expected finite latents, got some that are not: the run may have diverged, see mien show RUN")
+    from sklearn.neighbors import NearestNeighbors
+
+    where = base.cpu().numpy()
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(where)
+    distances, rows = [], []
+    for start in range(0, len(queries), BLOCK):
+        part = queries[start : start + BLOCK].cpu().numpy()
+        found = search.kneighbors(part, return_distance=False)  # (q, k)
+        off = _distances(part, where, found)
+        order = np.lexsort((found, off))  # by distance, then by row
+        distances.append(np.take_along_axis(off, order, 1))
+        rows.append(np.take_along_axis(found, order, 1))
+        if progress:
+            progress(min(start + BLOCK, len(queries)), len(queries))
+    return Nearest(torch.from_numpy(np.concatenate(distances)), torch.from_numpy(np.concatenate(rows)))
+
+
+def _distances(part: np.ndarray, where: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return the distances (q, k) from differences: |a|² + |b|² − 2ab, which is searched by, makes equals unequal."""
+    columns = [np.linalg.norm(where[found[:, i]].astype(np.float64) - part, axis=1) for i in range(found.shape[1])]
+    return np.stack(columns, 1)

@@ -1,0 +1,51 @@
+"""The command that takes a run elsewhere: export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.app import app
+from mien.cli.shared import Root, Run, bars, make_console, wrote
+from mien.cli.use import attribute_amounts, vectors_for
+
+
+@app.command()
+def export(
+    run: Run,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Also write edit.onnx, which makes this change: Attribute=amount.", show_default=False
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="An attribute that the change leaves as it is.", show_default=False)
+    ] = None,
+    root: Root = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("exported"),
+) -> None:
+    """Write a run as ONNX files, one for each ability, checked against the run.
+
+    [bold]Examples[/]
+
+      mien export runs/faces --out faces-onnx
+
+      mien export runs/faces --set Smiling=+1 --set Eyeglasses=-1
+    """
+    from mien.runs_light import check_abilities
+
+    check_abilities(run, ())
+    amounts = attribute_amounts(set_ or [])
+    from mien import runs
+    from mien.export import export as write
+
+    console = make_console()
+    vectors = vectors_for(run, runs.load(run), [*amounts, *(keep or [])], root, "cpu") if amounts else None
+    with bars(console) as note:
+        write(run, out, amounts, vectors, keep or (), note)
+    for path in sorted(out.glob("*.onnx")):
+        wrote(console, path)
+    wrote(console, out / "export.json")

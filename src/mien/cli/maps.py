@@ -1,0 +1,237 @@
+"""Commands that look at latent spaces: map, multiview."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mien.cli.app import app
+from mien.cli.shared import Device, Out, Root, Run, Seed, bars, make_console, pick_device, save_figure, shown, wrote
+from mien.errors import MienError, UnknownName
+
+KINDS = ("tsne", "grid", "latent", "decoded")
+SPLITS = ("train", "valid", "test")
+COUNT = 625  # VAE-WGAN's Fig. 13: 25x25
+PLANE = 5000  # points of a plane that needs no t-SNE
+CELLS = 2500  # the assignment of more takes minutes
+
+
+@app.command("map")
+def map_(
+    run: Run,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="tsne or latent (a scatter), grid (of pictures), decoded (a plane).  [default: all that apply]",
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Colour by this attribute.  [default: classes, if any]", show_default=False)
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            help="Pictures at most.  [default: 625; 5000 of a 2-d latent space]", min=5, max=100_000, show_default=False
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Decoded pictures along an axis.", min=2, max=60)] = 20,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    seed: Seed = 0,
+    root: Root = None,
+    out: Out = None,
+    device: Device = "auto",
+) -> None:
+    """Map a latent space: t-SNE as a scatter and as a grid of pictures, or the plane of a 2-d one, encoded and decoded.
+
+    [bold]Examples[/]
+
+      mien map runs/faces --label Smiling
+
+      mien map runs/digits --kind latent --kind decoded --out digits.pdf
+
+      mien map runs/faces --kind grid --count 900 --out grid.png
+    """
+    for each in kind or []:
+        if each not in KINDS:
+            raise UnknownName("kind", each, KINDS)
+    if split not in SPLITS:
+        raise UnknownName("split", split, SPLITS)
+    from mien.runs_light import check_abilities, read_config
+
+    check_abilities(run, ["Encodes", "Decodes"] if kind and "decoded" in kind else ["Encodes"])
+    attributes = read_config(run)["data"].get("attributes", [])
+    if label is not None and label not in attributes:
+        raise UnknownName("attribute", label, attributes)
+    console = make_console()
+    from mien import abilities, evaluation
+    from mien.applications import latent_map as maps
+
+    opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
+    plane = maps.latent_size(opened.model) == 2
+    kinds = kind or ["latent" if plane else "tsne", "grid"]
+    if not kind and plane and isinstance(opened.model, abilities.Decodes):
+        kinds.append("decoded")
+    for each in ("latent", "decoded"):
+        if each in kinds and not plane:
+            raise MienError(
+                f"expected a run of 2 latent dimensions for --kind {each}, got {maps.latent_size(opened.model)}: "
+                "use --kind tsne, which maps any number"
+            )
+    _draw(opened, kinds, _Asked(label, count, steps, split, seed, out or Path("map")), plane, console)
+
+
+class _Asked:
+    """What the options of ``mien map`` say."""
+
+    def __init__(self, label: str | None, count: int | None, steps: int, split: str, seed: int, out: Path):
+        self.label, self.count, self.steps, self.split, self.seed, self.out = label, count, steps, split, seed, out
+
+    def path(self, kind: str, kinds: Sequence[str]) -> Path:
+        """Return where a picture goes: into a folder, or beside the file asked for."""
+        if not self.out.suffix:
+            return self.out / f"{kind}.png"
+        return self.out if len(kinds) == 1 else self.out.with_name(f"{self.out.stem}-{kind}{self.out.suffix}")
+
+    @property
+    def table(self) -> Path:
+        return self.out.with_suffix(".csv") if self.out.suffix else self.out / "map.csv"
+
+
+def _draw(opened: Any, kinds: Sequence[str], asked: _Asked, plane: bool, console: Any) -> None:
+    import numpy as np
+
+    from mien import figures
+    from mien.applications import latent_map as maps
+    from mien.applications.basics import encode_all
+    from mien.data.dataset import spread
+
+    embed = "tsne" in kinds or ("grid" in kinds and not plane)
+    most = asked.count or (COUNT if embed else PLANE)
+    index = np.sort(np.random.default_rng(asked.seed).permutation(getattr(opened.splits, asked.split))[:most])
+    with bars(console) as note:
+        z = encode_all(opened.model, opened.dataset, index, lambda done, total: note("encode", done, total)).numpy()
+    labels = _labels(opened.dataset, index, asked.label)
+    columns: dict[str, Any] = {"key": [opened.dataset.keys[i] for i in index], "label": labels}
+    positions = z
+    if embed:
+        about = f"t-SNE of {len(z):,} latents of {z.shape[1]} dimensions, perplexity {maps.perplexity_for(len(z)):.4g}"
+        console.print(f"{about} …", highlight=False)
+        positions = maps.tsne(z, asked.seed)
+        columns |= {"tsne_1": positions[:, 0], "tsne_2": positions[:, 1]}
+    if plane:
+        columns |= {"z_1": z[:, 0], "z_2": z[:, 1]}
+    for each in kinds:
+        if each == "tsne":
+            figure = figures.latent_scatter(positions, labels)
+        elif each == "latent":
+            figure = figures.latent_scatter(z, labels, axes=("z₁", "z₂"))
+        elif each == "decoded":
+            z1, z2 = maps.plane_range(z)
+            rows = maps.decoded_plane(opened.model, z1, z2, asked.steps)
+            figure = figures.decoded_grid(shown(rows), z1=z1, z2=z2)
+        else:
+            chosen = spread(np.arange(len(z)), min(len(z), CELLS if asked.count else COUNT))
+            cells = maps.grid_cells(positions[chosen])
+            figure = figures.picture_grid(shown(opened.dataset.batch(index[chosen]).x), cells)
+            columns |= _places(cells, chosen, len(z))
+        save_figure(figure, asked.path(each, kinds), console)
+    _write_table(asked.table, columns)
+    wrote(console, asked.table)
+
+
+def _labels(dataset: Any, index: Any, label: str | None) -> list[str | None] | None:
+    """Return what each picture is: with the attribute or without, or its class; None where that is not known."""
+    if label is not None:
+        values = dataset.attribute_table[index, dataset.attributes.index(label)]
+        return [{1: label, -1: f"not {label}"}.get(int(value)) for value in values]
+    if dataset.labels is not None:
+        return [dataset.classes[i] if i >= 0 else None for i in dataset.labels[index]]
+    return None
+
+
+def _places(cells: Any, chosen: Any, n: int) -> dict[str, list[int | None]]:
+    """Return the row and the column of each picture in the grid, from 1 at the top left; None outside of it."""
+    import numpy as np
+
+    rows: list[int | None] = [None] * n
+    columns: list[int | None] = [None] * n
+    for (i, j), number in np.ndenumerate(cells):
+        if number >= 0:
+            rows[chosen[number]], columns[chosen[number]] = i + 1, j + 1
+    return {"grid_row": rows, "grid_column": columns}
+
+
+def _write_table(path: Path, columns: dict[str, Any]) -> None:
+    from mien.files import write_atomically
+
+    kept = {name: values for name, values in columns.items() if values is not None}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(kept)
+            # seven digits are all a float32 has
+            for row in zip(*kept.values(), strict=True):
+                table.writerow([f"{v:.7g}" if isinstance(v, float) or hasattr(v, "dtype") else v for v in row])
+
+    write_atomically(path, write)
+
+
+@app.command()
+def multiview(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders whose latents are put side by side.")],
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="A run to compare with; repeat for each.", show_default=False)
+    ] = None,
+    most: Annotated[int, typer.Option("--train", help="Training pictures at most.", min=2)] = 20_000,
+    c: Annotated[float, typer.Option("--c", help="C of the SVMs; hundreds of numbers want less, such as 0.001.")] = 1.0,
+    attributes: Annotated[bool, typer.Option("--attributes", help="Also a table of every attribute.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    root: Root = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write all numbers.")] = Path("multiview.json"),
+    device: Device = "auto",
+) -> None:
+    """Predict attributes from the latents of several runs together, and of each alone, with linear SVMs.
+
+    [bold]Examples[/]
+
+      mien multiview runs/layer1 runs/layer2 runs/layer3
+
+      mien multiview runs/layer* --beside runs/vae-123 --attributes --out table.json
+    """
+    if not 0 < c < float("inf"):
+        raise MienError(f"expected --c above 0, got {c:g}: 1 is that of mien evaluate")
+    from mien.runs_light import check_abilities, read_config
+
+    folders = [*runs, *(beside or [])]
+    for run in folders:
+        check_abilities(run, ["Encodes"])
+        data = read_config(run)["data"]
+        if not data.get("attributes"):
+            raise MienError(
+                f"expected runs on a data set with attributes, got {run} on {data['name']}, which has none: "
+                "use runs on celeba, avatars or a folder with a table"
+            )
+    from mien.files import write_json
+    from mien.recipes import vae_wgan_table1 as table1
+
+    console = make_console()
+    with bars(console) as note:
+        result = table1.measure(
+            runs, beside or [], device=pick_device(device), root=str(root) if root else None, most=most, c=c,
+            note=(lambda *_: None) if json else note,
+        )  # fmt: skip
+    write_json(out, result)
+    if json:
+        import json as json_
+
+        print(json_.dumps(result, indent=2))
+        return
+    for table in table1.tables(result, attributes):
+        console.print(table)
+    wrote(console, out)

@@ -1,0 +1,188 @@
+"""The command similarity: how alike pictures are, and how well that tells persons apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.app import app
+from mien.cli.shared import (
+    Device,
+    Out,
+    Pictures,
+    Root,
+    Run,
+    Seed,
+    bars,
+    load_model,
+    make_console,
+    pick_device,
+    read_pictures,
+    save_figure,
+    shown,
+)
+from mien.errors import MienError
+from mien.runs_light import check_abilities
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Noise = Annotated[float, typer.Option(help="Standard deviation of the noise on the latent; the prior's is 1.")]
+FAKES = 8  # of each picture, in the figure
+
+
+@app.command()
+def similarity(
+    run: Run,
+    pictures: Pictures = None,
+    noise: Noise = 0.5,
+    seed: Seed = 0,
+    pairs: Annotated[
+        int, typer.Option(help="Pairs of either kind at most, where no pictures are given.", min=1)
+    ] = 5000,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and draw nothing unless --out is given.")] = False,
+    root: Root = None,
+    out: Out = None,
+    device: Device = "auto",
+) -> None:
+    """Say how alike pictures are, by their neighbourhoods; without pictures, how well that tells persons apart.
+
+    [bold]Examples[/]
+
+      mien similarity runs/faces me.jpg sister.jpg stranger.jpg
+
+      mien similarity runs/faces --json
+    """
+    if pictures and len(pictures) < 2:
+        raise MienError("expected two pictures or more to compare, got one")
+    if not 0 <= noise < float("inf"):
+        raise MienError(f"expected --noise of 0 or more, got {noise}")
+    check_abilities(run, ["Encodes", "Decodes"])
+    if pictures:
+        _compare(load_model(run, device), pictures, noise, seed, json, out)
+    else:
+        _same_person(run, device, root, noise, seed, pairs, json, out)
+
+
+def _compare(model: Any, pictures: list[Path], noise: float, seed: int, json: bool, out: Path | None) -> None:
+    """Print how alike each pair of picture files is, and draw their neighbourhoods."""
+    import numpy as np
+
+    from mien.applications.neighbours import latents
+    from mien.applications.similarity import measures
+    from mien.applications.variations import variations
+    from mien.figures import explore
+
+    x = read_pictures(pictures, model.config["shape"])
+    alike = measures(model, latents(model, x), noise=noise, seed=seed)
+    pairs = np.stack(np.triu_indices(len(x), 1), 1)
+    scores = {name: measure(pairs) for name, measure in alike.items()}
+    console = _quiet() if json else make_console()  # nothing but the JSON on stdout
+    if json:
+        rows = [
+            {"files": [str(pictures[i]), str(pictures[j])], **{name: float(s[p]) for name, s in scores.items()}}
+            for p, (i, j) in enumerate(pairs)
+        ]
+        _print_json(rows)
+    else:
+        from rich.table import Table
+
+        table = Table("", "", "neighbourhood", "cosine", "distance")
+        for p, (i, j) in enumerate(pairs):
+            numbers = (scores["neighbourhood"][p], scores["cosine"][p], -scores["distance"][p])
+            table.add_row(pictures[i].name, pictures[j].name, *(f"{number:.3f}" for number in numbers))
+        console.print(table)
+    if out or not json:
+        around = variations(model, x, (noise,), FAKES, seed)[:, 0]
+        first = dict(zip(pairs[:, 1][pairs[:, 0] == 0].tolist(), scores["neighbourhood"], strict=False))
+        like = [f" {first[i]:.2f}\N{NO-BREAK SPACE}like\N{NO-BREAK SPACE}first" if i else "" for i in range(len(x))]
+        labels = [p.name[:20] + words for p, words in zip(pictures, like, strict=True)]
+        save_figure(
+            explore.neighbourhoods(shown(x), shown(around), labels=labels), out or Path("similarity.png"), console
+        )
+
+
+def _same_person(
+    run: Path, device: str, root: Path | None, noise: float, seed: int, most: int, json: bool, out: Path | None
+) -> None:
+    """Print the AUC of every similarity on pictures the run was not trained on, and draw the ROC."""
+    import numpy as np
+
+    from mien.applications import similarity as alike
+    from mien.applications.basics import encode_all
+    from mien.data.dataset import spread
+    from mien.evaluation import open_run
+    from mien.figures import explore
+    from mien.metrics import similarity_auc as auc
+
+    opened = open_run(run, pick_device(device), str(root) if root else None)
+    dataset, model = opened.dataset, opened.model
+    if dataset.identity is None:
+        raise MienError(
+            f"expected a data set that names persons, got {dataset.name}, which does not: use a run on CelebA with its "
+            "identity_CelebA.txt, or pass pictures to compare"
+        )
+    held = np.sort(np.concatenate([opened.splits.valid, opened.splits.test]))
+    pairs = auc.draw_pairs(dataset.identity[held], most, seed)
+    rows = pairs.rows()  # only these are encoded
+    place = np.full(len(held), -1)
+    place[rows] = np.arange(len(rows))
+    pairs = auc.Pairs(place[pairs.same], place[pairs.strangers], pairs.persons)
+    console = _quiet() if json else make_console()  # nothing but the JSON on stdout
+    with bars(console) as note:
+        z = encode_all(model, dataset, held[rows], lambda d, t: note("encoding", d, t))
+        reference = encode_all(model, dataset, spread(opened.index, alike.REFERENCE))
+        made = alike.measures(
+            model, z, reference, noise=noise, seed=seed, progress=lambda d, t: note("neighbourhoods", d, t)
+        )
+        made["pixels"] = alike.pixels(dataset, held[rows])
+        scores = auc.score_pairs(made, pairs, lambda d, t: note("comparing", d, t))
+    result = {
+        "data": dataset.name, "split": "valid and test", "noise": noise, "reference": len(reference),
+        **auc.same_person(scores, pairs, seed),
+    }  # fmt: skip
+    if json:
+        _print_json(result)
+    else:
+        _print_auc(console, result)
+    if out or not json:
+        words = {name: f"{s['auc']:.2f} ({s['low']:.2f} to {s['high']:.2f})" for name, s in result["measures"].items()}
+        save_figure(explore.roc_curves(scores, auc=words), out or Path("similarity.png"), console)
+
+
+def _print_auc(console: Console, result: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    title = (
+        f"ROC-AUC of {result['n_same']:,} pairs of one person against {result['n_strangers']:,} of strangers, among "
+        f"{result['pictures']:,} pictures of {result['data']} not trained on (seed {result['seed']})"
+    )
+    table = Table(
+        "similarity",
+        "AUC",
+        "95 % interval",
+        "median, one person",
+        "median, strangers",
+        title=title,
+        title_justify="left",
+    )
+    for name, s in result["measures"].items():
+        sign = -1 if name in ("distance", "pixels") else 1  # compared with a minus, shown without
+        medians = (f"{sign * s[key]:.3f}" for key in ("median_same", "median_strangers"))
+        table.add_row(name, f"{s['auc']:.3f}", f"{s['low']:.3f} to {s['high']:.3f}", *medians)
+    console.print(table)
+
+
+def _quiet() -> Any:
+    """Return a console that prints nothing, for output that a program reads."""
+    from rich.console import Console
+
+    return Console(quiet=True)
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, indent=2))

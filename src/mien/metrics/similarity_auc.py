@@ -1,0 +1,162 @@
+"""Whether a similarity knows persons: ROC-AUC of pairs of one person's pictures against pairs of strangers.
+
+Protocol: pictures that the model was not trained on, of a set that names persons (SelfExGAN §4.2.2 proposes the
+use and measures nothing). All pairs of one person's pictures, or as many as are asked for, against as many pairs of
+two persons, all drawn by the seed. AUC is the chance that a pair of one person is more alike than one of strangers,
+.5 for guessing. Its interval is the middle 95 % of a bootstrap over pairs, of either kind by itself; pairs of one
+person overlap where there are more than two pictures, so it is a little too narrow. CelebA's random split has
+pictures of the same persons in training: what is held out is the picture, not the person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mien.errors import MienError
+
+MOST = 5000  # pairs of either kind
+DRAWS = 1000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of pictures by their rows: ``same`` (P, 2) of one person each, ``strangers`` (Q, 2) of two."""
+
+    same: np.ndarray
+    strangers: np.ndarray
+    persons: int  # with two pictures or more
+
+    def rows(self) -> np.ndarray:
+        """Return the rows that occur, sorted."""
+        return np.unique(np.concatenate([self.same, self.strangers]))
+
+
+def draw_pairs(identity: np.ndarray, most: int = MOST, seed: int = 0) -> Pairs:
+    """Return pairs of one person and of strangers, each pair once, drawn by ``seed``.
+
+    Args:
+        identity: (n,) numbers of persons, -1 where not known (left out).
+        most: pairs of either kind at most.
+
+    Raises:
+        MienError: nobody has two pictures, or all pictures are of one person.
+
+    >>> pairs = draw_pairs(np.array([7, 7, 3, -1]))
+    >>> pairs.same.tolist(), sorted(pairs.strangers.tolist())
+    ([[0, 1]], [[0, 2], [1, 2]])
+    """
+    rng = np.random.default_rng(seed)
+    known = np.flatnonzero(identity >= 0)
+    order = known[np.argsort(identity[known], kind="stable")]
+    groups = np.split(order, np.flatnonzero(np.diff(identity[order])) + 1)
+    groups = [group for group in groups if len(group) > 1]
+    if not groups or len(np.unique(identity[known])) < 2:
+        raise MienError(
+            f"expected persons with two pictures or more, and strangers, got {len(groups)} among {len(known)} "
+            "pictures whose person is known: use CelebA with its identity_CelebA.txt"
+        )
+    same = np.concatenate([np.stack([group[i] for i in np.triu_indices(len(group), 1)], 1) for group in groups])
+    if len(same) > most:
+        same = same[np.sort(rng.permutation(len(same))[:most])]
+    return Pairs(same, _strangers(identity, known, most, rng), len(groups))
+
+
+def _strangers(identity: np.ndarray, known: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Return up to ``most`` different pairs (Q, 2) of different persons; every such pair is as likely."""
+    if len(known) ** 2 <= 8 * most:  # few enough to look at all of them
+        pairs = known[np.stack(np.triu_indices(len(known), 1), 1)]
+        pairs = pairs[identity[pairs[:, 0]] != identity[pairs[:, 1]]]
+        return pairs[np.sort(rng.permutation(len(pairs))[:most])]
+    found = np.empty((0, 2), known.dtype)
+    for _ in range(100):  # one or two, unless nearly all pictures are of one person
+        drawn = np.sort(known[rng.integers(len(known), size=(2 * most, 2))], 1)
+        drawn = np.concatenate([found, drawn[identity[drawn[:, 0]] != identity[drawn[:, 1]]]])
+        _, first = np.unique(drawn, axis=0, return_index=True)
+        found = drawn[np.sort(first)][:most]
+        if len(found) == most:
+            break
+    return found
+
+
+@dataclass(frozen=True)
+class AUC:
+    """ROC-AUC, and the middle 95 % of its bootstrap over pairs."""
+
+    auc: float
+    low: float
+    high: float
+
+
+def similarity_auc(same: np.ndarray, strangers: np.ndarray, seed: int = 0, draws: int = DRAWS) -> AUC:
+    """Return how well similarities tell pairs of one person (P,) from pairs of strangers (Q,); equal ones count half.
+
+    Args:
+        draws: of the bootstrap, which draws pairs of either kind with replacement, by ``seed``.
+
+    >>> similarity_auc(np.array([3.0, 2.0]), np.array([1.0, 2.0])).auc
+    0.875
+    """
+    from sklearn.metrics import roc_auc_score
+
+    values = np.concatenate([same, strangers])
+    if not len(same) or not len(strangers) or not np.isfinite(values).all():
+        raise MienError(f"expected finite similarities of pairs of both kinds, got {len(same)} and {len(strangers)}")
+    auc = float(roc_auc_score(np.repeat([1, 0], [len(same), len(strangers)]), values))
+    rng = np.random.default_rng(seed)
+    ordered = np.sort(strangers)
+    below, up_to = np.searchsorted(ordered, same, "left"), np.searchsorted(ordered, same, "right")
+    drawn = np.empty(draws)
+    for number in range(draws):
+        # how often each pair is drawn, and so how many strangers lie below
+        count = np.bincount(rng.integers(len(same), size=len(same)), minlength=len(same))
+        among = np.bincount(rng.integers(len(ordered), size=len(ordered)), minlength=len(ordered))
+        passed = np.concatenate([[0], np.cumsum(among)])
+        drawn[number] = count @ (passed[below] + passed[up_to]) / (2 * len(same) * len(ordered))
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return AUC(auc, float(low), float(high))
+
+
+Scores = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Similarities of one person's pairs (P,) and of strangers' (Q,), by the name of the measure."""
+
+
+def score_pairs(
+    measures: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    pairs: Pairs,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """Return what each measure, a function of pairs (P, 2) of rows, says of the pairs of either kind."""
+    scores: Scores = {}
+    for name, measure in measures.items():
+        scores[name] = measure(pairs.same), measure(pairs.strangers)
+        if progress:
+            progress(len(scores), len(measures))
+    return scores
+
+
+def same_person(scores: Scores, pairs: Pairs, seed: int = 0) -> dict[str, Any]:
+    """Return the AUC of each measure with what it was measured on, as JSON can hold it.
+
+    Args:
+        scores: of :func:`score_pairs`.
+        pairs: of :func:`draw_pairs`.
+        seed: what they were drawn by; also of the bootstrap.
+    """
+    return {
+        "n_same": len(pairs.same),
+        "n_strangers": len(pairs.strangers),
+        "persons": pairs.persons,
+        "pictures": len(pairs.rows()),
+        "seed": seed,
+        "bootstrap": DRAWS,
+        "interval": 0.95,
+        "measures": {
+            name: asdict(similarity_auc(same, strangers, seed))
+            | {"median_same": float(np.median(same)), "median_strangers": float(np.median(strangers))}
+            for name, (same, strangers) in scores.items()
+        },
+    }

@@ -1,0 +1,191 @@
+"""Runs as a scikit-learn transformer: pictures in, latents out, usable in a Pipeline or a grid search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from mien import runs
+from mien.abilities import Encodes, require
+from mien.applications.basics import device_of
+from mien.applications.latent_map import latent_size
+from mien.applications.multiview import unique_names
+from mien.errors import MienError
+
+_WIDTH = "fits a table of a few arbitrary columns; a run encodes pictures of the one shape it was trained on"
+EXPECTED_FAILED_CHECKS: dict[str, str] = {
+    "check_fit2d_1feature": "fits a table of one column and allows no message but 'n_features = 1'",
+    "check_fit2d_1sample": "fits a table of ten columns and allows no message but '1 sample'",
+    "check_positive_only_tag_during_fit": "fits a table of arbitrary columns, as all below do",
+    **dict.fromkeys(
+        (
+            "check_dict_unchanged",
+            "check_dont_overwrite_parameters",
+            "check_dtype_object",
+            "check_estimators_dtypes",
+            "check_estimators_fit_returns_self",
+            "check_estimators_nan_inf",
+            "check_estimators_overwrite_params",
+            "check_estimators_pickle",
+            "check_f_contiguous_array_estimator",
+            "check_fit2d_predict1d",
+            "check_fit_check_is_fitted",
+            "check_fit_idempotent",
+            "check_fit_score_takes_y",
+            "check_methods_sample_order_invariance",
+            "check_methods_subset_invariance",
+            "check_n_features_in",
+            "check_n_features_in_after_fitting",
+            "check_pipeline_consistency",
+            "check_readonly_memmap_input",
+            "check_transformer_data_not_an_array",
+            "check_transformer_general",
+        ),
+        _WIDTH,
+    ),
+}
+"""What an encoder of pictures cannot pass of check_estimator, and why: pass it as ``expected_failed_checks``."""
+
+
+class NotPictures(MienError, ValueError):
+    """An array was given that is no pictures of the runs; a ValueError, as scikit-learn's own are."""
+
+
+class ImageEncoder(TransformerMixin, BaseEstimator):
+    """The latent means of one or several runs, side by side (n, ΣK).
+
+    Pictures are what :meth:`mien.data.dataset.Dataset.pictures` returns: uint8 (n, H, W, C), or flattened in that
+    order (n, H·W·C) with any type of number, values from 0 to 255. Signals are (n, 1, L, C) or flattened, from -1 to 1.
+    Fitting loads the runs and learns nothing. A pickle holds the runs' paths and the digests of their weights, not the
+    weights: the runs must lie there when it is used again.
+
+    Args:
+        runs: run folders of models that encode, all on pictures of one shape; one folder alone will do.
+        device: cpu or cuda.
+        batch: pictures at a time, which bounds the memory.
+
+    Attributes:
+        shape_: (C, H, W) of the runs' pictures.
+        n_features_in_: H·W·C.
+        weights_sha256_: of each run's weights.
+        widths_: K of each run.
+
+    >>> from sklearn.base import clone
+    >>> clone(ImageEncoder(["runs/faces"])).get_params()
+    {'batch': 128, 'device': 'cpu', 'runs': ['runs/faces']}
+    """
+
+    def __init__(self, runs: Sequence[str | Path] | str | Path = (), device: str = "cpu", batch: int = 128):
+        self.runs = runs
+        self.device = device
+        self.batch = batch
+
+    def fit(self, X: ArrayLike, y: object = None) -> ImageEncoder:
+        """Load the runs and check that ``X`` are pictures they can encode.
+
+        Raises:
+            MienError: no runs, one that is no run, runs on pictures of different shapes, a batch below 1.
+            MissingAbility: a run that does not encode.
+            NotPictures: an array of another shape or with values out of range.
+        """
+        folders = self._folders()
+        if isinstance(self.batch, bool) or not isinstance(self.batch, int | np.integer) or self.batch < 1:
+            raise MienError(f"expected a batch of 1 or more, got {self.batch!r}")
+        self._models = [runs.load(folder, self.device) for folder in folders]
+        for model in self._models:
+            require(model, Encodes)
+        shapes = [tuple(model.config["shape"]) for model in self._models]
+        for folder, shape in zip(folders, shapes, strict=True):
+            if shape != shapes[0]:
+                raise MienError(
+                    f"expected runs on pictures of one shape, got {folders[0]} on {shapes[0]} and {folder} on {shape}: "
+                    "use one ImageEncoder for each"
+                )
+        self.shape_ = shapes[0]
+        self.weights_sha256_ = [runs.sha256(folder / "weights.safetensors") for folder in folders]
+        self.widths_ = [latent_size(model) for model in self._models]
+        self._checked(X, reset=True)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Return the latent means (n, ΣK) of pictures, the runs' side by side in their order.
+
+        Raises:
+            NotPictures: an array of another shape or with values out of range.
+            MienError: a run whose weights have changed since it was fitted.
+        """
+        check_is_fitted(self)
+        flat = self._checked(X, reset=False)
+        models = self._loaded()
+        z = np.empty((len(flat), sum(self.widths_)), np.float32)
+        channels, height, width = self.shape_
+        with torch.inference_mode():
+            for start in range(0, len(flat), self.batch):
+                part = np.asarray(flat[start : start + self.batch], np.float32).reshape(-1, height, width, channels)
+                if height > 1:
+                    part = part / np.float32(127.5) - np.float32(1)
+                x = torch.from_numpy(np.ascontiguousarray(part.transpose(0, 3, 1, 2)))  # (B, C, H, W)
+                parts = [model.encode(x.to(device_of(model))).mean.cpu().numpy() for model in models]
+                z[start : start + self.batch] = np.concatenate(parts, axis=1)
+        return z
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """Return a name for each number of the latents, such as ``faces_z0``."""
+        check_is_fitted(self)
+        names = unique_names(self._folders())
+        parts = [f"{name}_z{k}" for name, width in zip(names, self.widths_, strict=True) for k in range(width)]
+        return np.array(parts, dtype=object)
+
+    def _folders(self) -> list[Path]:
+        given = [self.runs] if isinstance(self.runs, str | Path) else list(self.runs)
+        if not given:
+            raise MienError("expected one run or more, got none: pass runs=['runs/faces']")
+        return [Path(folder) for folder in given]
+
+    def _checked(self, X: ArrayLike, reset: bool) -> NDArray:
+        """Return pictures flattened, (n, H·W·C), or raise NotPictures."""
+        channels, height, width = self.shape_
+        wanted = f"expected pictures (n, {height}, {width}, {channels}) or (n, {height * width * channels})"
+        pictures: Any = X if hasattr(X, "ndim") else np.asarray(X)
+        if pictures.ndim > 2:
+            if pictures.shape[1:] != (height, width, channels):
+                raise NotPictures(f"{wanted}, got {pictures.shape}: crop and scale them, channels last")
+            pictures = pictures.reshape(len(pictures), -1)
+        flat = validate_data(self, pictures, reset=reset, dtype="numeric")
+        if flat.shape[1] != height * width * channels:
+            raise NotPictures(f"{wanted}, got {flat.shape}: crop and scale them")
+        low, high = (0, 255) if height > 1 else (-1, 1)
+        least, most = flat.min(), flat.max()
+        if least < low or most > high:
+            # the first words are what scikit-learn wants to read of them
+            negative = "Negative values in data passed to ImageEncoder: " if low == 0 and least < 0 else ""
+            raise NotPictures(f"{negative}expected values from {low} to {high}, got {least:.4g} to {most:.4g}")
+        return flat
+
+    def _loaded(self) -> list[Any]:
+        """Return the models, loaded again after unpickling; the fitted weights or none."""
+        if not hasattr(self, "_models"):
+            folders = self._folders()
+            for folder, digest in zip(folders, self.weights_sha256_, strict=True):
+                path = folder / "weights.safetensors"
+                if path.exists() and runs.sha256(path) != digest:
+                    raise MienError(f"expected the weights that were fitted in {folder}, got others: fit again")
+            self._models = [runs.load(folder, self.device) for folder in folders]
+        return self._models
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {key: value for key, value in state.items() if key != "_models"}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True  # but signals'
+        tags.transformer_tags.preserves_dtype = []  # float32 whatever comes
+        return tags

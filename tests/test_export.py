@@ -1,0 +1,93 @@
+"""Exported files give what the model gives, in ONNX Runtime, at any batch size."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import batch_of, tiny
+from mien import abilities, export, models, runs
+from mien.applications.arithmetic import AttributeVectors, edit
+from mien.errors import MienError
+from mien.files import write_json
+from test_cli import mien, refused
+
+
+def saved(tmp_path, name, **settings):
+    """A small model of a kind as a run folder, its BatchNorm statistics other than they began."""
+    from mien.models.base import json_config
+
+    model = tiny(name, **settings)
+    torch.manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    run = tmp_path / name
+    run.mkdir()
+    runs.save_weights(run / "weights.safetensors", model.weights())
+    write_json(
+        run / "config.json", {"format": 1, "model": name, "config": json_config(model), "data": {}, "training": {}}
+    )
+    return run, model.eval()
+
+
+SETTINGS = {"residual_gan": {"attribute": "Smiling"}, "iterative_gan": {"shared": 16}, "ssavae": {"hidden": 8}}
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_is_exported_as_it_is(name, tmp_path):
+    run, model = saved(tmp_path, name, **SETTINGS.get(name, {}))
+    vectors, amounts = None, None
+    has = set(abilities.names(model))
+    if "Edits" in has:
+        amounts = {"Smiling": 1.0}
+    elif {"Encodes", "Decodes"} <= has:
+        amounts, vectors = {"a": 1.0}, AttributeVectors(("a",), torch.ones(1, 8), (9,), (9,))
+    out = export.export(run, tmp_path / "out", amounts, vectors)
+    about = json.loads((out / "export.json").read_text())
+    x = batch_of(5).x
+    with torch.inference_mode():
+        expected = {}
+        if "Encodes" in has:
+            expected["encode"] = (x, model.encode(x).mean)
+        if {"Encodes", "Decodes"} <= has:
+            z = torch.randn(5, about["files"]["decode.onnx"]["input"][1], generator=torch.Generator().manual_seed(3))
+            expected["decode"] = (z, model.decode(z))
+        if "Recognises" in has:
+            expected["recognise"] = (x, model.recognise(x))
+    if amounts:
+        expected["edit"] = (x, edit(model, x, amounts, vectors))
+    assert set(about["files"]) == {f"{part}.onnx" for part in expected}
+    for part, (given, wanted) in expected.items():
+        # a batch that the exporter never saw
+        got = export.session(out / f"{part}.onnx").run(None, {"input": given.numpy()})[0]
+        assert np.abs(got - wanted.numpy()).max() < 1e-4, part
+        assert about["files"][f"{part}.onnx"]["output"] == ["B", *wanted.shape[1:]]
+
+
+def test_the_command_and_what_it_refuses(capsys, tmp_path, monkeypatch):
+    run, _ = saved(tmp_path, "residual_gan", attribute="Smiling")
+    code, text = mien(capsys, "export", run, "--set", "Smiling=-1", "--out", tmp_path / "files")
+    assert code == 0, text
+    assert json.loads((tmp_path / "files" / "export.json").read_text())["edit"]["amounts"] == {"Smiling": -1.0}
+    assert "unknown attribute 'Smile'" in refused(capsys, "export", run, "--set", "Smile=1")
+    with pytest.raises(MienError, match="decodes, edits or recognises"):
+        export.export(run, tmp_path / "nothing")
+    monkeypatch.setattr(export, "PACKAGES", ("onnx", "package_that_is_not"))
+    with pytest.raises(MienError, match=r"got no package_that_is_not: pip install 'mien\[onnx\]'"):
+        export.export(run, tmp_path / "x", {"Smiling": 1.0})
+
+
+def test_a_file_that_gives_something_else_is_not_kept(tmp_path, monkeypatch):
+    run, _ = saved(tmp_path, "vae")
+
+    class Wrong:
+        def run(self, names, given):
+            return [np.full((len(given["input"]), 8), 9.0, np.float32)]
+
+    monkeypatch.setattr(export, "session", lambda path: Wrong())
+    with pytest.raises(MienError, match="difference"):
+        export.export(run, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.onnx"))
