@@ -20,7 +20,7 @@ ALLOWED = {
     "models": LEAVES | {"models"},
     "runs_light": {"models", "errors", "evaluation_text"},
     "runs": LEAVES | {"base", "runs_light"},
-    "applications": {"abilities", "data", "errors", "files", "losses"},
+    "applications": {"abilities", "data", "errors", "files", "losses", "metrics"},  # multiview is scored by latent_svm
     "metrics": {"abilities", "data", "errors", "files", "losses"},
     "training": LEAVES | {"base", "runs", "runs_light"},
     "figures": {"errors", "files", "applications", "metrics"},

@@ -104,12 +104,16 @@ def recognise(model: Any, x: Tensor) -> Tensor:
 def encode_all(model: Any, dataset: Dataset, index: np.ndarray, progress: Progress = None) -> Tensor:
     """Return the means of q(z | x) of the pictures ``index`` of a data set, (n, K) on the CPU."""
     require(model, Encodes)
-    means: list[Tensor] = []
+    if not len(index):
+        raise MienError("expected pictures to encode, got none")
+    means, done = torch.empty(0), 0
     with torch.inference_mode():
         for batch in batches(dataset, index, device_of(model)):
-            means.append(model.encode(batch.x).mean.cpu())
+            part = model.encode(batch.x).mean.cpu()
+            if not done:  # filled in place: joining parts would hold all latents twice
+                means = part.new_empty(len(index), part.shape[1])
+            means[done : done + len(part)] = part
+            done += len(part)
             if progress:
-                progress(sum(map(len, means)), len(index))
-    if not means:
-        raise MienError("expected pictures to encode, got none")
-    return torch.cat(means)
+                progress(done, len(index))
+    return means

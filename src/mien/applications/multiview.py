@@ -6,7 +6,6 @@ one model was held out from may have trained another: else the features would kn
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mien.abilities import Encodes, require
 from mien.applications.basics import encode_all
 from mien.data.dataset import Dataset, Splits
 from mien.errors import MienError
+from mien.metrics.latent_svm import latent_svm
 
 TOGETHER = "multi-view"
 MOST = 20_000  # training pictures that the classifiers are fitted on
@@ -255,39 +255,21 @@ def score(
 ) -> Score:
     """Fit a linear SVM for each attribute on the latents of some views and say where it is right.
 
-    The protocol of :func:`mien.metrics.latent_svm.latent_svm`, whose accuracies these are, picture by picture.
+    The protocol of :func:`mien.metrics.latent_svm.latent_svm`, picture by picture.
 
     Args:
         names: views to use; all by default.
-        c: weight of the errors against the size of the SVM's vector, above 0; latent_svm's is 1. Many numbers and few
-            pictures want less.
+        c: as latent_svm's; many views and few pictures want less than its 1.
     """
-    if not 0 < c < float("inf"):
-        raise MienError(f"expected C above 0, got {c:g}: 1 is the protocol's, 0.001 suits hundreds of numbers")
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import LinearSVC
-
     columns = seen.columns(*(seen.names if names is None else names))
-    scaler = StandardScaler().fit(seen.train[:, columns])
-    z_train, z_test = scaler.transform(seen.train[:, columns]), scaler.transform(seen.test[:, columns])
-    kept, hits, majority = [], [], []
-    for a, name in enumerate(seen.attributes):
-        known, truth = seen.y_train[:, a] != 0, seen.y_test[:, a]
-        y = seen.y_train[known, a]
-        if len(np.unique(y)) == 2 and truth.any():
-            with warnings.catch_warnings():
-                # an unconverged SVM is still scored honestly on held-out pictures
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                svm = LinearSVC(dual=False, C=c, max_iter=2000).fit(z_train[known], y)
-            kept.append(name)
-            hits.append(np.where(truth == 0, np.nan, svm.predict(z_test) == truth))
-            majority.append(((1 if y.mean() >= 0 else -1) == truth[truth != 0]).mean())
-        if progress:
-            progress(a + 1, len(seen.attributes))
-    if not kept:
+    svms = latent_svm(
+        seen.train[:, columns], seen.y_train, seen.test[:, columns], seen.y_test, seen.attributes, progress, c
+    )
+    if not svms.names:
         raise MienError("expected attributes of both values among the training pictures, got none")
-    return Score(tuple(kept), np.stack(hits, 1).astype(np.float32), np.array(majority))
+    truth = seen.y_test[:, [seen.attributes.index(name) for name in svms.names]]
+    hits = np.where(truth == 0, np.nan, svms.predicted == truth)
+    return Score(svms.names, hits.astype(np.float32), svms.majority)
 
 
 def gain(one: Score, other: Score) -> tuple[float, float]:

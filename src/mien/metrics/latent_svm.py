@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.errors import MienError
+
 
 @dataclass(frozen=True)
 class SVMScores:
@@ -42,6 +44,7 @@ def latent_svm(
     y_test: np.ndarray,
     names: tuple[str, ...],
     progress: Callable[[int, int], None] | None = None,
+    c: float = 1.0,
 ) -> SVMScores:
     """Fit and score one linear SVM for each attribute.
 
@@ -49,7 +52,11 @@ def latent_svm(
         z_train, z_test: latents (n, K).
         y_train, y_test: (n, A) of ±1, 0 where not known.
         names: A attribute names.
+        c: weight of the errors against the size of the SVM's vector, above 0; the protocol's is 1. Many numbers and
+            few pictures want less.
     """
+    if not 0 < c < float("inf"):
+        raise MienError(f"expected C above 0, got {c:g}: 1 is the protocol's, 0.001 suits hundreds of numbers")
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
@@ -64,7 +71,7 @@ def latent_svm(
             with warnings.catch_warnings():
                 # an unconverged SVM is still scored honestly on held-out pictures
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                svm = LinearSVC(dual=False, C=1.0, max_iter=2000).fit(z_train[train], y)
+                svm = LinearSVC(dual=False, C=c, max_iter=2000).fit(z_train[train], y)
             said = svm.predict(z_test)
             kept.append(name)
             predicted.append(said)
