@@ -23,6 +23,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/peers.py --minutes 3
 	$(BIN)/python benchmarks/data.py --minutes 1.5
 	$(BIN)/python benchmarks/inference.py --minutes 1.5
+	$(BIN)/python benchmarks/decoder.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/common.py
 

@@ -18,7 +18,7 @@ from mien.training.profile import OPTIMIZER, REST, UPDATE, profiled, stepping
 from mien.training.update import Update
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-NAMES = ("train_steps", "peers", "data", "inference", "startup", "gpu")
+NAMES = ("train_steps", "peers", "data", "inference", "decoder", "startup", "gpu")
 
 
 @pytest.fixture(scope="module", autouse=True)

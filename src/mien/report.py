@@ -61,6 +61,79 @@ def result_tables(folder: Path) -> str:
     return "\n\n".join(parts) or "No results are stored yet."
 
 
+def multiview_tables(folder: Path) -> str:
+    """Return every stored multi-view result as Markdown: each run alone, those put together, and what was published."""
+    parts = []
+    for path in sorted((folder / "multiview").glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        together = result["multi-view"]
+        rows = [
+            (f"{name}{'' if name in together['of'] else ' (beside)'}", one, result["gain"][name])
+            for name, one in result["alone"].items()
+        ]
+        lines = ["| features | numbers | accuracy | all together minus it, paired |", "|---|---|---|---|"]
+        for name, one, gain in rows:
+            difference = f"{100 * gain['mean']:+.2f} ± {100 * gain['sem']:.2f}"
+            lines.append(f"| {name} | {one['features']} | {_percent(one)} | {difference} |")
+        lines.append(f"| **{len(together['of'])} together** | {together['features']} | {_percent(together)} | |")
+        lines.append(f"| always the commoner value | | {result['majority_baseline']:.2%} | |")
+        about = (
+            f"{result['n']:,} held-out pictures, {result['attributes']} attributes, linear SVMs with C = {result['c']:g} on "
+            f"{result['n_train']:,}; ± standard error over pictures; one training each; `{path.as_posix()}`"
+        )
+        parts.append(f"**Multi-view features** ({about})\n\n" + "\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _percent(one: dict[str, Any]) -> str:
+    return f"{one['mean_accuracy']:.2%} ± {one['sem']:.2%}"
+
+
+def face_table(folder: Path) -> str:
+    """Return the stored baselines of identity and landmarks as Markdown."""
+    path = folder / "faces" / "face_baselines.json"
+    if not path.exists():
+        return ""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| size | faces found | same person | strangers | AUC | landmarks, no glasses | landmarks, glasses |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for size, part in result["sizes"].items():
+        who, where = part["identity"], part["landmarks"]["stability"]
+        people = " | ".join(
+            f"{who[k]['mean']:.3f} ± {who[k]['sd']:.3f} ({who[k]['n']} of {who[k]['pairs']})"
+            for k in ("same", "strangers")
+        )
+        points = " | ".join(f"{where[k]['eyes']['mean']:.4f} / {where[k]['rest']['mean']:.4f}" for k in ("D0", "D1"))
+        lines.append(f"| {size} | {who['found']:.1%} of {who['pictures']} | {people} | {who['auc']:.3f} | {points} |")
+    about = (
+        "distances of dlib's embedding, ± deviation over pairs (both faces found); landmarks: how far they move, eyes / rest, "
+        f"in eye distances, when the picture is moved in known ways; seed {result['seed']}; `{path.as_posix()}`"
+    )
+    return (
+        f"**Identity and landmarks of {result['data']['name']} itself** ({about})\n\n"
+        + "\n".join(lines)
+        + f"\n\n```sh\n{result['command']}\n```"
+    )
+
+
+def bench_table(folder: Path) -> str:
+    """Return the targets that the stored benchmarks decide as Markdown."""
+    lines = ["| target | wanted | measured | reached | benchmark |", "|---|---|---|---|---|"]
+    machine = ""
+    for path in sorted((folder / "bench").glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        told = result["machine"]
+        machine = ", ".join(str(told[key]) for key in ("cpu", "cores", "torch") if key in told)
+        for target in result["targets"]:
+            mark = "yes" if target["reached"] else "no"
+            lines.append(f"| {target['what']} | {target['wanted']} | {target['got']} | {mark} | `{path.name}` |")
+    if len(lines) == 2:
+        return "No benchmark is stored yet: `make bench` makes them."
+    return "\n".join(lines) + f"\n\nMedian (quartiles) of interleaved rounds; {machine}."
+
+
 def _columns(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Return runs by the name of their column: those that differ in their seed alone under one."""
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -97,7 +170,8 @@ def write(readme: Path = Path("README.md"), results: Path = Path("results")) -> 
     if not readme.exists():
         raise MienError(f"expected {readme} in this folder, got none: run mien report in the project's own folder")
     text = readme.read_text(encoding="utf-8")
-    for name, content in (("models", model_table()), ("results", result_tables(results))):
+    measured = "\n\n".join(filter(None, (result_tables(results), multiview_tables(results), face_table(results))))
+    for name, content in (("models", model_table()), ("results", measured), ("bench", bench_table(results))):
         pattern = re.compile(rf"(<!-- report: {name} -->\n).*?(<!-- /report -->)", re.DOTALL)
         if not pattern.search(text):
             raise MienError(

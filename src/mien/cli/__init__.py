@@ -13,6 +13,9 @@ from mien.errors import MienError
 
 __all__ = ["app", "explore", "export", "look", "main", "maps", "similarity", "train", "use"]
 
+PANELS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
+app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
+
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""

@@ -16,7 +16,7 @@ app = typer.Typer(
     epilog="Start with:  [bold]mien demo[/]   or   [bold]mien train vae --data avatars --size 32 --steps 500[/]",
 )
 data_app = typer.Typer(help="Prepare pictures for training.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
+app.add_typer(data_app, name="data", rich_help_panel="Train")
 
 
 def _version(wanted: bool) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CHECKED = 500  # pictures of either kind that are searched for copies
 
 
-@app.command()
+@app.command(rich_help_panel="Explore a run")
 def iterate(
     run: Run,
     pictures: Pictures = None,
@@ -79,7 +79,7 @@ def iterate(
     save_figure(figure, out or Path("rounds.png"), console)
 
 
-@app.command()
+@app.command(rich_help_panel="Explore a run")
 def synthesize(
     run: Run,
     per_class: Annotated[
@@ -161,7 +161,7 @@ def _synthesized(dataset: Any, planned: list[Any], out: Path, most: int = 10) ->
     )
 
 
-@app.command()
+@app.command(rich_help_panel="Explore a run")
 def vary(
     run: Run,
     pictures: Pictures = None,
@@ -213,7 +213,7 @@ def _scales(text: str) -> list[float]:
     return scales
 
 
-@app.command()
+@app.command(rich_help_panel="Explore a run")
 def neighbours(
     run: Run,
     pictures: Pictures = None,
@@ -292,7 +292,7 @@ def _print_copies(console: Console, opened: Any, z: Any, seed: int) -> None:
     console.print(table)
 
 
-@app.command()
+@app.command(rich_help_panel="Explore a run")
 def walk(
     run: Run,
     pictures: Pictures = None,

@@ -12,7 +12,7 @@ from mien.cli.shared import Root, Run, bars, make_console, wrote
 from mien.cli.use import attribute_amounts, vectors_for
 
 
-@app.command()
+@app.command(rich_help_panel="Use a run")
 def export(
     run: Run,
     set_: Annotated[

@@ -22,7 +22,7 @@ Metrics = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel="Measure")
 def evaluate(
     run: Run,
     judge: Judge = None,
@@ -59,7 +59,7 @@ def evaluate(
     wrote(console, write_page(opened, result, run / "report.html", runs.load(judge) if judge else None))
 
 
-@app.command()
+@app.command(rich_help_panel="Measure")
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two run folders or more.", show_default=False)],
     judge: Judge = None,
@@ -102,7 +102,7 @@ def compare(
     wrote(console, page)
 
 
-@app.command()
+@app.command(rich_help_panel="Look up")
 def models(
     name: Annotated[str | None, typer.Argument(help="Show this model's settings.", show_default=False)] = None,
 ) -> None:
@@ -141,7 +141,7 @@ def models(
     make_console().print(table)
 
 
-@app.command()
+@app.command(rich_help_panel="Look up")
 def datasets() -> None:
     """List the data sets with their options.
 
@@ -160,7 +160,7 @@ def datasets() -> None:
     make_console().print(table)
 
 
-@app.command()
+@app.command(rich_help_panel="Look up")
 def show(run: Run) -> None:
     """Show what a run folder holds: model, data, progress, measures.
 
@@ -174,7 +174,7 @@ def show(run: Run) -> None:
         make_console().print(renderable)
 
 
-@app.command()
+@app.command(rich_help_panel="Train")
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("demo"),
     seed: Seed = 0,
@@ -191,7 +191,7 @@ def demo(
     make_console().print(f"open {page}", highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel="Measure")
 def report(
     runs: Annotated[
         list[Path] | None, typer.Argument(help="Evaluated runs to store as a result first.", show_default=False)

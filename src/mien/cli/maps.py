@@ -20,7 +20,7 @@ PLANE = 5000  # points of a plane that needs no t-SNE
 CELLS = 2500  # the assignment of more takes minutes
 
 
-@app.command("map")
+@app.command("map", rich_help_panel="Explore a run")
 def map_(
     run: Run,
     kind: Annotated[
@@ -182,7 +182,7 @@ def _write_table(path: Path, columns: dict[str, Any]) -> None:
     write_atomically(path, write)
 
 
-@app.command()
+@app.command(rich_help_panel="Measure")
 def multiview(
     runs: Annotated[list[Path], typer.Argument(help="Run folders whose latents are put side by side.")],
     beside: Annotated[

@@ -33,7 +33,7 @@ Noise = Annotated[float, typer.Option(help="Standard deviation of the noise on t
 FAKES = 8  # of each picture, in the figure
 
 
-@app.command()
+@app.command(rich_help_panel="Explore a run")
 def similarity(
     run: Run,
     pictures: Pictures = None,

@@ -41,7 +41,7 @@ TRAIN_HELP = """Train a model into a run folder; the same command resumes it.
 """
 
 
-@app.command(help=TRAIN_HELP)
+@app.command(help=TRAIN_HELP, rich_help_panel="Train")
 def train(
     model: Annotated[str, typer.Argument(help="A model: see [bold]mien models[/].", show_default=False)],
     data: DataName = "avatars",
@@ -65,6 +65,7 @@ def train(
     profile: Annotated[bool, typer.Option("--profile", help="Trace a few steps and say where their time goes.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and how long it takes; write nothing.")] = False,
 ) -> None:  # fmt: skip
+    """Train a model into a run folder; the terminal shows TRAIN_HELP, which has examples."""
     models_.check_name(model)
     chosen = make_data(data, root, size, data_set, split_seed, share)
     from mien import experiment

@@ -28,7 +28,7 @@ from mien.cli.shared import (
 from mien.errors import MienError, UnknownName
 
 
-@app.command()
+@app.command(rich_help_panel="Use a run")
 def generate(
     run: Run,
     n: Annotated[int, typer.Option("-n", "--n", help="How many.", min=1)] = 64,
@@ -89,7 +89,7 @@ def _asked(model: Any, n: int, pairs: list[str] | None) -> Any:
     return wanted
 
 
-@app.command()
+@app.command(rich_help_panel="Use a run")
 def reconstruct(
     run: Run, pictures: Pictures = None, root: Root = None, out: Out = None, device: Device = "auto"
 ) -> None:
@@ -116,7 +116,7 @@ def reconstruct(
     save_figure(figures.reconstructions(shown(x), shown(x_rec)), out or Path("reconstructions.png"), console)
 
 
-@app.command()
+@app.command(rich_help_panel="Use a run")
 def interpolate(
     run: Run,
     pictures: Pictures = None,
@@ -166,7 +166,7 @@ def attribute_amounts(pairs: list[str]) -> dict[str, float]:
     return amounts
 
 
-@app.command()
+@app.command(rich_help_panel="Use a run")
 def edit(
     run: Run,
     pictures: Pictures = None,
@@ -254,7 +254,7 @@ def vectors_for(run: Path, model: Any, named: list[str], root: Path | None, devi
     return vectors
 
 
-@app.command()
+@app.command(rich_help_panel="Use a run")
 def recognise(
     run: Run,
     pictures: Annotated[list[Path], typer.Argument(help="Picture files.", show_default=False)],

@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from mien.networks.residual import SLOPE, ResidualBlock, halvings, stage_widths
+from mien.networks.upsampling import UpsampledConv
 
 
 class ResidualDecoder(nn.Module):
@@ -35,17 +36,12 @@ class ResidualDecoder(nn.Module):
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
             layers += [
-                nn.Upsample(scale_factor=2, mode="nearest"),
-                nn.Conv2d(before, after, 3, padding=1, padding_mode="replicate", bias=False),
+                UpsampledConv(before, after, bias=False),
                 nn.BatchNorm2d(after),
                 nn.LeakyReLU(SLOPE, inplace=True),
                 ResidualBlock(after, padding_mode="replicate"),
             ]
-        self.body = nn.Sequential(
-            *layers,
-            nn.Upsample(scale_factor=2, mode="nearest"),
-            nn.Conv2d(widths[-1], shape[0], 3, padding=1, padding_mode="replicate"),
-        )
+        self.body = nn.Sequential(*layers, UpsampledConv(widths[-1], shape[0]))
 
     def forward(self, z: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) in [-1, 1], float32, for latents ``z`` (B, K)."""

@@ -1,0 +1,50 @@
+"""The convolution at the lower resolution is the one that is written: values, gradients, any device's layout."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mien.folding import folded
+from mien.networks.upsampling import UpsampledConv
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (1, 5), (7, 3)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_it_is_upsampling_and_a_convolution_padded_by_replication(height, width, bias):
+    torch.manual_seed(0)
+    fused = UpsampledConv(5, 3, bias=bias).double()
+    written = nn.Conv2d(5, 3, 3, padding=1, padding_mode="replicate", bias=bias).double()
+    written.load_state_dict(fused.state_dict())
+    x = torch.randn(2, 5, height, width, dtype=torch.float64)
+    x1, x2 = x.clone().requires_grad_(), x.clone().requires_grad_()
+    y1, y2 = fused(x1), written(F.interpolate(x2, scale_factor=2, mode="nearest"))
+    assert y1.shape == (2, 3, 2 * height, 2 * width)
+    torch.testing.assert_close(y1, y2, rtol=1e-12, atol=1e-12)
+    ahead = torch.randn_like(y1)
+    got = torch.autograd.grad((y1 * ahead).sum(), [x1, *fused.parameters()])
+    wanted = torch.autograd.grad((y2 * ahead).sum(), [x2, *written.parameters()])
+    for a, b in zip(got, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+
+
+def test_layouts_give_the_same():
+    torch.manual_seed(0)
+    fused, x = UpsampledConv(4, 2), torch.randn(2, 4, 6, 6)
+    last = UpsampledConv(4, 2)
+    last.load_state_dict(fused.state_dict())
+    torch.testing.assert_close(
+        last.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last)), fused(x)
+    )
+
+
+def test_batch_norm_behind_it_is_folded():
+    torch.manual_seed(0)
+    net = nn.Sequential(UpsampledConv(4, 2, bias=False), nn.BatchNorm2d(2))
+    net[1].running_mean.normal_()
+    net[1].running_var.uniform_(0.5, 2)
+    net[1].weight.data.normal_()
+    x = torch.randn(2, 4, 3, 3)
+    one = folded(net)
+    assert isinstance(one[1], nn.Identity)
+    torch.testing.assert_close(one(x), net.eval()(x))
