@@ -9,7 +9,7 @@ from mien.folding import folded
 from mien.networks.upsampling import UpsampledConv
 
 
-@pytest.mark.parametrize(("height", "width"), [(4, 4), (1, 5), (7, 3)])
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (1, 5), (16, 16), (3, 90)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_it_is_upsampling_and_a_convolution_padded_by_replication(height, width, bias):
     torch.manual_seed(0)
@@ -30,7 +30,7 @@ def test_it_is_upsampling_and_a_convolution_padded_by_replication(height, width,
 
 def test_layouts_give_the_same():
     torch.manual_seed(0)
-    fused, x = UpsampledConv(4, 2), torch.randn(2, 4, 6, 6)
+    fused, x = UpsampledConv(4, 2), torch.randn(2, 4, 16, 17)
     last = UpsampledConv(4, 2)
     last.load_state_dict(fused.state_dict())
     torch.testing.assert_close(
@@ -44,7 +44,7 @@ def test_batch_norm_behind_it_is_folded():
     net[1].running_mean.normal_()
     net[1].running_var.uniform_(0.5, 2)
     net[1].weight.data.normal_()
-    x = torch.randn(2, 4, 3, 3)
+    x = torch.randn(2, 4, 16, 17)
     one = folded(net)
     assert isinstance(one[1], nn.Identity)
     torch.testing.assert_close(one(x), net.eval()(x))

@@ -252,7 +252,9 @@ def dry_run(
     net = make_model(model, settings or {}, source, data.size)
     net.needs(tuple(source.attributes), tuple(source.classes))
     fabric = make_fabric(chosen)
-    seconds = _time_steps(net.to(fabric.device), chosen.batch, shape, source, fabric)
+    # in the layout that training uses
+    net.to(fabric.device).to(memory_format=torch.channels_last)
+    seconds = _time_steps(net, chosen.batch, shape, source, fabric)
     parameters = {p: sum(v.numel() for v in net.get_submodule(p).parameters()) for p in net.players}
     return {
         "model": model,
