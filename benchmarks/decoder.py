@@ -3,7 +3,7 @@
     python benchmarks/decoder.py [--smoke] [--minutes M] [--device cpu|cuda]
 
 Forward and backward of every upsampling layer of a VAE-WGAN's decoder, at 64 px: width 16 and the paper's 64,
-batch 32. The values and gradients are equal (tests/test_upsampling.py). About a minute.
+batch 32, channels last, as training has them. The values and gradients are equal (tests/test_upsampling.py). About a minute.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def written(before: int, after: int, device: str, x: Any) -> tuple[Callable[[], 
 
     fused = UpsampledConv(before, after).to(device)
     conv = nn.Conv2d(before, after, 3, padding=1, padding_mode="replicate").to(device)
-    two = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), conv)
+    two = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), conv).to(memory_format=torch.channels_last)
+    fused = fused.to(memory_format=torch.channels_last)
 
     def step(module: nn.Module) -> Callable[[], Any]:
         wanted = [x, *module.parameters()]
@@ -53,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for width in (4,) if options.smoke else (16, 64):
         for before, after, side in LAYERS[-1:] if options.smoke else LAYERS:
             channels, out = before * width, after * width or 3
-            x = torch.randn(32, channels, side, side, device=options.device, requires_grad=True)
+            x = torch.randn(32, channels, side, side, device=options.device)
+            x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
             one, two = written(channels, out, options.device, x)
             seconds = 0.0 if options.smoke else SECONDS
             subjects = {"one": subject(one, options.device, seconds), "two": subject(two, options.device, seconds)}

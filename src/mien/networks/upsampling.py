@@ -44,7 +44,7 @@ class UpsampledConv(nn.Conv2d):
         rows = [
             torch.stack([y[:, p : p + height, q : q + width, p, q] for q in (0, 1)], 3) for p in (0, 1)
         ]  # (B, H, W, 2, C') each
-        return torch.stack(rows, 2).reshape(len(x), 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+        return torch.stack(rows, 2).reshape(-1, 2 * height, 2 * width, self.out_channels).permute(0, 3, 1, 2)
 
 
 def _replicated(x: Tensor) -> Tensor:
