@@ -18,15 +18,18 @@ def copy(tmp_path, monkeypatch):
     if not (PROJECT / "README.md").exists():
         pytest.skip("the tests run outside of the project's folder")
     shutil.copy(PROJECT / "README.md", tmp_path / "README.md")
+    (tmp_path / "docs").mkdir()
+    shutil.copy(PROJECT / report.RESULTS, tmp_path / report.RESULTS)
     shutil.copytree(PROJECT / "results", tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_the_readme_holds_what_is_stored(copy):
-    before = (copy / "README.md").read_text(encoding="utf-8")
+    before = {path: (copy / path).read_text(encoding="utf-8") for path in ("README.md", report.RESULTS)}
     report.write()
-    assert (copy / "README.md").read_text(encoding="utf-8") == before, "run mien report and commit the README"
+    for path, text in before.items():
+        assert (copy / path).read_text(encoding="utf-8") == text, f"run mien report and commit {path}"
 
 
 def test_another_result_is_another_readme(copy):
@@ -35,7 +38,7 @@ def test_another_result_is_another_readme(copy):
     result["multi-view"]["mean_accuracy"] = 0.98765
     path.write_text(json.dumps(result))
     report.write()
-    assert "98.77%" in (copy / "README.md").read_text(encoding="utf-8")
+    assert "98.77%" in (copy / report.RESULTS).read_text(encoding="utf-8")
 
 
 def test_targets_are_told_with_what_was_measured(tmp_path):
@@ -54,6 +57,7 @@ def test_a_readme_without_marks_is_left_alone(tmp_path, monkeypatch):
     with pytest.raises(MienError, match=r"expected README.md"):
         report.write()
     (tmp_path / "README.md").write_text("nothing")
+    (tmp_path / "results").mkdir()
     with pytest.raises(MienError, match="expected the marks"):
         report.write()
     assert (tmp_path / "README.md").read_text() == "nothing"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,22 @@ def model_table() -> str:
     return "\n".join(lines)
 
 
-def result_tables(folder: Path) -> str:
-    """Return every stored result as Markdown: its description, its commands, one column for each run.
+# the results that the README itself tells; all of them are in docs/results.md
+LEADING = ("celeba64", "demo")
+RESULTS = Path("docs") / "results.md"
+
+
+def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
+    """Return stored results as Markdown: their descriptions, their commands, one column for each run.
 
     Runs that differ in their seed alone share a column, their values one after another.
+
+    Args:
+        folder: of the results; names: of those wanted, all by default.
     """
     parts = []
-    for path in sorted(folder.glob("*.json")):
+    paths = [folder / f"{name}.json" for name in names] if names else sorted(folder.glob("*.json"))
+    for path in filter(Path.exists, paths):
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         columns = _columns(result["runs"])
         rows: dict[str, list[str]] = {}
@@ -161,25 +172,35 @@ def _cells(run: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def write(readme: Path = Path("README.md"), results: Path = Path("results")) -> Path:
-    """Rewrite the marked blocks of the README and return its path.
+def write(readme: Path = Path("README.md"), results: Path = Path("results"), all_: Path = RESULTS) -> list[Path]:
+    """Rewrite the marked blocks of the README and of the page of all results, and return their paths.
 
     Raises:
-        MienError: if there is no README with marked blocks here.
+        MienError: if there are no such files with marked blocks here.
     """
-    if not readme.exists():
-        raise MienError(f"expected {readme} in this folder, got none: run mien report in the project's own folder")
-    text = readme.read_text(encoding="utf-8")
     measured = "\n\n".join(filter(None, (result_tables(results), multiview_tables(results), face_table(results))))
-    for name, content in (("models", model_table()), ("results", measured), ("bench", bench_table(results))):
+    leading = result_tables(results, LEADING)
+    blocks = {
+        readme: {"models": model_table(), "results": leading, "bench": bench_table(results)},
+        all_: {"results": measured, "bench": bench_table(results)},
+    }
+    texts = {path: _filled(path, contents) for path, contents in blocks.items()}
+    for path, text in texts.items():  # all or none
+        write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
+    return list(texts)
+
+
+def _filled(path: Path, blocks: Mapping[str, str]) -> str:
+    """Return the text of a file with its marked blocks rewritten."""
+    if not path.exists():
+        raise MienError(f"expected {path} in this folder, got none: run mien report in the project's own folder")
+    text = path.read_text(encoding="utf-8")
+    for name, content in blocks.items():
         pattern = re.compile(rf"(<!-- report: {name} -->\n).*?(<!-- /report -->)", re.DOTALL)
         if not pattern.search(text):
-            raise MienError(
-                f"expected the marks '<!-- report: {name} -->' and '<!-- /report -->' in {readme}, got none"
-            )
+            raise MienError(f"expected the marks '<!-- report: {name} -->' and '<!-- /report -->' in {path}, got none")
         text = pattern.sub(lambda m: m[1] + content + "\n" + m[2], text)  # noqa: B023, used at once
-    write_atomically(readme, lambda path: path.write_text(text, encoding="utf-8"))
-    return readme
+    return text
 
 
 def store(path: Path, title: str, about: str, commands: list[str], runs: list[Path]) -> Path:

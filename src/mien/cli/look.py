@@ -205,7 +205,7 @@ def report(
         list[str] | None, typer.Option(help="A command that made it; repeat for each.", show_default=False)
     ] = None,
 ) -> None:
-    """Write the tables of the README from the models and the stored results.
+    """Write the tables of the README and of docs/results.md from the models and the stored results.
 
     [bold]Examples[/]
 
@@ -219,4 +219,5 @@ def report(
         if store is None:
             raise MienError("expected --store FILE for the runs given, got none: such as --store results/faces.json")
         wrote(make_console(), report_.store(store, title or store.stem, about, command or [], runs))
-    wrote(make_console(), report_.write())
+    for path in report_.write():
+        wrote(make_console(), path)
