@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 from torch.nn import functional as F
 
+from mien.data.batch import Batch
 from mien.folding import folded
+from mien.models.base import build
 from mien.networks.upsampling import UpsampledConv
+from mien.training.update import Update
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (1, 5), (16, 16), (3, 90)])
@@ -48,3 +52,22 @@ def test_batch_norm_behind_it_is_folded():
     one = folded(net)
     assert isinstance(one[1], nn.Identity)
     torch.testing.assert_close(one(x), net.eval()(x))
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_every_weight_is_moved_by_its_own_gradient(layout):
+    """The gradient of the summed taps lies in memory otherwise than the weights, which fused optimizers do not see."""
+    fabric = Fabric(accelerator="cpu", devices=1)
+    torch.manual_seed(0)
+    model = build("vae", {"shape": [3, 64, 64], "width": 2, "latent": 4, "lr": 1e-3}).to(memory_format=layout)
+    update = Update(model, fabric)
+    x = torch.rand(4, 3, 64, 64) * 2 - 1
+    taken = {}
+    finite = update._finite
+    update._finite = lambda losses, gradients: taken.update(gradients) or finite(losses, gradients)
+    before = {name: [p.detach().clone() for p in values] for name, values in update.parameters.items()}
+    model.train().training_step(Batch(x, None, None, torch.arange(4)), update)
+    for name, values in update.parameters.items():
+        for old, new, gradient in zip(before[name], values, taken[name], strict=True):
+            # Adam's first step
+            torch.testing.assert_close(new, old - 1e-3 * gradient / (gradient.abs() + 1e-8), rtol=1e-5, atol=1e-6)

@@ -77,7 +77,7 @@ class Update:
                 torch._foreach_clamp_max_(gradients[name], bound)
         for name, values in gradients.items():
             for parameter, gradient in zip(self.parameters[name], values, strict=True):
-                parameter.grad = gradient
+                parameter.grad = _laid_out_as(parameter, gradient)
             self.optimizers[name].step()
             for parameter in self.parameters[name]:
                 parameter.grad = None
@@ -149,3 +149,14 @@ class Update:
                 "lower the learning rate (--set lr=…) and start again with another --out"
             )
         self.on_skip(values)
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return ``gradient`` with its numbers in memory as the parameter has them.
+
+    Fused optimizers go through both in the order of memory, and do not look: with another layout each weight would be
+    moved by another's gradient. backward() sees to it; gradients that are asked for come as they were computed.
+    """
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
