@@ -3,9 +3,10 @@
     python benchmarks/gpu.py [--smoke] [--minutes 6] [--device cuda|cpu]
 
 VAE-WGAN at 64 px and iterative GAN at 128 px, full width, bf16, at batches of 64 to 2,048 (as far as memory goes).
-Each step gathers its batch from pictures that lie on the device as bytes. Five rounds of a bf16 matrix product and
-some steps in turns, images/s and the share of the matrix rate; then where the time goes, how often the host waits for
-the device, and the most device memory. Edit latency at batch 1 is benchmarks/inference.py's. With ``--smoke`` it runs
+Each step gathers its batch from pictures that lie on the device as bytes, as ``mien train`` does where they fit. Five
+rounds of a bf16 matrix product and some steps in turns, images/s and the share of the matrix rate; then where the time
+goes, how often the host waits for the device, and the most device memory. At the best batch the same again with the
+networks compiled (``mien train --compile``), in turns with those that are not. Edit latency at batch 1 is benchmarks/inference.py's. With ``--smoke`` it runs
 on a CPU too, at smallest sizes. About six minutes on an H200; needs CUDA otherwise.
 """
 
@@ -23,9 +24,10 @@ from common import Result, Spread, interleave, left, matrix_rate, parse, subject
 from noise import noise
 from train_steps import CASES, Case, Steps, count, make, parts_text, small
 
-from mien.data.batch import Batch
 from mien.data.dataset import Dataset
+from mien.training.compiling import compile_networks
 from mien.training.profile import profiled
+from mien.training.resident import Resident
 
 SWEEP = (64, 128, 256, 512, 1024, 2048)
 PICTURES = 8_192
@@ -33,20 +35,14 @@ SHARE = 0.35  # of the matrix rate, for the large-batch step
 WANTED = {"vae_wgan": 6_000, "iterative_gan": 3_000}  # images/s
 
 
-class Resident(Steps):
-    """Steps whose batches are gathered from pictures that lie on the device as bytes."""
-
-    def __init__(self, case: Case, dataset: Dataset, batch: int, device: str, precision: str):
-        positions = np.arange(len(dataset))
-        self.pictures = torch.from_numpy(dataset.pictures(positions)).to(device)  # (N, H, W, C)
-        self.rows = torch.from_numpy(dataset.attribute_table[positions].astype(np.float32)).to(device)
-        super().__init__(make(case, device), dataset, batch, device, precision)
-
-    def read(self) -> Batch:
-        """Return the next batch, without waiting for the host."""
-        index = torch.randint(len(self.pictures), (self.batch_size,), device=self.device)
-        x = self.pictures[index].permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-        return Batch(x, self.rows[index], None, index)
+def resident_steps(case: Case, dataset: Dataset, batch: int, options: argparse.Namespace, compiled: bool) -> Steps:
+    """Return steps whose pictures lie on the device."""
+    model = make(case, options.device)
+    if compiled:
+        # kernels take a minute to compile, the rest of it seconds
+        compile_networks(model, **({"backend": "aot_eager"} if options.smoke else {}))
+    held = Resident(dataset, np.arange(len(dataset)), options.device)
+    return Steps(model, dataset, batch, options.device, "bf16", read_from=held)
 
 
 def sweep(case: Case, folder: Path, options: argparse.Namespace, rate: Callable[[], float], result: Result) -> None:
@@ -69,8 +65,15 @@ def sweep(case: Case, folder: Path, options: argparse.Namespace, rate: Callable[
     if not rows:
         return
     best = max(rows, key=lambda r: r["images_per_second"]["median"])
+    if options.smoke and case.model != "vae_wgan":
+        return  # one is enough
+    if left(options) > 0:
+        result.rows.append(compiled(chosen, dataset, best, options, rate, result))
+        best = max(result.rows[-1], best, key=lambda r: r["images_per_second"]["median"])
+    else:
+        result.notes.append(f"skipped, as {options.minutes:g} minutes were over: {case.model} compiled")
     speed, share = best["images_per_second"]["median"], best["share_of_matrix_rate"]["median"]
-    where = f"batch {best['batch']}"
+    where = f"batch {best['batch']}{', compiled' if best.get('compiled') else ''}"
     wanted = WANTED[case.model]
     name = f"{case.model} at {case.shape[1]} px, bf16"
     result.target(name, f"≥ {wanted:,} images/s", f"{speed:,.0f} ({where})", speed >= wanted)
@@ -84,7 +87,7 @@ def measure(
     """Return what a case does at one batch."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    steps = Resident(case, dataset, batch, device, "bf16")
+    steps = resident_steps(case, dataset, batch, options, compiled=False)
     flop = count(steps) * batch
     call = subject(steps, device, 0.0 if options.smoke else 1.0, warm_up=1 if options.smoke else 5)
     found = interleave({"step": call}, options.rounds, rate)
@@ -94,6 +97,7 @@ def measure(
         "model": case.model,
         "shape": list(case.shape),
         "batch": batch,
+        "compiled": False,
         "gflop_per_image": round(flop / batch / 1e9, 4),
         "images_per_second": Spread.of(batch / s for s in found.seconds["step"]).to_json(),
         "share_of_matrix_rate": found.share("step", flop).to_json(),
@@ -104,15 +108,43 @@ def measure(
     }
 
 
+def compiled(
+    case: Case, dataset: Dataset, plain: dict[str, Any], options: argparse.Namespace,
+    rate: Callable[[], float], result: Result,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what a case does with its networks compiled, at the batch of the row ``plain``."""
+    device, batch = options.device, plain["batch"]
+    seconds, warm_up = (0.0, 1) if options.smoke else (1.0, 5)
+    subjects = {
+        name: subject(
+            resident_steps(case, dataset, batch, options, name == "compiled"), device, seconds, warm_up=warm_up
+        )
+        for name in ("compiled", "written")
+    }
+    found = interleave(subjects, options.rounds, rate)
+    result.rates += found.rates
+    return {
+        **{k: plain[k] for k in ("model", "shape", "batch", "gflop_per_image")},
+        "compiled": True,
+        "images_per_second": Spread.of(batch / s for s in found.seconds["compiled"]).to_json(),
+        "share_of_matrix_rate": found.share("compiled", plain["gflop_per_image"] * 1e9 * batch).to_json(),
+        "over_written": found.speedup("compiled", "written").to_json(),
+        "step_seconds": found.seconds["compiled"],
+        "matrix_rates": found.rates,
+        "peak_device_megabytes": None,
+    }
+
+
 def _text(values: dict[str, float], digits: int, factor: float = 1.0) -> str:
     return Spread(values["median"], values["q1"], values["q3"], int(values["n"])).text(digits, factor)
 
 
 COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "model": lambda r: f"{r['model']}, {r['shape'][1]} px",
-    "batch": lambda r: str(r["batch"]),
+    "batch": lambda r: f"{r['batch']}{', compiled' if r['compiled'] else ''}",
     "images/s": lambda r: _text(r["images_per_second"], 0),
     "% of matrix rate": lambda r: _text(r["share_of_matrix_rate"], 0, 100),
+    "over as written": lambda r: _text(r["over_written"], 2) if r["compiled"] else "",
     "device memory": lambda r: f"{r['peak_device_megabytes']:,} MB" if r["peak_device_megabytes"] else "",
     "where the time goes": parts_text,
 }

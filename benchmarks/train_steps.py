@@ -37,6 +37,7 @@ from mien.networks.loss_network import LossNetwork
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
 from mien.training.loop import Order, Settings, Trainer, make_fabric
 from mien.training.profile import DATA, Breakdown, marked, profiled
+from mien.training.resident import Resident
 from mien.training.update import Update
 
 PICTURES = 512  # of noise
@@ -140,10 +141,14 @@ class Steps:
         model: in training mode.
         dataset: where pictures are read from, by a seeded order.
         progress: of the training, for models trained in stages.
+        read_from: the same pictures on the device.
     """
 
-    def __init__(self, model: Model, dataset: Dataset, batch: int, device: str, precision: str, progress: float = 0.0):
-        self.model, self.dataset, self.batch_size, self.device = model, dataset, batch, device
+    def __init__(
+        self, model: Model, dataset: Dataset, batch: int, device: str, precision: str, progress: float = 0.0,
+        read_from: Resident | None = None,
+    ):  # fmt: skip
+        self.model, self.dataset, self.batch_size, self.device = model, read_from or dataset, batch, device
         self.fabric = make_fabric(Settings(steps=1, batch=batch, device=device, precision=precision))
         self.update = Update(model, self.fabric)
         self.order = Order(dataset.split().train, seed=0)

@@ -24,7 +24,7 @@ from mien.networks.loss_network import LossNetwork
 from mien.training.loop import Outcome, Settings, Stepping, fit, make_fabric, plain
 
 # what may differ between two calls on one run folder: nothing that changes what is learned
-_FREE = {"steps", "log_every", "picture_every", "save_seconds", "device", "processes"}
+_FREE = {"steps", "log_every", "picture_every", "save_seconds", "device", "processes", "compile"}
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def train(
     ema: Annotated[float, typer.Option(help="Decay of the average of weights that is saved; 0 saves the last.")] = 0.0,
     device: Device = "auto",
     processes: Annotated[int, typer.Option(help="Processes on this machine; gradients are averaged.")] = 1,
+    compile_: Annotated[bool, typer.Option("--compile", help="Compile the networks first; for long trainings on a GPU.")] = False,
     log_every: Annotated[int, typer.Option(help="Steps between log records.")] = 20,
     picture_every: Annotated[int, typer.Option(help="Steps between sample sheets.")] = 200,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder.  [default: runs/MODEL-DATA-SIZE]", show_default=False)] = None,
@@ -76,7 +77,7 @@ def train(
     settings = parse_settings(model, set_ or [])
     console = make_console()
     training = {"batch": batch, "seed": seed, "precision": precision, "ema": ema, "device": device}
-    training |= {"processes": processes, "log_every": log_every, "picture_every": picture_every}
+    training |= {"processes": processes, "compile": compile_, "log_every": log_every, "picture_every": picture_every}
     if dry_run:
         _print_plan(console, experiment.dry_run(model, chosen, settings, steps, epochs, **training))
         return

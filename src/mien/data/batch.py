@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
     from torch import Tensor
 
 
@@ -27,3 +29,14 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+def on_device(values: np.ndarray, device: str | torch.device) -> Tensor:
+    """Return ``values`` as a tensor on ``device``; the host does not wait for the copy to a GPU."""
+    import torch
+
+    tensor, device = torch.from_numpy(values), torch.device(device)
+    if device.type != "cuda":
+        return tensor.to(device)
+    # only from memory that cannot be swapped out does a copy go on by itself
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mien.data.batch import Batch
+from mien.data.batch import Batch, on_device
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -226,20 +226,20 @@ class Dataset:
         index = self._checked(index)
         pictures = self.pictures(index)
         if self.dtype == "float32":
-            x = torch.from_numpy(pictures.astype(np.float32, copy=False)).to(device)
+            x = on_device(pictures.astype(np.float32, copy=False), device)
         elif torch.device(device).type == "cpu":
             # by NumPy's one thread: torch's several wait for the last of them, 20 ms where cores are shared
             floats = np.divide(pictures, np.float32(127.5))  # (B, H, W, C)
             x = torch.from_numpy(np.subtract(floats, np.float32(1), out=floats))
         else:
-            x = torch.from_numpy(pictures).to(device).float().div_(127.5).sub_(1)  # a quarter of the bytes to move
+            x = on_device(pictures, device).float().div_(127.5).sub_(1)  # a quarter of the bytes to move
         x = x.permute(0, 3, 1, 2)  # (B, C, H, W)
         attributes = label = None
         if self.attributes:
-            attributes = torch.from_numpy(self.attribute_table[index].astype(np.float32)).to(device)
+            attributes = on_device(self.attribute_table[index].astype(np.float32), device)
         if self.labels is not None:
-            label = torch.from_numpy(self.labels[index]).to(device)
-        return Batch(x, attributes, label, torch.from_numpy(index).to(device))
+            label = on_device(self.labels[index], device)
+        return Batch(x, attributes, label, on_device(index, device))
 
     def _checked(self, index: np.ndarray) -> np.ndarray:
         index = np.asarray(index)

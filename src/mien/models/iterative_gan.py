@@ -258,8 +258,9 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognises):
         )  # fmt: skip
         # §4.1: "while the loss of D is overwhelmingly higher than G, we increase the update times of D", and
         # the reverse
-        behind, updates = self._behind(d, g), 1
-        while behind and behind == self._behind(d, g) and updates < self.most_updates:
+        # the host reads the losses here: not where one update is all there can be
+        behind, updates = self._behind(d, g) if self.most_updates > 1 else "", 1
+        while behind and updates < self.most_updates:
             updates += 1
             fake = self._fake(batch)  # of another z
             if behind == "discriminator":
@@ -269,6 +270,8 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognises):
             else:
                 d, g = _adversarial(real.detach(), fake.logit)  # D has not moved
                 update({"generator": g + fake.common}, g_updates=updates)
+            if updates < self.most_updates and self._behind(d, g) != behind:
+                break
 
     def _real(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return D's logits (B,) of real pictures and L_label on them, a scalar."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
 
+from mien.networks.replication import ReplicatedConv
 from mien.networks.residual import SLOPE, ResidualBlock, halvings, stage_widths
 from mien.networks.upsampling import UpsampledConv
 
@@ -39,7 +41,7 @@ class ResidualDecoder(nn.Module):
                 UpsampledConv(before, after, bias=False),
                 nn.BatchNorm2d(after),
                 nn.LeakyReLU(SLOPE, inplace=True),
-                ResidualBlock(after, padding_mode="replicate"),
+                ResidualBlock(after, partial(ReplicatedConv, bias=False)),
             ]
         self.body = nn.Sequential(*layers, UpsampledConv(widths[-1], shape[0]))
 

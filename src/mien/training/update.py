@@ -67,7 +67,9 @@ class Update:
             clip_gradients: before the step, clip each gradient of this player to ± the value; 0 does not.
             **terms: scalars for the log.
         """
-        self.terms.update({k: v.detach() if isinstance(v, Tensor) else torch.tensor(v) for k, v in terms.items()})
+        for name, value in terms.items():
+            # filled on the device: a number that is copied there makes the host wait
+            self.terms[name] = value.detach() if isinstance(value, Tensor) else self._filled(value)
         gradients = self._gradients(losses)
         if not self._finite(losses, gradients):
             return
@@ -89,6 +91,9 @@ class Update:
                     torch._foreach_clamp_max_(weights, bound)
         # autocast keeps the weights it has cast until its region ends: a second update in a step would see old ones
         torch.clear_autocast_cache()
+
+    def _filled(self, value: float) -> Tensor:
+        return torch.full((), float(value), device=self.fabric.device)
 
     def _gradients(self, losses: Mapping[str | tuple[str, ...], Tensor]) -> dict[str, list[Tensor]]:
         """Return the summed gradients of each player, averaged over processes."""
