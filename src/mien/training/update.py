@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -70,48 +71,60 @@ class Update:
         for name, value in terms.items():
             # filled on the device: a number that is copied there makes the host wait
             self.terms[name] = value.detach() if isinstance(value, Tensor) else self._filled(value)
+        try:
+            self._move(losses, clip_weights or {}, clip_gradients or {})
+        finally:
+            # gradients add up where there are some already
+            for name in self._names(losses):
+                for parameter in self.parameters[name]:
+                    parameter.grad = None
+        # autocast keeps the weights it has cast until its region ends: a second update in a step would see old ones
+        torch.clear_autocast_cache()
+
+    @staticmethod
+    def _names(losses: Mapping[str | tuple[str, ...], Tensor]) -> list[str]:
+        """Return the players that are moved, each once."""
+        return list(dict.fromkeys(name for key in losses for name in ((key,) if isinstance(key, str) else key)))
+
+    def _move(
+        self,
+        losses: Mapping[str | tuple[str, ...], Tensor],
+        clip_weights: Mapping[str, float],
+        clip_gradients: Mapping[str, float],
+    ) -> None:
         gradients = self._gradients(losses)
         if not self._finite(losses, gradients):
             return
-        for name, bound in (clip_gradients or {}).items():
+        for name, bound in clip_gradients.items():
             if bound:
                 torch._foreach_clamp_min_(gradients[name], -bound)
                 torch._foreach_clamp_max_(gradients[name], bound)
-        for name, values in gradients.items():
-            for parameter, gradient in zip(self.parameters[name], values, strict=True):
-                parameter.grad = _laid_out_as(parameter, gradient)
+        for name in gradients:
             self.optimizers[name].step()
-            for parameter in self.parameters[name]:
-                parameter.grad = None
-        for name, bound in (clip_weights or {}).items():
+        for name, bound in clip_weights.items():
             if bound:
                 with torch.no_grad():
                     weights: list[Tensor] = list(self.parameters[name])
                     torch._foreach_clamp_min_(weights, -bound)
                     torch._foreach_clamp_max_(weights, bound)
-        # autocast keeps the weights it has cast until its region ends: a second update in a step would see old ones
-        torch.clear_autocast_cache()
 
     def _filled(self, value: float) -> Tensor:
         return torch.full((), float(value), device=self.fabric.device)
 
     def _gradients(self, losses: Mapping[str | tuple[str, ...], Tensor]) -> dict[str, list[Tensor]]:
-        """Return the summed gradients of each player, averaged over processes."""
-        gradients: dict[str, list[Tensor]] = {}
+        """Return the summed gradients of each player, averaged over processes; they are its parameters' ``grad``."""
         for i, (key, loss) in enumerate(losses.items()):
             names = (key,) if isinstance(key, str) else key
             parameters = [p for name in names for p in self.parameters[name]]
-            # asked for by parameter: autograd visits only what leads to these players
-            found = torch.autograd.grad(
-                loss, parameters, retain_graph=i < len(losses) - 1, allow_unused=True, materialize_grads=True
-            )
-            start = 0
-            for name in names:
-                mine = list(found[start : start + len(self.parameters[name])])
-                start += len(mine)
-                if name in gradients:
-                    mine = [a + b for a, b in zip(gradients[name], mine, strict=True)]
-                gradients[name] = mine
+            # by parameter: autograd visits only what leads to these players. It sums what comes from several losses,
+            # and lays each gradient out in memory as its parameter is, which fused optimizers take for granted
+            torch.autograd.backward(loss, inputs=parameters, retain_graph=i < len(losses) - 1)
+        gradients: dict[str, list[Tensor]] = {}
+        for name in self._names(losses):
+            # what no loss reaches goes on as its momentum has it
+            gradients[name] = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters[name]]
+            for parameter, gradient in zip(self.parameters[name], gradients[name], strict=True):
+                parameter.grad = gradient
         if self.fabric.world_size > 1:
             self._average(gradients)
         return gradients
@@ -129,7 +142,7 @@ class Update:
         """Return whether the step may be taken; on a GPU decide on the device, without waiting for it."""
         flat = [g for values in gradients.values() for g in values]
         # the norm of all gradients is finite just when every gradient is; averaged, so all processes agree
-        norm = torch.nn.utils.get_total_norm(flat)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(flat)))
         self.terms["gradient_norm"] = norm
         if norm.device.type == "cuda":
             bad = (~torch.isfinite(norm)).float().view(())
@@ -137,7 +150,7 @@ class Update:
                 # fused optimizers leave out the step on the device where this is set
                 self.optimizers[name].found_inf = bad  # type: ignore[attr-defined]
             return True
-        if bool(torch.isfinite(norm)):
+        if math.isfinite(norm):
             self.skipped = 0
             return True
         self.report_skip({str(k): v for k, v in losses.items()})
@@ -154,14 +167,3 @@ class Update:
                 "lower the learning rate (--set lr=…) and start again with another --out"
             )
         self.on_skip(values)
-
-
-def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """Return ``gradient`` with its numbers in memory as the parameter has them.
-
-    Fused optimizers go through both in the order of memory, and do not look: with another layout each weight would be
-    moved by another's gradient. backward() sees to it; gradients that are asked for come as they were computed.
-    """
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
