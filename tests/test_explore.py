@@ -54,6 +54,19 @@ def test_feeding_back_the_identity_changes_nothing_and_halving_halves():
         iterate(SeesBright(), x)
 
 
+def test_what_leaves_the_range_is_clipped_before_it_is_fed_back():
+    class Doubles(Identity):
+        def decode(self, z):
+            return super().decode(z) * 2
+
+    x = batch_of(3).x / 3
+    fed = iterate(Doubles(), x, 3)
+    for t in range(4):
+        torch.testing.assert_close(fed.pictures[:, t], (x * 2**t).clamp(-1, 1))
+    with pytest.raises(MienError, match="got none"):
+        iterate(Doubles(), x[:0])
+
+
 # ---- variations
 
 
@@ -369,6 +382,67 @@ def test_figures_say_what_they_show_and_refuse_other_counts():
             wrong()
 
 
+def numbered(*shape):
+    """Pictures (*shape, 1, 8, 8), each of a level of its own, and the levels (*shape) as bytes."""
+    levels = np.linspace(-1, 1, int(np.prod(shape))).reshape(shape)
+    x = np.broadcast_to(levels[..., None, None, None], (*shape, 1, 8, 8)).astype(np.float32)
+    return x, np.rint((x[..., 0, 0, 0] + 1) * 127.5).astype(int)
+
+
+def test_figures_put_every_picture_where_it_belongs(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(explore, "mosaic", lambda bands, **_: drawn.append(bands))
+
+    def levels(band):
+        return [[int(picture[0, 0, 0]) for picture in row] for row in band.rows]
+
+    fed, wanted = numbered(2, 31)
+    explore.rounds(fed, change=np.tile(np.arange(1, 31) / 100, (2, 1)))
+    (band,) = drawn.pop()
+    at = [0, 1, 4, 7, 10, 13, 16, 18, 21, 24, 27, 30]
+    assert levels(band) == wanted[:, at].tolist()
+    # of the pictures and of the changes: the same rounds
+    assert [head.split("\N{NO-BREAK SPACE}")[-1] for head in band.heads[1:]] == [f"{t / 100:.3f}" for t in at[1:]]
+
+    varied, wanted = numbered(2, 3, 5)
+    explore.variations(*(numbered(2)[0],) * 2, varied, scales=(0.1, 0.2, 0.3), columns=3)
+    bands = drawn.pop()
+    assert bands[0].labels == ["noise 0.1", "", "noise 0.2", "", "noise 0.3", ""]
+    for band, rows in zip(bands, wanted, strict=True):
+        assert [row[2:] for row in levels(band)] == [part.tolist() for row in rows for part in (row[:3], row[3:])]
+
+    found, wanted = numbered(2, 4)
+    explore.neighbours(numbered(2)[0], found, np.array([[1, 2, 3, 4], [5, 6, 7, 8.5]]))
+    bands = drawn.pop()
+    assert [levels(band)[0][1:] for band in bands] == wanted.tolist()
+    assert [list(band.heads) for band in bands] == [
+        ["picture", "1.00", "2.00", "3.00", "4.00"],
+        ["", "5.00", "6.00", "7.00", "8.50"],
+    ]
+
+    path, wanted = numbered(9)
+    explore.walk(path, steps=5, columns=4)
+    bands = drawn.pop()
+    assert [level for band in bands for level in levels(band)[0]] == wanted.tolist()
+    assert [head for band in bands for head in band.heads] == ["1", "", "", "", "2", "", "", "", "3"]
+
+
+def test_small_pictures_are_enlarged_to_be_seen():
+    from mien.figures import attribute_edits, interpolation, style
+
+    x = batch_of(2).x.numpy().repeat(2, -1).repeat(2, -2)  # 32 pixels
+    rows = np.stack([x] * 11, 1)
+    for figure in (
+        interpolation(rows, ends=(x, x)),
+        attribute_edits(x, rows, attributes=["Wearing_Necktie +1"] * 2),
+    ):
+        first = figure.axes[0].images[0]
+        left, right, _, _ = first.get_extent()
+        assert (right - left) * style.PAGE_DPI / figure.dpi >= 56
+        assert first.get_array().shape[1] == right - left  # a pixel is a whole number of the figure's
+        assert figure.get_size_inches()[0] * style.PAGE_DPI < 1001
+
+
 def test_the_roc_curve_encloses_the_auc():
     rng = np.random.default_rng(0)
     same, strangers = rng.integers(0, 9, 50) + 1, rng.integers(0, 9, 70)
@@ -426,7 +500,56 @@ def test_commands_work_with_pictures_and_without(capsys, runs, photos, tmp_path,
     assert all(0 <= row["neighbourhood"] <= 1 for row in rows)
 
 
-def test_synthesize_as_typed_makes_a_set_that_trains(capsys, runs, tmp_path, monkeypatch):
+def test_neighbours_are_training_pictures(capsys, runs, tmp_path):
+    from mien.applications.basics import encode_all
+    from mien.data.pictures import save_picture
+    from mien.evaluation import open_run
+
+    run = open_run(runs / "faces")
+    seen, unseen = int(run.index[3]), int(run.splits.test[0])
+    for name, i in (("seen", seen), ("unseen", unseen)):
+        save_picture(run.dataset.pictures(np.array([i]))[0], tmp_path / f"{name}.png")
+    words = ["neighbours", runs / "faces", tmp_path / "seen.png", tmp_path / "unseen.png"]
+    code, text = mien(capsys, *words, "--out", tmp_path / "n.png")
+    assert code == 0, text
+    keys = run.dataset.keys
+    assert f"seen.png: {keys[seen]} at 0.000" in text
+    assert f"unseen.png: {keys[unseen]} at" not in text
+    # the table is of held-out pictures against training ones
+    asked, base = (encode_all(run.model, run.dataset, part) for part in (run.splits.test, run.index))
+    off = torch.cdist(asked.double(), base.double()).min(1).values.numpy()
+    assert f"{np.median(off):.3f}" in text
+    assert f"{off.min():.3f}" in text
+    assert f" {len(off)} " in text
+
+
+def test_where_to_write_is_checked_before_anything_is_computed(capsys, runs, tmp_path):
+    (tmp_path / "file").write_text("")
+    for command, default in (
+        ("iterate", "rounds"),
+        ("vary", "variations"),
+        ("neighbours", "neighbours"),
+        ("walk", "walk"),
+    ):
+        words = [command, runs / "faces", "--out"]
+        assert f"got {tmp_path}/x.jpg: such as --out {default}.png" in refused(capsys, *words, tmp_path / "x.jpg")
+        assert "ending in .png" in refused(capsys, *words, tmp_path)
+        assert "cannot be written to" in refused(capsys, *words, tmp_path / "file/x.png")
+    (tmp_path / "folder.png").mkdir()
+    assert "a folder: give it a name" in refused(capsys, "vary", runs / "faces", "--out", tmp_path / "folder.png")
+    assert "cannot be written to" in refused(capsys, "synthesize", runs / "faces", "--out", tmp_path / "file/more")
+
+
+def test_synthesize_into_the_folder_one_is_in(capsys, runs, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    code, text = mien(capsys, "synthesize", runs / "faces", "--per-class", 2, "--out", ".")
+    assert code == 0, text
+    assert size_of(tmp_path / "here.png")[0] > 50
+    assert not list((tmp_path / "here").glob("*.png"))
+
+
+def test_synthesize_as_typed_makes_a_set_that_trains(capsys, runs, digits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["synthesize", runs / "digits", "--per-class", 4, "--labelled", 2, "--out", tmp_path / "more"]
     code, text = mien(capsys, *words)
@@ -434,6 +557,8 @@ def test_synthesize_as_typed_makes_a_set_that_trains(capsys, runs, tmp_path, mon
     assert "40 labelled pictures, 40 of them made now" in text
     assert size_of(tmp_path / "more.png")[0] > 100
     assert "0 of them made now" in mien(capsys, *words)[1]
+    sources = json.loads((tmp_path / "more/provenance.json").read_text())["pictures"]
+    assert {source["position"] for source in sources.values()} <= set(data.load("mnist", digits, 16).split().train)
     code, text = mien(
         capsys, "train", "attribute_cnn", "--data", "folder", "--root", "more", "--size", 16, "--steps", 2, "--batch", 8,
         "--set", "widths=4,4,4,4,4", "--out", "cnn",

@@ -1,5 +1,6 @@
 """Exported files give what the model gives, in ONNX Runtime, at any batch size."""
 
+import copy
 import json
 
 import numpy as np
@@ -80,14 +81,59 @@ def test_the_command_and_what_it_refuses(capsys, tmp_path, monkeypatch):
         export.export(run, tmp_path / "x", {"Smiling": 1.0})
 
 
+def test_amounts_and_attributes_to_keep_are_those_of_an_edit(tmp_path):
+    run, model = saved(tmp_path, "vae")
+    directions = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    vectors = AttributeVectors(("a", "b", "c"), directions, (9,) * 3, (9,) * 3)
+    amounts, keep = {"a": -0.5, "b": 2.0}, ["b", "c"]
+    out = export.export(run, tmp_path / "out", amounts, vectors, keep)
+    x = batch_of(3).x
+    got = export.session(out / "edit.onnx").run(None, {"input": x.numpy()})[0]
+    with torch.inference_mode():
+        assert np.abs(got - edit(model, x, amounts, vectors, keep).numpy()).max() < 1e-4
+        assert np.abs(got - edit(model, x, amounts, vectors).numpy()).max() > 1e-3
+    assert json.loads((out / "export.json").read_text())["edit"] == {"amounts": amounts, "keep": keep}
+
+
+def test_attributes_to_keep_are_refused_where_they_would_be_ignored(tmp_path):
+    run, _ = saved(tmp_path, "residual_gan", attribute="Smiling")
+    with pytest.raises(MienError, match="got Male: residual_gan edits by itself, leave them out"):
+        export.export(run, tmp_path / "x", {"Smiling": 1.0}, keep=["Male"])
+    other, _ = saved(tmp_path, "vae")
+    with pytest.raises(MienError, match="got Male: nothing is to be changed"):
+        export.export(other, tmp_path / "x", keep=["Male"])
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_wrong_fold_is_found(tmp_path, monkeypatch):
+    run, _ = saved(tmp_path, "vae")
+
+    # BatchNorm taken away instead of folded
+    def careless(model):
+        fast = copy.deepcopy(model)
+        for layer in fast.modules():
+            if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+                torch.nn.init.ones_(layer.running_var)
+                torch.nn.init.zeros_(layer.running_mean)
+        return fast
+
+    monkeypatch.setattr(export, "folded", careless)
+    with pytest.raises(MienError, match="difference"):
+        export.export(run, tmp_path / "out")
+
+
 def test_a_file_that_gives_something_else_is_not_kept(tmp_path, monkeypatch):
     run, _ = saved(tmp_path, "vae")
 
     class Wrong:
-        def run(self, names, given):
-            return [np.full((len(given["input"]), 8), 9.0, np.float32)]
+        def __init__(self, value):
+            self.value = value
 
-    monkeypatch.setattr(export, "session", lambda path: Wrong())
-    with pytest.raises(MienError, match="difference"):
-        export.export(run, tmp_path / "out")
-    assert not list((tmp_path / "out").glob("*.onnx"))
+        def run(self, names, given):
+            return [np.full((len(given["input"]), 8), self.value, np.float32)]
+
+    for value in (9.0, np.nan):
+        monkeypatch.setattr(export, "session", lambda path, value=value: Wrong(value))
+        with pytest.raises(MienError, match="difference"):
+            export.export(run, tmp_path / "out")
+        assert not list((tmp_path / "out").glob("*.onnx"))

@@ -298,6 +298,22 @@ def test_landmark_shift_is_in_eye_distances_whatever_the_scale():
     for scale in (1, 7):
         got = landmarks.landmark_shift(scale * before, scale * after)
         assert (got.eyes[0], got.rest[0]) == (pytest.approx(1), 0)
+    # in those of the picture before
+    after = before.copy()
+    distance = landmarks.inter_ocular(before)[0]
+    after[:, landmarks.EYE_LEFT] += (distance, 0)
+    assert abs(landmarks.inter_ocular(after)[0] / distance - 1) > 0.5
+    assert landmarks.landmark_shift(before, after).eyes[0] == pytest.approx(0.5)
+
+
+def test_summary_of_landmark_errors_is_the_textbooks():
+    eyes, rest = np.array([0.1, 0.2, np.nan, 0.6, 0.4]), np.array([0.3, np.nan, 0.1, 0.5, 0.9])
+    summary = landmarks.LandmarkErrors(eyes, rest, 0.25).summary()
+    assert (summary["pictures"], summary["n"], summary["found"], summary["lost"]) == (5, 3, 0.6, 0.25)
+    for name, values in (("eyes", [0.1, 0.6, 0.4]), ("rest", [0.3, 0.5, 0.9])):
+        sd = np.sqrt(np.square(np.subtract(values, np.mean(values))).sum() / 2)
+        wanted = {"mean": np.mean(values), "median": sorted(values)[1], "sd": sd, "sem": sd / np.sqrt(3)}
+        assert summary[name] == pytest.approx(wanted)
 
 
 def test_the_table_splits_by_attribute():
@@ -334,6 +350,7 @@ def test_celebas_points_are_cropped_and_scaled_like_its_pictures(tmp_path):
         ("2\nlefteye_x\n", "expected a count in line 1"),
         (f"2\n{' '.join(landmarks.COLUMNS)}\n000001.jpg 1 2 3\n", "line 3: expected a file name and 10 numbers"),
         (f"2\n{' '.join(landmarks.COLUMNS)}\n000001.jpg 1 2 3 4 5 6 7 8 9 x\n", "line 3"),
+        (f"2\n{' '.join(landmarks.COLUMNS)}\n000001.jpg 7\n", "line 3"),
     ):
         path.write_text(text)
         with pytest.raises(MienError, match=words):

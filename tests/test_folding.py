@@ -89,6 +89,13 @@ def test_each_kind_of_layer(kind):
     assert norms(folded(net)) == 0
 
 
+def test_what_a_batchnorm_adds_to_its_variance_is_folded_too():
+    net = lively(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, eps=0.5))).eval()
+    x = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(folded(net)(x), net(x), rtol=1e-5, atol=1e-5)
+
+
 def test_units_that_become_maps():
     net = lively(nn.Sequential(nn.Linear(7, 24), nn.Unflatten(1, (6, 2, 2)), nn.BatchNorm2d(6))).eval()
     x = torch.randn(4, 7, generator=torch.Generator().manual_seed(1))
@@ -104,6 +111,7 @@ def test_what_cannot_be_folded_stays():
         nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU(), nn.BatchNorm2d(3)),  # something between
         nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)),
         nn.Sequential(nn.ConvTranspose2d(4, 4, 3, groups=2), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Linear(7, 12), nn.BatchNorm1d(6)),  # of (B, 6, 7), whose second axis is normalised
         nn.Sequential(shared, nn.BatchNorm2d(3), nn.ReLU(), shared),
     ]
     for net in nets:

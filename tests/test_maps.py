@@ -13,6 +13,7 @@ from mien import figures
 from mien.abilities import MissingAbility
 from mien.applications import latent_map as maps
 from mien.errors import MienError
+from mien.evaluation import open_run
 from mien.figures.maps import MOST
 from test_cli import mien, refused
 
@@ -137,11 +138,14 @@ def test_plane_range_is_the_quantiles():
         assert ((z[:, d] >= low) & (z[:, d] <= high)).mean() == pytest.approx(0.9, abs=0.01)
 
 
-def test_latent_map_is_the_tsne_of_the_encoded(avatars):
+def test_latent_map_is_the_tsne_of_the_encoded(avatars, monkeypatch):
     model, index = tiny("vae").eval(), np.arange(30)
     with torch.inference_mode():
         z = model.encode(avatars.batch(index).x).mean.numpy()
     assert np.allclose(maps.latent_map(model, avatars, index, seed=1), maps.tsne(z, seed=1), atol=1e-3)
+    # started from principal components a map hardly depends on the seed, so whether it arrives is asked apart
+    monkeypatch.setattr(maps, "tsne", lambda z, seed=0: seed)
+    assert maps.latent_map(model, avatars, index, seed=7) == 7
 
 
 def test_scatter_takes_all_sorts_of_labels():
@@ -169,6 +173,22 @@ def test_scatter_of_many_classes(tmp_path):
     texts = [text.get_text() for text in crowd.legends[0].get_texts()]
     assert len(texts) == MOST
     assert texts[-1].endswith(f"{300 - MOST + 1} others")
+
+
+def test_scatter_draws_each_kind_where_its_points_are():
+    labels = ["ball 7", "ball 14", "inner 7", None] * 6
+    points = np.array([[0.0, 0], [5, 0], [0, 5], [5, 5]] * 6) + np.random.default_rng(0).uniform(-1, 1, (24, 2))
+    figure = figures.latent_scatter(points, labels)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["ball 7 (6)", "ball 14 (6)", "inner 7 (6)", "not known (6)"]  # numbers in names, by value
+    panel = figure.axes[1]
+    unknown, *kinds = (np.asarray(one.get_offsets()) for one in panel.collections)
+    assert np.allclose(unknown, points[3::4])
+    for k, offsets in enumerate(kinds):
+        assert np.allclose(offsets, points[k::4])
+    for text in panel.texts:
+        k = ["ball 7", "ball 14", "inner 7"].index(text.get_text())
+        assert np.abs(points[k::4] - text.get_position()).sum(1).min() == 0
 
 
 def test_scatter_refuses():
@@ -252,7 +272,32 @@ def test_map_of_many_dimensions(capsys, runs, tmp_path):
         capsys, "map", runs / "faces", "--kind", "grid", "--count", 9, "--split", "train", "--out", tmp_path / "g.png"
     )
     assert code == 0, text
-    assert len(table(tmp_path / "g.csv")) == 9
+    rows = table(tmp_path / "g.csv")
+    assert len(rows) == 9
+    run = open_run(runs / "faces")
+    assert {row["key"] for row in rows} <= {run.dataset.keys[i] for i in run.splits.train}
+    # each picture stands in the cell that the table says, which is the assignment of the table's positions
+    cells = maps.grid_cells([[float(row["tsne_1"]), float(row["tsne_2"])] for row in rows])
+    with Image.open(tmp_path / "g.png") as picture:
+        drawn = np.asarray(picture.convert("RGB"))
+    gap = 4  # two points, of two pixels each
+    side = (drawn.shape[0] - 2 * gap) // 3
+    for number, row in enumerate(rows):
+        i, j = int(row["grid_row"]) - 1, int(row["grid_column"]) - 1
+        assert cells[i, j] == number
+        top, left = i * (side + gap), j * (side + gap)
+        position = run.dataset.keys.index(row["key"])
+        scale = side // 16
+        cell = drawn[top : top + side : scale, left : left + side : scale]
+        assert np.abs(cell.astype(int) - run.dataset.pictures(np.array([position]))[0]).max() <= 1
+    keys = []
+    for seed in (1, 2):
+        code, text = mien(
+            capsys, "map", runs / "faces", "--kind", "grid", "--count", 9, "--seed", seed, "--out", tmp_path / "h.png"
+        )
+        assert code == 0, text
+        keys.append({row["key"] for row in table(tmp_path / "h.csv")})
+    assert keys[0] != keys[1]
 
 
 def test_map_of_two_dimensions(capsys, runs, tmp_path):
@@ -273,6 +318,9 @@ def test_map_refuses(capsys, runs, tmp_path):
     )
     assert "Encodes" in refused(capsys, "map", runs / "cnn")
     assert "does not exist" in refused(capsys, "map", tmp_path / "nowhere")
+    assert "ending in .png" in refused(capsys, "map", runs / "faces", "--out", tmp_path / "x.jpg")
+    (tmp_path / "file").write_text("")
+    assert "cannot be written to" in refused(capsys, "map", runs / "faces", "--out", tmp_path / "file/map")
 
 
 @pytest.mark.parametrize("command", ["map", "multiview"])

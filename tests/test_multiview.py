@@ -78,6 +78,11 @@ def test_what_cannot_be_matched_is_refused_by_name():
         slice(40, 100), slice(20, 40), slice(0, 20))), "seeded", ""), np.arange(40, 100))  # fmt: skip
     with pytest.raises(MienError, match="one split, got one, which may train on 20 pictures held out from other"):
         views_.align([view(), moved])
+    # what one validates on another must not be judged on
+    chosen = views_.View("other", moved.model, view("other").dataset, Splits(*(np.arange(100)[p] for p in (
+        slice(60), slice(80, 100), slice(60, 80))), "seeded", ""), np.arange(60))  # fmt: skip
+    with pytest.raises(MienError, match="one split, got one, which may train on 20 pictures held out from other"):
+        views_.align([view(), chosen])
     with pytest.raises(MienError, match="one on celeba and other on avatars count=9"):
         views_.align([view(), view("other", name="avatars", options={"count": 9})])
     with pytest.raises(MienError, match="got other, whose pictures have other attributes"):
@@ -115,8 +120,9 @@ def test_views_that_know_different_things_are_better_together():
     assert result["multi-view"]["features"] == 4
     assert abs(result["alone"]["c"]["mean_accuracy"] - 0.5) < 0.06
     one, other = views_.score(seen, ["a", "b"]), views_.score(seen, ["a"])
-    assert views_.gain(one, other)[0] == -views_.gain(other, one)[0]
+    assert views_.gain(one, other)[0] == -views_.gain(other, one)[0] == one.mean_accuracy - other.mean_accuracy > 0
     assert views_.gain(one, one) == (0, 0)
+    assert views_.gain(one, other)[1] == pytest.approx(views_.standard_error(one.hits - other.hits))
 
 
 def test_a_small_c_spares_many_useless_numbers():
@@ -127,6 +133,9 @@ def test_a_small_c_spares_many_useless_numbers():
         seen.y_train, seen.y_test, (87,),
     )  # fmt: skip
     assert views_.gain(views_.score(wide, c=1e-3), views_.score(wide))[0] > 0
+    result = views_.compare(wide, c=1e-3)
+    assert result["c"] == 1e-3
+    assert result["alone"]["a"]["mean_accuracy"] == views_.score(wide, c=1e-3).mean_accuracy
     with pytest.raises(MienError, match="C above 0"):
         views_.score(wide, c=0)
 
@@ -225,6 +234,7 @@ def test_command(capsys, runs, tmp_path):
     printed = json.loads(text)
     assert printed["multi-view"]["mean_accuracy"] == printed["alone"]["small"]["mean_accuracy"]
     assert printed["alone"] == result["alone"]
+    assert printed["multi-view"]["of"] == ["small"]
 
 
 def test_command_refuses(capsys, runs, tmp_path):
@@ -233,6 +243,7 @@ def test_command_refuses(capsys, runs, tmp_path):
     assert "moved" in line
     assert "Encodes" in refused(capsys, "multiview", runs / "small", runs / "cnn")
     assert "--c above 0" in refused(capsys, "multiview", runs / "small", "--c", 0)
+    assert "a folder" in refused(capsys, "multiview", runs / "small", "--out", tmp_path)
     assert "does not exist" in refused(capsys, "multiview", runs / "small", "--beside", tmp_path / "nowhere")
     config = json.loads((runs / "small" / "config.json").read_text())
     config["data"] |= {"attributes": [], "name": "mnist"}
@@ -253,6 +264,9 @@ def test_recipe_prints_its_plan_and_writes_nothing(capsys, tmp_path):
     assert sum(line.startswith("mien train dfc_vae") for line in lines) == 2
     assert all(f"--set layers={layer} " in lines[1 + layer] for layer in range(1, 6))
     assert lines[-1].startswith("mien multiview")
+    assert "--c" not in lines[-1]
+    table1.main(["--dry-run", "--c", "0.001", "--out", str(tmp_path / "t")])
+    assert " --c 0.001 --out" in capsys.readouterr().out.splitlines()[-1]
     assert not any("attribute_cnn" in row["model"] for row in table1.plan(10, "vgg19", tmp_path))
 
 

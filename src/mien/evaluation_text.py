@@ -28,6 +28,7 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
                 with_and_without = "mean of the accuracies with and without the attribute; guessing earns 50%"
                 rows.append((f"balanced accuracy, {what}", f"{scores['balanced_accuracy']:.2%}", with_and_without))
             rows.append((f"Hamming loss, {what}", f"{scores['hamming_loss']:.4f}", how))
+    rows += _person_rows(result.get("similarity_auc", {}))
     rows += _face_rows(result)
     rows += _class_rows(result.get("classes", {}))
     edits = result.get("edits", {})
@@ -83,6 +84,24 @@ def _distance_rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
         elif isinstance(block, dict) and name.startswith("lpips"):
             rows.append((name, _pm(block, 3), f"{block['n']:,} held-out pictures; ± deviation over pictures"))
     return rows
+
+
+def _person_rows(scores: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return how well each similarity tells persons apart, and last how well the pictures themselves do."""
+    rows: list[tuple[str, str, str]] = []
+    for name, one in scores.get("measures", {}).items():
+        label = f"same-person AUC, {name}" if name != "pixels" else "  same-person AUC, pixels alone"
+        how = "the same pairs" if rows else _pairs(scores)
+        rows.append((label, f"{one['auc']:.3f} ({one['low']:.3f} to {one['high']:.3f})", how))
+    return rows
+
+
+def _pairs(scores: dict[str, Any]) -> str:
+    return (
+        f"{scores['n_same']:,} pairs of one person ({scores['paired_persons']:,} persons, "
+        f"{scores['paired_persons_in_training']:,} of them also in training), {scores['n_strangers']:,} of strangers, all "
+        f"{scores['split']} pictures; 95 % of a bootstrap over pairs; guessing earns .5"
+    )
 
 
 def _face_rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -52,7 +52,8 @@ def export(
 
     Args:
         amounts: what ``edit.onnx`` changes; nothing leaves it out.
-        vectors: attribute vectors, for a model that does not edit by itself; keep: as in ``applications.edit``.
+        vectors: attribute vectors, for a model that does not edit by itself.
+        keep: attributes that the change leaves as they are, as in ``applications.edit``.
         progress: called with (what, done, total).
 
     Raises:
@@ -66,7 +67,7 @@ def export(
             "pip install 'mien[onnx]'"
         )
     run, out = Path(run), Path(out)
-    model = folded(runs.load(run))  # BatchNorm is part of the layers then, as in any runtime's own optimiser
+    model = runs.load(run)
     parts = _parts(model, dict(amounts or {}), vectors, keep)
     if not parts:
         raise MienError(f"expected a model that encodes, decodes, edits or recognises, got {model.name}")
@@ -84,10 +85,14 @@ def export(
             about[key] = list(names)
     if amounts:
         about["edit"] = {"amounts": dict(amounts), "keep": list(keep)}
+    fast = folded(model)  # BatchNorm is part of the layers then, as in any runtime's own optimiser
     for number, (name, (function, example)) in enumerate(parts.items()):
         if progress:
             progress("export", number, len(parts))
-        about["files"][f"{name}.onnx"] = _write(_Ability(model, function).eval(), example, out / f"{name}.onnx")
+        with torch.inference_mode():
+            expected = function(model, example)
+        path = out / f"{name}.onnx"
+        about["files"][path.name] = _write(_Ability(fast, function).eval(), example, expected, path)
     if progress:
         progress("export", len(parts), len(parts))
     write_json(out / "export.json", about)
@@ -101,6 +106,9 @@ def _parts(
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(2, *model.config["shape"], generator=generator) * 2 - 1
     parts: dict[str, tuple[Callable[[Any, Tensor], Tensor], Tensor]] = {}
+    if keep and (not amounts or isinstance(model, Edits)):
+        why = f"{model.name} edits by itself" if amounts else "nothing is to be changed"
+        raise MienError(f"expected no attributes to keep, got {', '.join(keep)}: {why}, leave them out")
     if isinstance(model, Encodes):
         parts["encode"] = (lambda model, x: model.encode(x).mean, x)
     if isinstance(model, Encodes) and isinstance(model, Decodes):
@@ -122,17 +130,15 @@ def _parts(
     return parts
 
 
-def _write(module: nn.Module, example: Tensor, path: Path) -> dict[str, Any]:
-    """Write one file, run it beside the module on two batch sizes, and return what is to be known of it."""
-    with torch.inference_mode():
-        given, expected = example.clone(), module(example)
+def _write(module: nn.Module, example: Tensor, expected: Tensor, path: Path) -> dict[str, Any]:
+    """Write one file, compare it with what is ``expected`` at two batch sizes, and return what is to be known of it."""
 
     def save(place: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the exporter, about its own dependencies
             program = torch.onnx.export(
                 module,
-                (given,),
+                (example.clone(),),
                 dynamo=True,
                 input_names=["input"],
                 output_names=["output"],
@@ -147,8 +153,8 @@ def _write(module: nn.Module, example: Tensor, path: Path) -> dict[str, Any]:
     seen = 0.0
     for n in (1, len(example)):
         got = runtime.run(None, {"input": example[:n].numpy()})[0]
-        seen = max(seen, float(np.abs(got - expected[:n].numpy()).max()))
-    if seen > TOLERANCE:
+        seen = float(np.maximum(seen, np.abs(got - expected[:n].numpy()).max()))  # which passes NaN on
+    if not seen <= TOLERANCE:  # nor NaN
         path.unlink()
         raise MienError(
             f"expected {path.name} to give what the model gives, got a difference of {seen:.2g}: it was not written; "

@@ -39,22 +39,25 @@ def folded(module: Module) -> Module:
 def _fold(sequence: nn.Sequential, uses: Counter[int]) -> None:
     """Fold every pair of ``sequence`` in place."""
     before: Layer | None = None  # the layer whose outputs come next
+    maps = False  # whether they were units and are maps now
     for name, layer in sequence._modules.items():
-        if isinstance(layer, Norm) and before is not None and _fits(before, layer) and uses[id(before)] == 1:
+        if isinstance(layer, Norm) and before is not None and _fits(before, layer, maps) and uses[id(before)] == 1:
             _take_over(before, layer)
             sequence._modules[name] = nn.Identity().eval()
         elif isinstance(layer, Layer):
-            before = layer
-        elif not isinstance(layer, nn.Identity | nn.Unflatten):  # these two leave the values and their order alone
+            before, maps = layer, False
+        elif isinstance(layer, nn.Unflatten):  # which leaves the values and their order alone, as Identity does
+            maps = True
+        elif not isinstance(layer, nn.Identity):
             before = None
 
 
-def _fits(layer: Layer, norm: Norm) -> bool:
+def _fits(layer: Layer, norm: Norm, maps: bool) -> bool:
     if norm.running_mean is None or norm.running_var is None:
         return False
     if isinstance(layer, nn.Linear):
-        # unflattened to maps, each channel is H·W units in a row
-        return layer.out_features % norm.num_features == 0
+        # of maps, each channel is H·W units in a row; else a BatchNorm of fewer numbers is over another axis
+        return layer.out_features == norm.num_features or (maps and layer.out_features % norm.num_features == 0)
     transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d)
     return layer.out_channels == norm.num_features and not (transposed and layer.groups > 1)
 

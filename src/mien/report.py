@@ -58,7 +58,7 @@ def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
             for measure in found[0]:
                 values = [cells.get(measure, "–") for cells in found]
                 # beside several seeds, the spread over pictures would only be mistaken for theirs
-                text = values[0] if len(values) == 1 else " / ".join(v.partition(" ± ")[0] for v in values)
+                text = values[0] if len(values) == 1 else " / ".join(re.split(r" ± | \(", v)[0] for v in values)
                 rows.setdefault(measure, ["–"] * len(columns))[number] = text
         heads = " | ".join(f"`{name}`" for name in columns)
         table = [f"| | {heads} |", "|---" * (len(columns) + 1) + "|"]
@@ -129,6 +129,38 @@ def face_table(folder: Path) -> str:
     )
 
 
+def label_table(folder: Path) -> str:
+    """Return every stored result of synthesized labels as Markdown: a row for each run, noise and number of labels."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "synthesized_labels").glob("*.json")]
+    if not results:
+        return ""
+    results.sort(key=lambda result: (result["run"], -result["labelled"], result["noise"]))
+    lines = [
+        "| made by | noise | real a class | made a class | real few | made | few and made | gain, paired | as many real | label kept |",
+        "|---" * 10 + "|",
+    ]
+    for result in results:
+        cells = [_seeds(result["accuracy"][key]) for key in ("few", "synthesized", "both")]
+        cells += [_seeds(result["gain"], "+"), *(_seeds(result["accuracy"][key]) for key in ("many", "label_kept"))]
+        first = (f"`{result['run']}`", f"{result['noise']:g}", str(result["labelled"]), str(result["per_class"]))
+        lines.append(f"| {' | '.join([*first, *cells])} |")
+    one = results[0]
+    about = (
+        f"accuracy in % of a small classifier on {one['n_test']:,} held-out real pictures of {one['data']}, by what it was "
+        f"trained on for {one['steps']} steps (four fifths of the pictures named; noise 0: encoded and decoded only); ± deviation over {one['seeds']} seeds; gain: few and made minus few, seed by "
+        f"seed; label kept: share of made pictures that the classifier of as many real ones gives their label; the run itself has seen all "
+        f"training pictures, and a model that learns classes the labels it was trained with; "
+        f"`{(folder / 'synthesized_labels').as_posix()}`"
+    )
+    commands = "\n".join(result["command"] for result in results)
+    return f"**Synthesized labels** ({about})\n\n" + "\n".join(lines) + f"\n\n```sh\n{commands}\n```"
+
+
+def _seeds(one: dict[str, Any], sign: str = "") -> str:
+    spread = "" if one["sd"] is None else f" ± {100 * one['sd']:.1f}"
+    return f"{100 * one['mean']:{sign}.1f}{spread}"
+
+
 def bench_table(folder: Path) -> str:
     """Return the targets that the stored benchmarks decide as Markdown."""
     lines = ["| target | wanted | measured | reached | benchmark |", "|---|---|---|---|---|"]
@@ -178,7 +210,8 @@ def write(readme: Path = Path("README.md"), results: Path = Path("results"), all
     Raises:
         MienError: if there are no such files with marked blocks here.
     """
-    measured = "\n\n".join(filter(None, (result_tables(results), multiview_tables(results), face_table(results))))
+    parts = (result_tables(results), multiview_tables(results), face_table(results), label_table(results))
+    measured = "\n\n".join(filter(None, parts))
     leading = result_tables(results, LEADING)
     blocks = {
         readme: {"models": model_table(), "results": leading, "bench": bench_table(results)},

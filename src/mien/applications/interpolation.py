@@ -37,7 +37,7 @@ def slerp(left: Tensor, right: Tensor, t: Tensor) -> Tensor:
 
 
 def interpolate(model: Any, left: Tensor, right: Tensor, steps: int = 11, path: Path = linear) -> Tensor:
-    """Return decoded paths from pictures ``left`` to ``right``, both (B, C, H, W): (B, steps, C, H, W).
+    """Return decoded paths from pictures ``left`` to ``right``, both (B, C, H, W): (B, steps, C, H, W) on the CPU.
 
     Args:
         steps: pictures on each path, ends included; the paper's α = 0, 0.1, …, 1 are 11.
@@ -46,11 +46,13 @@ def interpolate(model: Any, left: Tensor, right: Tensor, steps: int = 11, path: 
     require(model, Encodes, Decodes)
     if steps < 2:
         raise MienError(f"expected 2 steps or more, got {steps}")
-    left, right = check_pictures(model, left), check_pictures(model, right)
+    if left.shape != right.shape or not len(left):
+        raise MienError(f"expected as many pictures left as right, got {tuple(left.shape)} and {tuple(right.shape)}")
+    start, end = (_means(model, x) for x in (left, right))
     with torch.inference_mode():
-        t = torch.linspace(0, 1, steps, device=left.device).view(-1, 1, 1)
-        z = path(model.encode(left).mean, model.encode(right).mean, t)  # (S, B, K)
-        pictures = map_batches(model.decode, z.transpose(0, 1).flatten(0, 1))
+        t = torch.linspace(0, 1, steps, device=start.device).view(-1, 1, 1)
+        z = path(start, end, t)  # (S, B, K)
+        pictures = map_batches(lambda part: model.decode(part).cpu(), z.transpose(0, 1).flatten(0, 1))
     return pictures.unflatten(0, (len(left), steps))
 
 
@@ -70,11 +72,16 @@ def chain(model: Any, x: Tensor, steps: int = 11, path: Path = linear) -> Tensor
     require(model, Encodes, Decodes)
     if len(x) < 2 or steps < 2:
         raise MienError(f"expected 2 pictures and 2 steps or more, got {len(x)} and {steps}")
-    z = map_batches(lambda part: model.encode(check_pictures(model, part)).mean, x)  # (B, K)
+    z = _means(model, x)
     with torch.inference_mode():
         t = torch.linspace(0, 1, steps, device=z.device).view(-1, 1, 1)
         legs = path(z[:-1], z[1:], t)[:-1].transpose(0, 1).flatten(0, 1)  # ((B - 1)·(steps - 1), K)
-        return map_batches(model.decode, torch.cat([legs, z[-1:]])).cpu()
+        return map_batches(lambda part: model.decode(part).cpu(), torch.cat([legs, z[-1:]]))
+
+
+def _means(model: Any, x: Tensor) -> Tensor:
+    """Return the means of q(z | x) of pictures (B, C, H, W), (B, K) on the model's device."""
+    return map_batches(lambda part: model.encode(check_pictures(model, part)).mean, x)
 
 
 def between_samples(model: Any, n: int = 5, steps: int = 11, seed: int = 0, path: Path = linear) -> Tensor:

@@ -18,7 +18,7 @@ class Rounds:
     """What feeding pictures back makes of them.
 
     Args:
-        pictures: (B, T + 1, C, H, W), the starts first.
+        pictures: (B, T + 1, C, H, W) on the CPU, the starts first.
         change: (B, T), mean |x_t − x_{t−1}| over a picture, in [0, 2]; it falls to 0 where the rounds settle.
     """
 
@@ -44,17 +44,21 @@ def iterate(model: Any, x: Tensor, rounds: int = 10, progress: Progress = None) 
     require(model, Encodes, Decodes)
     if rounds < 1:
         raise MienError(f"expected 1 round or more, got {rounds}")
-    pictures, changes, total = [], [], rounds * len(x)
-    with torch.inference_mode():
-        for done, part in enumerate(x.split(BATCH)):
-            chain = [check_pictures(model, part)]
-            for t in range(rounds):
-                chain.append(model.decode(model.encode(chain[-1]).mean).clamp(-1, 1))
-                if progress:
-                    progress(done * BATCH * rounds + (t + 1) * len(part), total)
-            stacked = torch.stack(chain, 1)  # (B, T + 1, C, H, W)
-            changes.append((stacked[:, 1:] - stacked[:, :-1]).abs().flatten(2).mean(2).cpu())
-            pictures.append(stacked.cpu())
-    if not pictures:
+    if not len(x):
         raise MienError("expected pictures to feed back, got none")
-    return Rounds(torch.cat(pictures), torch.cat(changes))
+    # filled in place, on the CPU: a device would have to hold every round, and joining parts holds all twice
+    pictures = torch.empty(len(x), rounds + 1, *x.shape[1:])
+    change = torch.empty(len(x), rounds)
+    done = 0
+    with torch.inference_mode():
+        for part in x.split(BATCH):
+            now, rows = check_pictures(model, part), slice(done, done + len(part))
+            pictures[rows, 0] = now.cpu()
+            for t in range(rounds):
+                before, now = now, model.decode(model.encode(now).mean).clamp(-1, 1)
+                pictures[rows, t + 1] = now.cpu()
+                change[rows, t] = (now - before).abs().flatten(1).mean(1).cpu()
+                if progress:
+                    progress(done * rounds + (t + 1) * len(part), rounds * len(x))
+            done += len(part)
+    return Rounds(pictures, change)

@@ -143,7 +143,9 @@ def grid_costs(positions: ArrayLike, rows: int, columns: int) -> NDArray[np.floa
     place = np.where(extent > 0, (points - low) / np.where(extent > 0, extent, 1), 0.5) * [columns - 1, rows - 1]
     across, down = np.meshgrid(np.arange(columns), np.arange(rows))
     cells = np.stack([across, rows - 1 - down], -1).reshape(-1, 2)
-    return np.square(place[:, None] - cells[None]).sum(-1)
+    from scipy.spatial.distance import cdist
+
+    return cdist(place, cells, "sqeuclidean")
 
 
 def plane_range(z: ArrayLike, quantile: float = 0.01) -> tuple[tuple[float, float], tuple[float, float]]:

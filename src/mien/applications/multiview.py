@@ -1,47 +1,38 @@
 """Multi-view features: the latents of several models of the same pictures, side by side (VAE-WGAN §4.4, Fig. 14).
 
-Each model sees a picture at its own size. Pictures are matched by the keys of their data sets, and no picture that
-one model was held out from may have trained another: else the features would know what they are judged on.
+Each model sees a picture at its own size; which pictures they share, :mod:`mien.applications.views` says.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.abilities import Encodes, require
 from mien.applications.basics import encode_all
-from mien.data.dataset import Dataset, Splits
+from mien.applications.views import View, align, unique_names
 from mien.errors import MienError
 from mien.metrics.latent_svm import latent_svm
+
+__all__ = [
+    "Features",
+    "Score",
+    "View",
+    "align",
+    "compare",
+    "features",
+    "gain",
+    "score",
+    "standard_error",
+    "unique_names",
+]
 
 TOGETHER = "multi-view"
 MOST = 20_000  # training pictures that the classifiers are fitted on
 Note = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class View:
-    """One model and the pictures it was trained on and held out from.
-
-    Args:
-        name: what it is called in tables and messages.
-        model: one that encodes.
-        dataset, splits: its data.
-        train: positions of the pictures that trained it.
-    """
-
-    name: str
-    model: Any
-    dataset: Dataset
-    splits: Splits
-    train: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -115,95 +106,6 @@ def standard_error(values: NDArray) -> float:
     # each row's share in the mean; where all is known, its own mean over the columns
     rows = (apart / known.sum(0)).sum(1) * n / size
     return float(np.sqrt(np.square(rows).sum() / (n - 1) / n))
-
-
-def unique_names(folders: Sequence[str | Path]) -> tuple[str, ...]:
-    """Return a short name for each folder: its own, with as much of its path as tells it from others.
-
-    >>> unique_names(["runs/a", "old/a", "runs/b", "runs/b"])
-    ('runs/a', 'old/a', 'runs/b', 'runs/b #2')
-    """
-    paths = [Path(folder) for folder in folders]
-    short = Counter(path.name for path in paths)
-    names = [path.name if short[path.name] == 1 and path.name else path.as_posix() for path in paths]
-    seen: Counter[str] = Counter()
-    for i, name in enumerate(names):
-        seen[name] += 1
-        names[i] = name if seen[name] == 1 else f"{name} #{seen[name]}"
-    return tuple(names)
-
-
-def align(views: Sequence[View]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Return, for each view, its positions of the training and of the held-out pictures that all views share.
-
-    Row i is the same picture in every view, in the order of the first view's positions.
-
-    Raises:
-        MienError: no views, other data, a picture held out from one view that another's training split holds, other
-            attributes, or no pictures in common; it names the view.
-    """
-    if not views:
-        raise MienError("expected one run or more, got none")
-    first = views[0]
-    for view in views:
-        _check_data(first, view)
-    if all(view.dataset.keys == first.dataset.keys for view in views):
-        names: list[NDArray | Sequence[str]] = [np.arange(len(first.dataset))] * len(views)
-    else:
-        names = [view.dataset.keys for view in views]
-    held = [{names[v][i] for i in view.splits.test.tolist()} for v, view in enumerate(views)]
-    for v, view in enumerate(views):
-        trained = {names[v][i] for i in (*view.splits.train.tolist(), *view.splits.valid.tolist())}
-        for other, test in zip(views, held, strict=True):
-            if shared := len(trained & test):
-                raise MienError(
-                    f"expected runs of one split, got {view.name}, which may train on {shared:,} pictures held out "
-                    f"from {other.name}: train both with the same --split-seed and data"
-                )
-    fitted = [{names[v][i] for i in view.train.tolist()} for v, view in enumerate(views)]
-    pairs = []
-    common = (set.intersection(*fitted), set.intersection(*held))
-    for what, keys in zip(("training", "held-out"), common, strict=True):
-        if not keys:
-            raise MienError(
-                f"expected {what} pictures that all runs share, got none of {', '.join(v.name for v in views)}: "
-                "use runs of the same data, split and share"
-            )
-    for own in names:
-        place = {name: i for i, name in enumerate(own)}
-        order = [[names[0][i] for i in part.tolist()] for part in (first.train, first.splits.test)]
-        rows = [[place[k] for k in part if k in keys] for part, keys in zip(order, common, strict=True)]
-        pairs.append((np.array(rows[0], np.int64), np.array(rows[1], np.int64)))
-    for view, pair in zip(views, pairs, strict=True):
-        for mine, reference in zip(pair, pairs[0], strict=True):
-            if not np.array_equal(view.dataset.attribute_table[mine], first.dataset.attribute_table[reference]):
-                raise MienError(
-                    f"expected the same pictures, got {view.name}, whose pictures have other attributes than those "
-                    f"of the same names in {first.name}: use runs of one data set"
-                )
-    return pairs
-
-
-def _check_data(first: View, view: View) -> None:
-    """Raise a MienError unless a view encodes, has attributes, and is of the first view's data."""
-    require(view.model, Encodes)
-    if not view.dataset.attributes:
-        raise MienError(
-            f"expected runs on a data set with attributes, got {view.name} on {view.dataset.name}, which has none: "
-            "use runs on celeba, avatars or a folder with a table"
-        )
-    mine, reference = (_described(v.dataset) for v in (view, first))
-    if mine != reference or view.dataset.attributes != first.dataset.attributes:
-        raise MienError(
-            f"expected runs on one data set, got {first.name} on {reference} and {view.name} on {mine}: "
-            "their pictures cannot be matched"
-        )
-
-
-def _described(dataset: Dataset) -> str:
-    # the same pictures may lie elsewhere
-    options = [f"{key}={value}" for key, value in sorted(dataset.options.items()) if key != "root"]
-    return " ".join([dataset.name, *options])
 
 
 def features(views: Sequence[View], most: int = MOST, note: Note | None = None) -> Features:

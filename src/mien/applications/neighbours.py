@@ -34,7 +34,7 @@ class Nearest:
 
     Args:
         distance: (Q, k), Euclidean.
-        index: (Q, k), rows of what was searched; of equal distances the earlier row comes first.
+        index: (Q, k), rows of what was searched; of those found, at equal distances the earlier row comes first.
     """
 
     distance: Tensor

@@ -121,12 +121,33 @@ def measures(
     z = z.cpu()
     near = clouds(model, z, noise, n, seed, progress)
     made: dict[str, Measure] = {"neighbourhood": _in_parts(lambda i, j: overlap(near[i], near[j]).numpy())}
+    return made | of_latents(z, reference, k)
+
+
+def of_latents(z: Tensor, reference: Tensor | None = None, k: int = SHARED) -> dict[str, Measure]:
+    """Return those of :func:`measures` that need no decoder.
+
+    >>> sorted(of_latents(torch.eye(3, 8)))
+    ['cosine', 'distance']
+    """
+    z = z.cpu()
+    made: dict[str, Measure] = {}
     if reference is not None:
         sets = nearest(z, reference, max(1, min(k, len(reference) // 20))).index.numpy()
         made["shared"] = _in_parts(lambda i, j: shared(sets[i], sets[j]))
     made["cosine"] = _in_parts(lambda i, j: torch.nn.functional.cosine_similarity(z[i], z[j]).numpy())
     made["distance"] = _in_parts(lambda i, j: -(z[i] - z[j]).norm(dim=1).numpy())
     return made
+
+
+def available(
+    model: Any, z: Tensor, reference: Tensor, noise: float = NOISE, seed: int = 0, progress: Progress = None
+) -> dict[str, Measure]:
+    """Return :func:`measures` of a model that decodes, :func:`of_latents` of one that only encodes."""
+    require(model, Encodes)
+    if not isinstance(model, Decodes):
+        return of_latents(z, reference)
+    return measures(model, z, reference, noise=noise, seed=seed, progress=progress)
 
 
 def pixels(dataset: Dataset, index: np.ndarray) -> Measure:

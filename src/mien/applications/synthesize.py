@@ -1,8 +1,9 @@
 """Labelled training data: G(E(x) + noise) under the label of x (SelfExGAN §4.2.1, Fig. 4.10).
 
 What is written is a folder that ``--data folder`` reads: pictures in a subfolder for each class, ``attributes.csv``
-with a column for each class (1 or -1) and each attribute, and ``provenance.json``. As that data set has attributes
-and no classes, what is trained on it recognises the class as the likeliest of its columns.
+with a column for each class (1 or -1) and each attribute, ``classes.csv`` with the name of the class in each subfolder,
+and ``provenance.json``. Read as it is, that data set has attributes and no classes: what is trained on it recognises
+the class as the likeliest of its columns. Read with ``--data-set classes=folders`` it has the classes of its source.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from mien.errors import MienError
 from mien.files import write_atomically, write_json
 
 NOISE = 0.5  # the thesis does not say
-TABLE, PROVENANCE = "attributes.csv", "provenance.json"
+TABLE, CLASS_NAMES, PROVENANCE = "attributes.csv", "classes.csv", "provenance.json"
 ANY = -1  # the class of pictures of a set without classes
 
 Maker = Callable[[Tensor, Tensor], Tensor]
@@ -149,6 +150,9 @@ def synthesize(
         if progress:
             progress(start + len(part), len(planned))
     _write_table(dataset, planned, out / TABLE)
+    if dataset.classes:
+        folders = [[_folder_name(c, name), name] for c, name in enumerate(dataset.classes)]
+        _write_csv([["folder", "class"], *folders], out / CLASS_NAMES)
     sources = {
         one.file: {"source": dataset.keys[one.source], "position": one.source, "seed": one.seed} for one in planned
     }
@@ -190,13 +194,17 @@ def _claim(out: Path, about: Mapping[str, Any]) -> None:
 
 def _write_table(dataset: Dataset, planned: list[Planned], path: Path) -> None:
     """Write attributes.csv: a column for each class, one of them 1, then the attributes of the source."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", *dataset.classes, *dataset.attributes])
+    rows = [["file", *dataset.classes, *dataset.attributes]]
     said = {1: "1", -1: "-1", 0: ""}
     for one in planned:
         label = -1 if dataset.labels is None else dataset.labels[one.source]
         classes = ["1" if c == label else "-1" for c in range(len(dataset.classes))]
         attributes = [said[int(value)] for value in dataset.attribute_table[one.source]] if dataset.attributes else []
-        rows.writerow([one.file, *classes, *attributes])
+        rows.append([one.file, *classes, *attributes])
+    _write_csv(rows, path)
+
+
+def _write_csv(rows: list[list[str]], path: Path) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
     write_atomically(path, lambda p: p.write_text(text.getvalue(), encoding="utf-8"))

@@ -7,11 +7,11 @@ import os
 import sys
 import types
 
-from mien.cli import explore, export, look, maps, similarity, train, use
+from mien.cli import explore, export, look, maps, similarity, synthesize, train, use
 from mien.cli.app import app
 from mien.errors import MienError
 
-__all__ = ["app", "explore", "export", "look", "main", "maps", "similarity", "train", "use"]
+__all__ = ["app", "explore", "export", "look", "main", "maps", "similarity", "synthesize", "train", "use"]
 
 PANELS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
 app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))

@@ -1,4 +1,4 @@
-"""Commands that look around pictures: iterate, vary, neighbours, walk, synthesize."""
+"""Commands that look around pictures: iterate, vary, neighbours, walk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.app import app
+from mien.cli.outputs import picture_path
 from mien.cli.shared import (
     Device,
     Out,
@@ -23,15 +24,14 @@ from mien.cli.shared import (
     read_pictures,
     save_figure,
     shown,
-    wrote,
 )
-from mien.cli.similarity import Noise
 from mien.errors import MienError, UnknownName
 from mien.runs_light import check_abilities
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+LINE = 10  # variations in a line of the figure; of more, half
 CHECKED = 500  # pictures of either kind that are searched for copies
 
 
@@ -52,6 +52,7 @@ def iterate(
 
       mien iterate runs/faces me.jpg you.png --rounds 50 --out rounds.png
     """
+    out = picture_path(out, "rounds.png")
     model = load_model(run, device, "Encodes", "Decodes")
     from rich.table import Table
 
@@ -72,93 +73,12 @@ def iterate(
             spread = f"{change.min():.4f} to {change.max():.4f}"
             table.add_row(str(t + 1), f"{change.mean():.4f}", spread, f"{away[:, t].mean():.4f}")
     console.print(table)
-    left = float(fed.change[:, -1].mean() / fed.change[:, 0].mean().clamp(min=1e-12))
-    console.print(f"the last round changes {left:.1%} of what the first did", highlight=False)
+    if rounds > 1:
+        left = float(fed.change[:, -1].mean() / fed.change[:, 0].mean().clamp(min=1e-12))
+        console.print(f"the last round changes {left:.1%} of what the first did", highlight=False)
     labels = [p.name for p in pictures] if pictures else ()
     figure = explore.rounds(shown(fed.pictures), change=fed.change.numpy(), labels=labels)
-    save_figure(figure, out or Path("rounds.png"), console)
-
-
-@app.command(rich_help_panel="Explore a run")
-def synthesize(
-    run: Run,
-    per_class: Annotated[
-        int, typer.Option(help="Pictures of each class; in all where there are no classes.", min=1)
-    ] = 100,
-    noise: Noise = 0.5,
-    labelled: Annotated[
-        int, typer.Option(help="Make them of so many labelled pictures of each class; 0 is all.", min=0)
-    ] = 0,
-    seed: Seed = 0,
-    root: Root = None,
-    out: Out = None,
-    device: Device = "auto",
-) -> None:
-    """Make labelled training pictures of the run's own: a folder for --data folder, with where each comes from.
-
-    Interrupted, the same command goes on where it stopped.
-
-    [bold]Examples[/]
-
-      mien synthesize runs/digits --per-class 500 --noise 0.5 --out more-digits
-
-      mien train attribute_cnn --data folder --root more-digits --size 32
-    """
-    if not 0 <= noise < float("inf"):
-        raise MienError(f"expected --noise of 0 or more, got {noise}")
-    out = out or Path("synthesized")
-    if out.suffix.lower() in (".png", ".jpg", ".svg", ".pdf"):
-        raise MienError(f"expected a folder, got --out {out}: such as --out {out.with_suffix('')}")
-    check_abilities(run, ["Encodes", "Decodes"])
-    from mien import runs
-    from mien.applications import synthesize as made
-    from mien.evaluation import open_run
-
-    console = make_console()
-    opened = open_run(run, pick_device(device), str(root) if root else None)
-    model, dataset = opened.model, opened.dataset
-    planned = made.plan(dataset, opened.index, per_class, seed, labelled)
-    about = {
-        "run": run.resolve().name, "model": model.name, "weights_sha256": runs.sha256(run / "weights.safetensors"),
-        "data": opened.data.to_json() | {"root": None}, "noise": noise, "seed": seed, "labelled": labelled,
-    }  # fmt: skip
-    latent = made.latent_size(model, dataset, opened.index)
-    with bars(console) as note:
-        new = made.synthesize(
-            made.noisy(model, noise), latent, dataset, planned, out, about, pick_device(device),
-            lambda done, total: note("pictures", done, total),
-        )  # fmt: skip
-    console.print(f"{len(planned):,} labelled pictures, {new:,} of them made now", highlight=False)
-    wrote(console, out)
-    # beside the folder: in it, it would be taken for one of the pictures
-    save_figure(_synthesized(dataset, planned, out), out.with_name(f"{out.resolve().name}.png"), console)
-
-
-def _synthesized(dataset: Any, planned: list[Any], out: Path, most: int = 10) -> Any:
-    """Return a figure of what was made: of each class, or below each of the first sources."""
-    import numpy as np
-
-    from mien import figures
-    from mien.data.pictures import open_picture
-    from mien.figures import explore
-
-    def read(row: list[Any]) -> Any:
-        return np.stack([np.asarray(open_picture(out / one.file))[..., : dataset.shape[0]] for one in row])
-
-    def real(row: list[Any]) -> Any:
-        return dataset.pictures(np.array([one.source for one in row]))
-
-    groups: dict[str, list[Any]] = {}
-    for one in planned:
-        groups.setdefault(one.file.partition("/")[0], []).append(one)
-    rows = [group[:most] for _, group in sorted(groups.items())][:most]
-    if not dataset.classes:
-        return figures.reconstructions(real(rows[0]), read(rows[0]), names=["original", "synthesized"])
-    labels = [str(dataset.classes[int(dataset.labels[row[0].source])]) for row in rows]
-    fakes = np.stack([read(row) for row in rows])
-    return explore.neighbourhoods(
-        real([row[0] for row in rows]), fakes, labels=labels, heads=("a real one", "synthesized")
-    )
+    save_figure(figure, out, console)
 
 
 @app.command(rich_help_panel="Explore a run")
@@ -182,7 +102,7 @@ def vary(
 
       mien vary runs/cartoons sketch.png --scales 0.1,0.3,0.9,2 -n 10 --seed 1 --out ideas.png
     """
-    parsed = _scales(scales)
+    parsed, out = _scales(scales), picture_path(out, "variations.png")
     model = load_model(run, device, "Encodes", "Decodes")
     from mien.applications.basics import reconstruct
     from mien.applications.variations import variations
@@ -198,8 +118,10 @@ def vary(
         console.print(
             f"noise {scale:g}: mean |change| of a pixel {moved:.3f}, n = {len(x) * n}, seed {seed}", highlight=False
         )
-    figure = explore.variations(shown(x), shown(x_rec), shown(varied), scales=parsed, columns=n)
-    save_figure(figure, out or Path("variations.png"), console)
+    figure = explore.variations(
+        shown(x), shown(x_rec), shown(varied), scales=parsed, columns=n if n <= LINE else -(-n // 2)
+    )
+    save_figure(figure, out, console)
 
 
 def _scales(text: str) -> list[float]:
@@ -236,6 +158,7 @@ def neighbours(
     """
     if generated and pictures:
         raise MienError("expected pictures or --generated, got both: choose one")
+    out = picture_path(out, "neighbours.png")
     check_abilities(run, ["Encodes", "Generates"] if generated else ["Encodes"])
     from mien.applications.basics import encode_all
     from mien.applications.basics import generate as draw
@@ -266,7 +189,7 @@ def neighbours(
     near = opened.dataset.batch(where.ravel()).x.unflatten(0, where.shape)
     labels = names if pictures else ()
     figure = explore.neighbours(shown(x), shown(near), found.distance.numpy(), labels=labels)
-    save_figure(figure, out or Path("neighbours.png"), console)
+    save_figure(figure, out, console)
 
 
 def _print_copies(console: Console, opened: Any, z: Any, seed: int) -> None:
@@ -318,6 +241,7 @@ def walk(
         raise MienError("expected pictures or --samples, got both: choose one")
     if (pictures and len(pictures) < 2) or samples == 1:
         raise MienError("expected two pictures or more to walk through, got one")
+    out = picture_path(out, "walk.png")
     model = load_model(run, device, "Encodes", "Decodes", *(["Generates"] if samples else []))
     from mien.applications import interpolation
     from mien.figures import explore
@@ -327,7 +251,7 @@ def walk(
         walked = interpolation.between_samples(model, samples, steps, seed, way)
     else:
         walked = interpolation.chain(model, _pictures(run, model, pictures, 5, root), steps, way)
-    save_figure(explore.walk(shown(walked), steps=steps), out or Path("walk.png"), make_console())
+    save_figure(explore.walk(shown(walked), steps=steps), out, make_console())
 
 
 def _pictures(run: Path, model: Any, pictures: list[Path] | None, n: int, root: Path | None) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
+from mien.cli.outputs import file_path, picture_path, writable
 from mien.cli.shared import Device, Out, Root, Run, Seed, bars, make_console, pick_device, save_figure, shown, wrote
 from mien.errors import MienError, UnknownName
 
@@ -61,6 +62,11 @@ def map_(
             raise UnknownName("kind", each, KINDS)
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
+    out = out or Path("map")
+    if out.suffix:
+        picture_path(out, "map.png")
+    else:
+        writable(out)
     from mien.runs_light import check_abilities, read_config
 
     check_abilities(run, ["Encodes", "Decodes"] if kind and "decoded" in kind else ["Encodes"])
@@ -82,7 +88,7 @@ def map_(
                 f"expected a run of 2 latent dimensions for --kind {each}, got {maps.latent_size(opened.model)}: "
                 "use --kind tsne, which maps any number"
             )
-    _draw(opened, kinds, _Asked(label, count, steps, split, seed, out or Path("map")), plane, console)
+    _draw(opened, kinds, _Asked(label, count, steps, split, seed, out), plane, console)
 
 
 class _Asked:
@@ -206,6 +212,7 @@ def multiview(
     """
     if not 0 < c < float("inf"):
         raise MienError(f"expected --c above 0, got {c:g}: 1 is that of mien evaluate")
+    file_path(out)
     from mien.runs_light import check_abilities, read_config
 
     folders = [*runs, *(beside or [])]
@@ -220,7 +227,7 @@ def multiview(
     from mien.files import write_json
     from mien.recipes import vae_wgan_table1 as table1
 
-    console = make_console()
+    console = make_console(json)
     with bars(console) as note:
         result = table1.measure(
             runs, beside or [], device=pick_device(device), root=str(root) if root else None, most=most, c=c,

@@ -30,10 +30,11 @@ DataSettings = Annotated[
 ]
 
 
-def make_console() -> Console:
+def make_console(json: bool = False) -> Console:
+    """Return where a command talks: stdout, or stderr where stdout is to hold JSON and nothing else."""
     from rich.console import Console
 
-    return Console()
+    return Console(stderr=json)
 
 
 def parse_data(name: str, pairs: list[str] | None) -> dict[str, Any]:

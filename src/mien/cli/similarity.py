@@ -110,15 +110,13 @@ def _same_person(
     """Print the AUC of every similarity on pictures the run was not trained on, and draw the ROC."""
     import numpy as np
 
-    from mien.applications import similarity as alike
-    from mien.applications.basics import encode_all
-    from mien.data.dataset import spread
     from mien.evaluation import open_run
+    from mien.evaluation.similarity import tell_persons
     from mien.figures import explore
     from mien.metrics import similarity_auc as auc
 
     opened = open_run(run, pick_device(device), str(root) if root else None)
-    dataset, model = opened.dataset, opened.model
+    dataset = opened.dataset
     if dataset.identity is None:
         raise MienError(
             f"expected a data set that names persons, got {dataset.name}, which does not: use a run on CelebA with its "
@@ -126,23 +124,9 @@ def _same_person(
         )
     held = np.sort(np.concatenate([opened.splits.valid, opened.splits.test]))
     pairs = auc.draw_pairs(dataset.identity[held], most, seed)
-    rows = pairs.rows()  # only these are encoded
-    place = np.full(len(held), -1)
-    place[rows] = np.arange(len(rows))
-    pairs = auc.Pairs(place[pairs.same], place[pairs.strangers], pairs.persons)
     console = _quiet() if json else make_console()  # nothing but the JSON on stdout
     with bars(console) as note:
-        z = encode_all(model, dataset, held[rows], lambda d, t: note("encoding", d, t))
-        reference = encode_all(model, dataset, spread(opened.index, alike.REFERENCE))
-        made = alike.measures(
-            model, z, reference, noise=noise, seed=seed, progress=lambda d, t: note("neighbourhoods", d, t)
-        )
-        made["pixels"] = alike.pixels(dataset, held[rows])
-        scores = auc.score_pairs(made, pairs, lambda d, t: note("comparing", d, t))
-    result = {
-        "data": dataset.name, "split": "valid and test", "noise": noise, "reference": len(reference),
-        **auc.same_person(scores, pairs, seed),
-    }  # fmt: skip
+        result, scores = tell_persons(opened, held, "valid and test", noise, pairs, seed, note)
     if json:
         _print_json(result)
     else:
@@ -157,7 +141,7 @@ def _print_auc(console: Console, result: dict[str, Any]) -> None:
 
     title = (
         f"ROC-AUC of {result['n_same']:,} pairs of one person against {result['n_strangers']:,} of strangers, among "
-        f"{result['pictures']:,} pictures of {result['data']} not trained on (seed {result['seed']})"
+        f"{result['pictures']:,} {result['split']} pictures of {result['data']} (seed {result['seed']})"
     )
     table = Table(
         "similarity",

@@ -287,7 +287,7 @@ def recognise(
     else:
         _print_probabilities(pictures, names, probabilities)
     if out:
-        save_figure(figures.probabilities(shown(x), probabilities, names), out, make_console())
+        save_figure(figures.probabilities(shown(x), probabilities, names), out, make_console(json))
 
 
 def _print_probabilities(pictures: list[Path], names: list[str], probabilities: Any) -> None:

@@ -4,6 +4,11 @@ Pictures are found in all subfolders, cropped to their centred square, and named
 The table (`attributes.csv` in the folder unless another is named) opens with a header; its first column holds
 the path of a picture, or its bare file name where only one has it, and each further column is an attribute:
 1 or -1, 1 or 0, true or false, yes or no. An empty field is not known, and so is 0 in a column that has -1.
+
+With `classes="folders"` the first folder on a picture's path is its class, as in `root/cat/1.png`; of a picture in no
+folder the class is not known. Classes are numbered in the order of their folders' names, and called like them, unless
+`classes.csv` in the folder (`folder,class`, as `mien synthesize` writes it) gives another order and other names. A
+column of the table that is called like a class is no attribute then.
 """
 
 from __future__ import annotations
@@ -21,22 +26,31 @@ import numpy as np
 
 from mien.data import dataset
 from mien.data.pictures import open_picture, to_square
-from mien.errors import MienError
+from mien.errors import MienError, UnknownName
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2",
     ".ppm", ".pgm", ".pbm",
 )  # fmt: skip
-DEFAULT_TABLE = "attributes.csv"
+DEFAULT_TABLE, CLASS_NAMES = "attributes.csv", "classes.csv"
+PARTS = {"train", "training", "val", "valid", "validation", "test"}  # folders that are no classes
 YES, NO = {"1", "+1", "1.0", "true", "yes"}, {"0", "0.0", "-1", "-1.0", "false", "no"}
 
 
 class Source(dataset.Source):
-    """The pictures in the folder `root`, and the attributes in `table`, a file in it or a path."""
+    """The pictures in the folder `root`, and the attributes in `table`, a file in it or a path.
+
+    Args:
+        root: the folder.
+        table: `attributes.csv` where it is there, if None.
+        classes: "folders" to take the first folder on a picture's path as its class; None for no classes.
+    """
 
     name = "folder"
 
-    def __init__(self, root: str | os.PathLike | None = None, table: str | None = None):
+    def __init__(self, root: str | os.PathLike | None = None, table: str | None = None, classes: str | None = None):
+        if classes not in (None, "folders"):
+            raise UnknownName("source of classes", str(classes), ["folders"])
         if root is None:
             raise MienError("which folder of pictures? pass its path")
         self.root = Path(root).expanduser()
@@ -48,7 +62,14 @@ class Source(dataset.Source):
             if table and not Path(table).is_file():
                 raise MienError(f"no table {table} in {self.root}, nor is it a path: pass a CSV file")
             self._path = Path(table) if table else None
-        self.attributes = tuple(self._table[0])
+        self._classes_of = classes
+        self._number: dict[str, int] = {}  # of the class in each folder
+        if classes:
+            named = self._class_folders()
+            self.classes = tuple(named.values())
+            self._number = {folder: number for number, folder in enumerate(named)}
+        self._columns = [a for a, name in enumerate(self._table[0]) if name not in self.classes]
+        self.attributes = tuple(self._table[0][a] for a in self._columns)
 
     # -- files --
 
@@ -78,6 +99,28 @@ class Source(dataset.Source):
         if not found:
             raise MienError(f"no picture in {self.root}: its files should end in {' '.join(SUFFIXES[:6])}…")
         return dict(sorted(found.items()))
+
+    # -- classes --
+
+    def _class_folders(self) -> dict[str, str]:
+        """The name of the class in each folder, in the order of their numbers."""
+        there = sorted({path.partition("/")[0] for path in self._found if "/" in path})
+        if there and PARTS.issuperset(name.lower() for name in there):
+            raise MienError(
+                f"expected a folder for each class in {self.root}, got {', '.join(there)}: pass one of these as the root"
+            )
+        path = self.root / CLASS_NAMES
+        named = _read_classes(path) if path.is_file() else {name: name for name in there}
+        if unnamed := [name for name in there if name not in named]:
+            raise MienError(f"{CLASS_NAMES}: expected a line for each folder, got none for {unnamed[0]}: add it")
+        if len(named) < 2 or not there:
+            got = f"only {there[0]}" if there else "none"
+            raise MienError(f"expected two folders or more in {self.root}, one for each class, got {got}: make them")
+        return named
+
+    def label(self, i: int) -> int:
+        folder, slash, _ = self.key(i).partition("/")
+        return self._number[folder] if slash and self._number else -1
 
     # -- table --
 
@@ -175,7 +218,7 @@ class Source(dataset.Source):
 
     def attribute_row(self, i: int) -> np.ndarray:
         row = self._matched[1][i]
-        return super().attribute_row(i) if row < 0 else self._values[row]
+        return super().attribute_row(i) if row < 0 else self._values[row, self._columns]
 
     def read(self, i: int, size: int) -> np.ndarray:
         return to_square(open_picture(self.root / self._matched[0][i], at_least=2 * size), size)
@@ -190,11 +233,29 @@ class Source(dataset.Source):
         _ = self._values, self._matched
         listing = [(path, state.st_size, state.st_mtime_ns) for path, state in self._found.items()]
         table = self._path.read_bytes() if self._path else b""
-        text = json.dumps(["folder", 1, listing, hashlib.sha256(table).hexdigest()])
+        # said only where there are classes: sets prepared without stay valid
+        classes = [self._number, self.classes] if self._classes_of else []
+        text = json.dumps(["folder", 1, listing, hashlib.sha256(table).hexdigest(), *classes])
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
     def options(self) -> dict:
-        return {"root": str(self.root.resolve()), "table": self.table}
+        return {"root": str(self.root.resolve()), "table": self.table, "classes": self._classes_of}
+
+
+def _read_classes(path: Path) -> dict[str, str]:
+    """The name of the class in each folder, as a table of two columns lists them."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header, *rows = [row for row in csv.reader(file, strict=True, skipinitialspace=True) if any(row)] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise MienError(f"{path.name} cannot be read as a CSV table in UTF-8: {error}") from None
+    if header != ["folder", "class"] or any(len(row) != 2 or not all(row) for row in rows):
+        raise MienError(f"{path.name}: expected a header 'folder,class' and two names a line: mend it or delete it")
+    for column, what in enumerate(header):
+        names = [row[column] for row in rows]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise MienError(f"{path.name}: expected each {what} once, got {twice[0]} twice")
+    return {folder: name for folder, name in rows}
 
 
 def _plain(path: str) -> str:

@@ -16,6 +16,7 @@ from mien.evaluation.context import Context, Note, Skipped
 from mien.evaluation.distances import inception_features, judge_features, perceptual
 from mien.evaluation.edits import edits
 from mien.evaluation.faces import identity, landmarks
+from mien.evaluation.similarity import similarity_auc
 from mien.networks.point import Point
 
 __all__ = ["MEASURES", "Context", "Measure", "Note", "Skipped"]
@@ -153,6 +154,7 @@ MEASURES: dict[str, Measure] = {
     "recognition": Measure(recognition),
     "classes": Measure(classes),
     "edits": Measure(edits),
+    "similarity_auc": Measure(similarity_auc),  # of sets that name persons
     "identity": Measure(identity, usual=False),  # of photographs of faces only, 80 ms a face
     "landmarks": Measure(landmarks, usual=False),
     **{name: Measure(perceptual(name), usual=False) for name in ("lpips_alex", "lpips_vgg")},

@@ -59,22 +59,24 @@ def variations(
         x, x_rec: the pictures and their reconstructions, (B, C, H, W) each.
         varied: (B, S, n, C, H, W), S scales of noise.
         scales: the scales (S).
-        columns: variations in a row, at most.
+        columns: variations in a row, at most; more go on below.
 
     Raises:
         MienError: not such pictures, or other counts than each other's.
     """
     real, rebuilt = pictures(x), pictures(x_rec, "x_rec")
     same_shape(real, rebuilt, "x and x_rec")
-    around = pictures(varied, "varied", lead=3)[:, :, : whole(columns, "columns")]
+    around, columns = pictures(varied, "varied", lead=3), whole(columns, "columns")
     if around.shape[0] != len(real) or around.shape[1] != len(scales):
         raise MienError(f"expected varied ({len(real)}, {len(scales)}, n, …), got {around.shape[:3]}")
     blank = np.full_like(real[0], 255)
+    starts = range(0, around.shape[2], columns)
+    labels = [f"noise {style.number(s)}" if start == 0 else "" for s in scales for start in starts]
     bands: list[Band] = []
     for one, its, rows in zip(real, rebuilt, around, strict=True):
-        cells = [[one if s == 0 else blank, its if s == 0 else blank, *row] for s, row in enumerate(rows)]
-        heads = [] if bands else ["original", "decoded", "variations"]
-        bands.append(Band(cells, [f"noise {style.number(s)}" for s in scales], heads))
+        lines = [row[start : start + columns] for row in rows for start in starts]
+        cells = [[blank if i else one, blank if i else its, *line] for i, line in enumerate(lines)]
+        bands.append(Band(cells, labels, [] if bands else ["original", "decoded", "variations"]))
     alt = f"{len(real)} pictures with {around.shape[2]} variations each at noise {', '.join(map(style.number, scales))}"
     return mosaic(bands, alt=alt, breaks=[1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from mien.errors import MienError
 from mien.figures import style
 from mien.figures.mosaic import fitted, put
-from mien.figures.pictures import Pictures, array, listed, pictures
+from mien.figures.pictures import Pictures, array, enlarged, listed, pictures, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,13 +79,13 @@ def latent_scatter(
     return figure
 
 
-def picture_grid(x: ArrayLike, cells: ArrayLike | None = None, *, gap: int = 1) -> Figure:
+def picture_grid(x: ArrayLike, cells: ArrayLike | None = None, *, gap: int = 2) -> Figure:
     """Draw pictures in the cells of a grid, such as VAE-WGAN's Fig. 13: those beside each other are alike.
 
     Args:
         x: pictures, floats (N, C, H, W) in [-1, 1] or uint8 (N, H, W, C).
         cells: which picture stands in each cell (R, S), -1 where none does; by default all, row by row.
-        gap: white pixels, of the pictures' size, between them.
+        gap: white points of the page between them, whatever size the pictures have.
 
     Raises:
         MienError: not such pictures, or cells that are no numbers of pictures.
@@ -105,17 +106,15 @@ def picture_grid(x: ArrayLike, cells: ArrayLike | None = None, *, gap: int = 1) 
     if table.min() < -1 or table.max() >= len(shown):
         raise MienError(f"expected cells from -1 to {len(shown) - 1}, got {table.min()} to {table.max()}")
     rows, columns = table.shape
-    canvas = _composed(shown, table, gap)
+    most = style.WIDTH - (columns - 1) * whole(gap, "gap", 0)
     with style.drawing():
-        fit = fitted(
-            shown.shape[1], shown.shape[2], room=style.WIDTH / columns - gap, most=style.WIDTH, columns=columns
-        )
-        height, width = canvas.shape[0] * fit.scale, canvas.shape[1] * fit.scale
+        fit = fitted(shown.shape[1], shown.shape[2], room=most / columns, most=most, columns=columns)
+        canvas = _composed(enlarged(shown, fit.scale), table, round(gap * fit.dpi / style.PAGE_DPI))
         count = int((table >= 0).sum())
         alt = f"{count} pictures in a grid of {rows} rows and {columns} columns"
-        figure, sheet = style.blank(width, height, alt=alt, dpi=fit.dpi)
+        figure, sheet = style.blank(canvas.shape[1], canvas.shape[0], alt=alt, dpi=fit.dpi)
         figure.set_gid(fit.gid)
-        put(sheet, canvas, 0, 0, fit.scale)
+        put(sheet, canvas, 0, 0, 1)
     return figure
 
 
@@ -155,8 +154,7 @@ def decoded_grid(
         half1 = (z1[1] - z1[0]) / max(columns - 1, 1) / 2
         half2 = (z2[1] - z2[0]) / max(count - 1, 1) / 2
         extent = (z1[0] - half1, z1[1] + half1, z2[0] - half2, z2[1] + half2)
-        large = canvas.repeat(fit.scale, axis=0).repeat(fit.scale, axis=1)
-        panel.imshow(large, extent=extent, interpolation="none", aspect="auto")
+        panel.imshow(enlarged(canvas, fit.scale), extent=extent, interpolation="none", aspect="auto")
         panel.set(xlabel=axes[0], ylabel=axes[1])
         panel.grid(False)
         panel.xaxis.set_major_formatter(lambda value, _: style.number(round(value, 9)))
@@ -165,9 +163,7 @@ def decoded_grid(
 
 
 def _composed(shown: Pictures, cells: NDArray, gap: int) -> Pictures:
-    """Return pictures (N, H, W, 3) in their cells as one picture, white where there is none."""
-    if isinstance(gap, bool) or not isinstance(gap, int | np.integer) or gap < 0:
-        raise MienError(f"expected gap as a whole number of at least 0, got {gap!r}")
+    """Return pictures (N, H, W, 3) in their cells, ``gap`` pixels apart, as one picture, white where there is none."""
     (rows, columns), (height, width) = cells.shape, shown.shape[1:3]
     canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for (i, j), number in np.ndenumerate(cells):
@@ -205,9 +201,10 @@ def _kinds(labels: Sequence[str | None] | None, n: int) -> tuple[list[str], NDAr
     return kinds, np.array(number)
 
 
-def _natural(name: str) -> tuple[int, float, str]:
-    """Sort numbers by value, before words."""
-    return (0, float(name), name) if name.isdigit() else (1, 0.0, name)
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """Sort numbers by value, also those within names, and before words."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(False, int(part), part) if part.isdecimal() else (True, 0, part) for part in parts]
 
 
 def _words(kinds: list[str], counts: list[int], unknown: int) -> list[str]:

@@ -24,6 +24,7 @@ GAP, BREAK, BAND_GAP, MARGIN = 4, 14, 12, 2
 LINE = 15  # from one line of small type to the next
 HEAD_GAP, LABEL_GAP = 3, 8  # between words and pictures
 LARGEST, WIDEST = 128, 1000
+READABLE = 56  # how wide a picture is to be at least, where there is room
 LEAST_TYPE = 5.5  # pt
 
 
@@ -54,21 +55,28 @@ class Fit:
 def fitted(height: int, width: int, room: float, most: float, columns: int = 1) -> Fit:
     """Return how to draw pictures so that ``columns`` of them stand side by side.
 
+    A pixel becomes a whole number of points. Where pictures of less than READABLE points come of that, it becomes a
+    number of half points, pixels of the figure, and they take what room ``most`` leaves.
+
     Args:
         height, width: of a picture, in its pixels.
         room: how wide one may be, in points of the page; LARGEST is how high.
-        most: what all may take together if otherwise they would have to be made smaller than they are.
+        most: what all may take together if otherwise they would be smaller than they are, or than is READABLE.
         columns: how many stand side by side.
 
     >>> fitted(28, 20, room=90, most=900)
     Fit(scale=8, dpi=240, gid=None)
+    >>> fitted(32, 32, room=61, most=930, columns=13)
+    Fit(scale=4, dpi=240, gid=None)
     >>> fitted(512, 512, room=64, most=900, columns=12)
     Fit(scale=1, dpi=960.0, gid='smooth')
     """
     room = max(16, min(room, LARGEST))
     times = int(min(room // width, LARGEST // height))
     if times or (width * columns <= most and height <= LARGEST):
-        return Fit(2 * max(times, 1), style.DPI, None)
+        wanted = math.ceil(2 * READABLE / width)
+        possible = int(min(2 * max(room, most / columns) / width, 2 * LARGEST / height))
+        return Fit(max(2, 2 * times, min(wanted, possible)), style.DPI, None)
     # the share of its own size that a picture has to be made smaller by
     share = min(room / width, LARGEST / height)
     scale = math.ceil(2 * share)

@@ -275,7 +275,8 @@ def read_five(path: str | os.PathLike[str], keys: Sequence[str], size: int) -> P
             if not parts or parts[0] not in wanted:
                 continue
             try:
-                points[wanted[parts[0]]] = [float(part) for part in parts[1:]]
+                # a single number would be taken for all ten
+                points[wanted[parts[0]]] = np.array([float(part) for part in parts[1:]]).reshape(len(COLUMNS))
             except ValueError:
                 raise MienError(
                     f"{path.name}, line {number}: expected a file name and {len(COLUMNS)} numbers, got '{line.strip()[:60]}'"

@@ -18,7 +18,7 @@ def replicated(x: Tensor) -> Tensor:
               [1., 1., 2., 2.],
               [1., 1., 2., 2.]]]])
     """
-    if not torch.compiler.is_compiling():
+    if not torch.compiler.is_compiling() or torch.compiler.is_exporting():
         return F.pad(x, (1, 1, 1, 1), mode="replicate")
     x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
     x = torch.cat([x[:, :1], x, x[:, -1:]], 1)

@@ -13,7 +13,8 @@ The thesis shows pictures made of E(x) + noise and trains nothing on them. Here 
 all written as folder data sets, and is judged on held-out real pictures; a fifth of each folder is kept for validation
 and test by its own split. Each seed draws other pictures, other noise and another classifier. The run itself has seen
 all training pictures of its set, SSAVAE also their labels. ``label kept`` is the share of synthesized pictures that the
-classifier of ``many`` gives the label they carry.
+classifier of ``many`` gives the label they carry; ``gain`` is ``both`` minus ``few``, seed by seed. ``--noise 0`` is the
+control: pictures encoded and decoded again, with nothing varied.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ def _merge(parts: list[Path], out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     rows: list[list[str]] = []
     for part in parts:
-        shutil.copytree(part, out / part.name, ignore=shutil.ignore_patterns(made.TABLE, made.PROVENANCE))
+        tables = shutil.ignore_patterns(made.TABLE, made.CLASS_NAMES, made.PROVENANCE)
+        shutil.copytree(part, out / part.name, ignore=tables)
         with (part / made.TABLE).open(encoding="utf-8", newline="") as file:
             header, *listed = csv.reader(file)
         rows += [[f"{part.name}/{name}", *values] for name, *values in listed]
@@ -153,21 +155,26 @@ def _label_kept(model: Model, folder: Path, opened: Any) -> float:
 def _result(opened: Any, asked: argparse.Namespace, rows: list[dict[str, float]]) -> dict[str, Any]:
     """Return settings and accuracies, with mean and standard deviation over the seeds, as JSON can hold them."""
     values = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    about = {key: getattr(asked, key) for key in ("labelled", "per_class", "noise", "steps", "seeds")}
+    words = " ".join(f"--{key.replace('_', '-')} {value:g}" for key, value in about.items())
     return {
+        "command": f"python -m mien.recipes.synthesized_labels runs/{asked.run.resolve().name} {words}",
         "model": opened.model.name,
+        "run": asked.run.resolve().name,
         "weights_sha256": runs.sha256(asked.run / "weights.safetensors"),
         "data": opened.dataset.name,
+        "size": opened.data.size,
         "n_test": min(JUDGED, len(opened.splits.test)),
-        "labelled": asked.labelled,
-        "per_class": asked.per_class,
-        "noise": asked.noise,
-        "steps": asked.steps,
-        "seeds": len(rows),
-        "accuracy": {
-            key: {"mean": float(v.mean()), "sd": float(v.std(ddof=1)) if len(v) > 1 else None, "each": v.tolist()}
-            for key, v in values.items()
-        },
+        **about,
+        "accuracy": {key: _spread(v) for key, v in values.items()},
+        "gain": _spread(values["both"] - values["few"]),
     }
+
+
+def _spread(values: np.ndarray) -> dict[str, Any]:
+    """Return mean, standard deviation (None of one) and all values (S,) of the seeds."""
+    sd = float(values.std(ddof=1)) if len(values) > 1 else None
+    return {"mean": float(values.mean()), "sd": sd, "each": values.tolist()}
 
 
 def _table(result: dict[str, Any]) -> Table:
@@ -182,6 +189,9 @@ def _table(result: dict[str, Any]) -> Table:
     for key, scores in result["accuracy"].items():
         spread_ = "" if scores["sd"] is None else f" ± {scores['sd']:.1%}"
         table.add_row(key.replace("_", " "), counts[key], f"{scores['mean']:.1%}{spread_}")
+    gain = result["gain"]
+    spread_ = "" if gain["sd"] is None else f" ± {100 * gain['sd']:.1f}"
+    table.add_row("both minus few", "paired by seed", f"{100 * gain['mean']:+.1f}{spread_} points")
     return table
 
 

@@ -109,7 +109,8 @@ def _print_plan(asked: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
         print(f"{' '.join(words)} --out {folder}  # {state}")
     names = [str(asked.out / f"view-{layer}") for layer in LAYERS]
     beside = [f"--beside {asked.out / name}" for name in BESIDE]
-    print(f"mien multiview {' '.join([*names, *beside])} --out {asked.out / 'multiview.json'}")
+    c = [f"--c {asked.c:g}"] if asked.c != 1 else []
+    print(f"mien multiview {' '.join([*names, *beside, *c])} --out {asked.out / 'multiview.json'}")
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,101 @@
+"""The command synthesize: labelled training pictures of a run's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mien.cli.app import app
+from mien.cli.outputs import writable
+from mien.cli.shared import Device, Out, Root, Run, Seed, bars, make_console, pick_device, save_figure, wrote
+from mien.cli.similarity import Noise
+from mien.errors import MienError
+from mien.runs_light import check_abilities
+
+
+@app.command(rich_help_panel="Explore a run")
+def synthesize(
+    run: Run,
+    per_class: Annotated[
+        int, typer.Option(help="Pictures of each class; in all where there are no classes.", min=1)
+    ] = 100,
+    noise: Noise = 0.5,
+    labelled: Annotated[
+        int, typer.Option(help="Make them of so many labelled pictures of each class; 0 is all.", min=0)
+    ] = 0,
+    seed: Seed = 0,
+    root: Root = None,
+    out: Out = None,
+    device: Device = "auto",
+) -> None:
+    """Make labelled training pictures of the run's own: a folder for --data folder, with where each comes from.
+
+    Interrupted, the same command goes on where it stopped.
+
+    [bold]Examples[/]
+
+      mien synthesize runs/digits --per-class 500 --noise 0.5 --out more-digits
+
+      mien train attribute_cnn --data folder --root more-digits --size 32
+
+      mien train ssavae --data folder --root more-digits --data-set classes=folders --size 28
+    """
+    if not 0 <= noise < float("inf"):
+        raise MienError(f"expected --noise of 0 or more, got {noise}")
+    out = out or Path("synthesized")
+    if out.suffix.lower() in (".png", ".jpg", ".svg", ".pdf"):
+        raise MienError(f"expected a folder, got --out {out}: such as --out {out.with_suffix('')}")
+    writable(out)
+    check_abilities(run, ["Encodes", "Decodes"])
+    from mien import runs
+    from mien.applications import synthesize as made
+    from mien.evaluation import open_run
+
+    console = make_console()
+    opened = open_run(run, pick_device(device), str(root) if root else None)
+    model, dataset = opened.model, opened.dataset
+    planned = made.plan(dataset, opened.index, per_class, seed, labelled)
+    about = {
+        "run": run.resolve().name, "model": model.name, "weights_sha256": runs.sha256(run / "weights.safetensors"),
+        "data": opened.data.to_json() | {"root": None}, "noise": noise, "seed": seed, "labelled": labelled,
+    }  # fmt: skip
+    latent = made.latent_size(model, dataset, opened.index)
+    with bars(console) as note:
+        new = made.synthesize(
+            made.noisy(model, noise), latent, dataset, planned, out, about, pick_device(device),
+            lambda done, total: note("pictures", done, total),
+        )  # fmt: skip
+    console.print(f"{len(planned):,} labelled pictures, {new:,} of them made now", highlight=False)
+    wrote(console, out)
+    # beside the folder: in it, it would be taken for one of the pictures
+    beside = Path(f"{out}.png") if out.name not in ("", "..") else Path(f"{out.resolve()}.png")
+    save_figure(_synthesized(dataset, planned, out), beside, console)
+
+
+def _synthesized(dataset: Any, planned: list[Any], out: Path, most: int = 10) -> Any:
+    """Return a figure of what was made: of each class, or below each of the first sources."""
+    import numpy as np
+
+    from mien import figures
+    from mien.data.pictures import open_picture
+    from mien.figures import explore
+
+    def read(row: list[Any]) -> Any:
+        return np.stack([np.asarray(open_picture(out / one.file))[..., : dataset.shape[0]] for one in row])
+
+    def real(row: list[Any]) -> Any:
+        return dataset.pictures(np.array([one.source for one in row]))
+
+    groups: dict[str, list[Any]] = {}
+    for one in planned:
+        groups.setdefault(one.file.partition("/")[0], []).append(one)
+    rows = [group[:most] for _, group in sorted(groups.items())][:most]
+    if not dataset.classes:
+        return figures.reconstructions(real(rows[0]), read(rows[0]), names=["original", "synthesized"])
+    labels = [str(dataset.classes[int(dataset.labels[row[0].source])]) for row in rows]
+    fakes = np.stack([read(row) for row in rows])
+    return explore.neighbourhoods(
+        real([row[0] for row in rows]), fakes, labels=labels, heads=("a real one", "synthesized")
+    )
