@@ -225,7 +225,7 @@ def compare(
         "majority_baseline": float(joint.majority.mean()),
         "alone": {name: _plain(one, widths[name]) for name, one in alone.items()},
         TOGETHER: {"of": list(together), **_plain(joint, sum(widths[name] for name in together))},
-        "best_alone": single,
+        "best_alone": single,  # by these same pictures, so a little flattered
         "gain": {name: {"mean": mean, "sem": sem} for name, (mean, sem) in gains.items()},
         "per_attribute": per_attribute,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,6 @@ def export(
     vectors = vectors_for(run, runs.load(run), [*amounts, *(keep or [])], root, "cpu") if amounts else None
     with bars(console) as note:
         write(run, out, amounts, vectors, keep or (), note)
-    for path in sorted(out.glob("*.onnx")):
-        wrote(console, path)
+    for name in json.loads((out / "export.json").read_text(encoding="utf-8"))["files"]:
+        wrote(console, out / name)
     wrote(console, out / "export.json")

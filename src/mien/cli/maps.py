@@ -118,7 +118,9 @@ def _draw(opened: Any, kinds: Sequence[str], asked: _Asked, plane: bool, console
 
     embed = "tsne" in kinds or ("grid" in kinds and not plane)
     most = asked.count or (COUNT if embed else PLANE)
-    index = np.sort(np.random.default_rng(asked.seed).permutation(getattr(opened.splits, asked.split))[:most])
+    # of the training pictures, those it was trained on
+    pictures = opened.index if asked.split == "train" else getattr(opened.splits, asked.split)
+    index = np.sort(np.random.default_rng(asked.seed).permutation(pictures)[:most])
     with bars(console) as note:
         z = encode_all(opened.model, opened.dataset, index, lambda done, total: note("encode", done, total)).numpy()
     labels = _labels(opened.dataset, index, asked.label)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.app import app
+from mien.cli.outputs import picture_path
 from mien.cli.shared import (
     Device,
     Out,
@@ -59,6 +60,7 @@ def similarity(
         raise MienError("expected two pictures or more to compare, got one")
     if not 0 <= noise < float("inf"):
         raise MienError(f"expected --noise of 0 or more, got {noise}")
+    out = picture_path(out, "similarity.png") if out else None
     check_abilities(run, ["Encodes", "Decodes"])
     if pictures:
         _compare(load_model(run, device), pictures, noise, seed, json, out)

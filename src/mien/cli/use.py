@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
+from mien.cli.outputs import picture_path, writable
 from mien.cli.shared import (
     Device,
     Out,
@@ -54,18 +55,17 @@ def generate(
 
       mien generate runs/iterative_gan --set Smiling=+1 --set Male=-1
     """
+    out = out or Path("samples.png")
+    out = picture_path(out, "samples.png") if out.suffix else writable(out)
+    if out.suffix and n > 1024:
+        raise MienError(f"expected up to 1024 pictures on one sheet, got {n}: pass a folder, such as --out samples/")
     model = load_model(run, device, "Generates")
     from mien import applications, figures
     from mien.data.pictures import from_float, save_picture
 
     console = make_console()
     x = shown(applications.generate(model, n, seed, _asked(model, n, set_)))
-    out = out or Path("samples.png")
     if out.suffix:
-        if n > 1024:
-            raise MienError(
-                f"expected up to 1024 pictures on one sheet, got {n}: pass a folder, such as --out samples/"
-            )
         save_figure(figures.samples(x), out, console)
         return
     for number, picture in enumerate(from_float(x)):
@@ -101,6 +101,7 @@ def reconstruct(
 
       mien reconstruct runs/faces me.jpg you.png --out pair.png
     """
+    out = picture_path(out, "reconstructions.png")
     model = load_model(run, device, "Encodes", "Decodes")
     from mien import applications, figures
     from mien.metrics.reconstruction import psnr
@@ -113,7 +114,7 @@ def reconstruct(
         console.print(f"{name}: PSNR {value:.2f} dB", markup=False, highlight=False)
     if not names:
         console.print(f"{len(x)} held-out pictures: PSNR {psnr(x, x_rec).mean():.2f} dB", highlight=False)
-    save_figure(figures.reconstructions(shown(x), shown(x_rec)), out or Path("reconstructions.png"), console)
+    save_figure(figures.reconstructions(shown(x), shown(x_rec)), out, console)
 
 
 @app.command(rich_help_panel="Use a run")
@@ -134,6 +135,7 @@ def interpolate(
 
       mien interpolate runs/faces --path slerp --steps 15 --out walk.png
     """
+    out = picture_path(out, "interpolation.png")
     if path not in ("linear", "slerp"):
         raise UnknownName("path", path, ["linear", "slerp"])
     if pictures and len(pictures) < 2:
@@ -147,7 +149,7 @@ def interpolate(
     rows = interpolation.interpolate(model, left, right, steps, getattr(interpolation, path))
     save_figure(
         figures.interpolation(shown(rows), ends=(shown(left), shown(right))),
-        out or Path("interpolation.png"),
+        out,
         make_console(),
     )
 
@@ -201,6 +203,7 @@ def edit(
     if not set_:
         raise MienError("expected what to change, got nothing: pass --set Attribute=amount, such as --set Smiling=+1")
     amounts = attribute_amounts(set_)
+    out = picture_path(out, "edited.png")
     model = load_model(run, device)
     from mien import applications, figures
     from mien.applications.residuals import as_picture
@@ -218,7 +221,7 @@ def edit(
         ],
         1,
     )  # (B, 11, C, H, W)
-    out, console = out or Path("edited.png"), make_console()
+    console = make_console()
     label = ", ".join(f"{k} {v:+g}" for k, v in amounts.items())
     if len(x) == 1:
         save_picture(from_float(rows[0, -1].numpy()), out)
@@ -270,6 +273,7 @@ def recognise(
 
       mien recognise runs/cnn *.jpg --json
     """
+    out = picture_path(out, "recognised.png") if out else None
     model = load_model(run, device, "Recognises")
     from mien import applications, figures
 

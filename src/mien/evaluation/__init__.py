@@ -25,6 +25,11 @@ RESULT = "evaluation.json"
 PARTIAL = "evaluation-unfinished.json"  # what an evaluation that was cut short had measured
 
 
+def usual() -> tuple[str, ...]:
+    """Return the measures that are taken where none is asked for by name."""
+    return tuple(name for name, measure in MEASURES.items() if measure.usual)
+
+
 def check_judge(
     model: Model, judge: Path, judge_model: Model, attributes: tuple[str, ...], classes: tuple[str, ...] = ()
 ) -> None:
@@ -74,7 +79,7 @@ def evaluate(
         MienError: for a judge that must not or cannot judge, and where nothing can be measured.
     """
     model, dataset = run.model, run.dataset
-    chosen = tuple(metrics) or tuple(name for name, measure in MEASURES.items() if measure.usual)
+    chosen = tuple(metrics) or usual()
     for name in chosen:
         if name not in MEASURES:
             raise UnknownName("metric", name, MEASURES)
@@ -91,6 +96,7 @@ def evaluate(
         "data": {"name": dataset.name, "size": run.data.size, "split": run.splits.rule, "test": len(test)},
         "seed": seed,
         "mien": __version__,
+        "measures": list(chosen),  # asked for, whether they applied or not
         **({"judge": about_judge} if about_judge else {}),
     }
     context = Context(run, test, judge_model, about_judge, seed, note or (lambda what, done, total: None), chosen)

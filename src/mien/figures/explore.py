@@ -168,7 +168,7 @@ def roc_curves(scores: Mapping[str, tuple[ArrayLike, ArrayLike]], *, auc: Mappin
     with style.drawing():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(5.2, 2.9), dpi=style.DPI, layout="constrained")
+        figure = Figure(figsize=(6.4, 3.2), dpi=style.DPI, layout="constrained")
         figure.set_label(f"ROC of {', '.join(scores)}: AUC " + ", ".join(f"{name} {auc[name]}" for name in scores))
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=style.RULE, linewidth=1)
