@@ -177,6 +177,35 @@ def bench_table(folder: Path) -> str:
     return "\n".join(lines) + f"\n\nMedian (quartiles) of interleaved rounds; {machine}."
 
 
+def cost_table(folder: Path) -> str:
+    """Return the stored wall time, CPU time and memory of every measure and application as Markdown."""
+    path = folder / "bench" / "applications.json"
+    if not path.exists():
+        return ""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| measure or application | pictures | seconds | CPU seconds | peak MB | given | returned | beyond |",
+        "|---" * 8 + "|",
+    ]
+    for row in result["rows"]:
+        parts = " | ".join(f"{row['megabytes'][key]:,}" for key in ("given", "result", "beyond"))
+        times = " | ".join(_seconds(row[key]) for key in ("seconds", "cpu_seconds"))
+        lines.append(f"| `{row['name']}`: {row['what']} | {row['n']:,} | {times} | {row['peak_megabytes']:,} | {parts} |")
+    opened = max(row["megabytes"]["opened"] for row in result["rows"])
+    about = (
+        f"{result['about']}; each in a process of its own, median (quartiles) of up to {result['rounds']}; beyond: the "
+        f"peak less an opened run's {opened:,} MB, what was given and what is returned; `{path.as_posix()}`"
+    )
+    notes = "\n".join(f"- {note}" for note in result["notes"])
+    return f"**What each takes** ({about})\n\n" + "\n".join(lines) + f"\n\n{notes}"
+
+
+def _seconds(values: Mapping[str, float]) -> str:
+    digits = 2 if values["median"] < 10 else 1
+    text = f"{values['median']:.{digits}f}"
+    return text if values["n"] == 1 else f"{text} ({values['q1']:.{digits}f}–{values['q3']:.{digits}f})"
+
+
 def _columns(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Return runs by the name of their column: those that differ in their seed alone under one."""
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -215,7 +244,7 @@ def write(readme: Path = Path("README.md"), results: Path = Path("results"), all
     leading = result_tables(results, LEADING)
     blocks = {
         readme: {"models": model_table(), "results": leading, "bench": bench_table(results)},
-        all_: {"results": measured, "bench": bench_table(results)},
+        all_: {"results": measured, "bench": "\n\n".join(filter(None, (bench_table(results), cost_table(results))))},
     }
     texts = {path: _filled(path, contents) for path, contents in blocks.items()}
     for path, text in texts.items():  # all or none

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,18 @@ def check_pictures(model: Any, x: Tensor) -> Tensor:
 def map_batches(function: Callable[[Tensor], Tensor], x: Tensor, size: int = BATCH) -> Tensor:
     """Return ``function`` of ``x``, computed without gradients ``size`` rows at a time."""
     with torch.inference_mode():
-        return torch.cat([function(part) for part in x.split(size)])
+        return joined((function(part) for part in x.split(size)), len(x))
+
+
+def joined(parts: Iterable[Tensor], n: int) -> Tensor:
+    """Return parts of n rows in all, one below the other, of which no more than one is held beside them."""
+    whole, done = torch.empty(0), 0
+    for part in parts:
+        if not done:  # filled in place: joining parts would hold all of them twice
+            whole = part.new_empty(n, *part.shape[1:])
+        whole[done : done + len(part)] = part
+        done += len(part)
+    return whole
 
 
 def batches(dataset: Dataset, index: np.ndarray, device: torch.device, size: int = BATCH) -> Iterator[Any]:
@@ -73,7 +84,7 @@ def generate(model: Any, n: int, seed: int = 0, attributes: Tensor | None = None
     Raises:
         MienError: attributes of a model that cannot be asked for any, or of another shape.
     """
-    return torch.cat([part.cpu() for part in generate_batches(model, n, seed, attributes)])
+    return joined((part.cpu() for part in generate_batches(model, n, seed, attributes)), n)
 
 
 def generate_batches(model: Any, n: int, seed: int = 0, attributes: Tensor | None = None) -> Iterator[Tensor]:

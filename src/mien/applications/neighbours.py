@@ -61,7 +61,8 @@ def nearest(queries: Tensor, base: Tensor, k: int = 8, progress: Progress = None
         )
     if not 1 <= k <= len(base):
         raise MienError(f"expected k from 1 to {len(base)}, as many as are searched, got {k}")
-    if not (torch.isfinite(queries).all() and torch.isfinite(base).all()):
+    # of the extremes, which NaN passes on to: of all values it would hold tables as large as the latents
+    if not all(bool(torch.isfinite(torch.stack(each.aminmax())).all()) for each in (queries, base)):
         raise MienError("expected finite latents, got some that are not: the run may have diverged, see mien show RUN")
     from sklearn.neighbors import NearestNeighbors
 

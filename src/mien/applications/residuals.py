@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mien.applications.arithmetic import AttributeVectors, edit
-from mien.applications.basics import BATCH, check_pictures
+from mien.applications.basics import BATCH, check_pictures, joined
 from mien.errors import MienError
 
 
@@ -32,7 +31,7 @@ def residuals(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: Attr
     torch.Size([2, 3, 16, 16])
     """
     x = check_pictures(model, x)
-    return torch.cat([edit(model, part, amounts, vectors) - part for part in x.split(BATCH)])
+    return joined((edit(model, part, amounts, vectors) - part for part in x.split(BATCH)), len(x))
 
 
 def as_picture(residual: Tensor, gain: float = 1.0) -> Tensor:

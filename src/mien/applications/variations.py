@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mien.abilities import Decodes, Encodes, require
-from mien.applications.basics import BATCH, Progress, check_pictures, map_batches
+from mien.applications.basics import BATCH, Progress, check_pictures, joined, map_batches
 from mien.errors import MienError
 
 SCALES = (0.25, 0.5, 1.0)  # three, as in Fig. 4.12, which does not say which; 1 is the spread of N(0, I)
@@ -63,11 +63,15 @@ def variations(
     scale = torch.tensor([check_scale(s) for s in scales])
     z = map_batches(lambda part: model.encode(check_pictures(model, part)).mean, x)  # (B, K)
     offsets = (scale[:, None, None] * directions(n, z.shape[1], seed)).flatten(0, 1).to(z.device)  # (S·n, K)
-    pictures, total, done = [], len(z) * len(offsets), 0
-    with torch.inference_mode():
+    total, done = len(z) * len(offsets), 0
+
+    def made() -> Iterator[Tensor]:
+        nonlocal done
         for latents in (z[:, None] + offsets).flatten(0, 1).split(BATCH):
-            pictures.append(model.decode(latents).cpu())
+            yield model.decode(latents).cpu()
             done += len(latents)
             if progress:
                 progress(done, total)
-    return torch.cat(pictures).unflatten(0, (len(z), len(scale), n))
+
+    with torch.inference_mode():
+        return joined(made(), total).unflatten(0, (len(z), len(scale), n))

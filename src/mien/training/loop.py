@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
@@ -30,6 +29,9 @@ from mien.training.compiling import as_written, compile_networks
 from mien.training.logs import Bar, Log, terms_text, warn
 from mien.training.resident import where_it_fits
 from mien.training.update import Update
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 CALIBRATION = 256  # pictures a model may measure before its first step
@@ -98,6 +100,8 @@ class Outcome:
 
 def make_fabric(settings: Settings) -> Fabric:
     """Return a launched Fabric for ``settings``; under torchrun it takes the processes from there."""
+    from lightning_fabric import Fabric  # imports torchmetrics and torchvision: 250 MB that opening a run needs not
+
     world = int(os.environ.get("WORLD_SIZE", "0"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or settings.processes
     precision: Any = PRECISIONS[settings.precision]

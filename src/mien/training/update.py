@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mien.errors import MienError
 from mien.models.base import Model
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 PATIENCE = 50  # non-finite steps in a row after which a training gives up
 
