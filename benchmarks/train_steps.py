@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Result, Rounds, Spread, interleave, left, matrix_rate, parse, repeats, subject, timed
+from common import Result, Rounds, Spread, interleave, left, matrix_rate, parse, percentile, repeats, subject, timed
 from noise import ATTRIBUTES, CLASSES, noise
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -240,13 +240,16 @@ def loop(folder: Path, options: argparse.Namespace, rate: Callable[[], float]) -
     trainer = Trainer(model, dataset, splits.train, splits.valid, folder, settings, None, make_fabric(settings))
     trainer.model.train()
     bare = bare_step(bare_model, dataset, Order(splits.train, 0), batch, options.device)
-    seconds = 0.0 if options.smoke else 1.0
     reads = timed(trainer._batch, options.device, 1 if options.smoke else 50)
-    # as many steps of either in a round, so that both meet the same pictures
     bare(), trainer._step()
-    times = repeats(timed(bare, options.device)(), seconds)
-    subjects = {"ours": timed(trainer._step, options.device, times), "bare": timed(bare, options.device, times)}
-    found = interleave({**subjects, "reading": reads}, max(options.rounds, 1 if options.smoke else 9), rate)
+    # step by step in turns: a difference of a twentieth of a step is less than what drifts in a second
+    pairs = repeats(2 * timed(bare, options.device)(), 0.0 if options.smoke else 2.0)
+    found = Rounds({"ours": [], "bare": [], "reading": []})
+    for _ in range(max(options.rounds, 1 if options.smoke else 9)):
+        found.rates.append(rate())
+        for name, seconds in zip(("ours", "bare"), in_turns(trainer._step, bare, options.device, pairs), strict=True):
+            found.seconds[name].append(seconds)
+        found.seconds["reading"].append(reads())
     options.rates += found.rates
     share = Spread.of(r / s for r, s in zip(found.seconds["reading"], found.seconds["ours"], strict=True))
     return {
@@ -261,6 +264,15 @@ def loop(folder: Path, options: argparse.Namespace, rate: Callable[[], float]) -
         ).to_json(),
         "data_share": share.to_json(),
     }
+
+
+def in_turns(one: Callable[[], None], other: Callable[[], None], device: str, pairs: int) -> tuple[float, float]:
+    """Return the median seconds of a call of either, each first in every other pair."""
+    calls, took = (timed(one, device), timed(other, device)), ([], [])
+    for number in range(pairs):
+        for which in (0, 1) if number % 2 else (1, 0):
+            took[which].append(calls[which]())
+    return percentile(took[0], 0.5), percentile(took[1], 0.5)
 
 
 def bare_step(model: Model, dataset: Dataset, order: Order, batch: int, device: str) -> Callable[[], None]:

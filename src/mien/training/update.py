@@ -124,10 +124,10 @@ class Update:
             torch.autograd.backward(loss, inputs=parameters, retain_graph=i < len(losses) - 1)
         gradients: dict[str, list[Tensor]] = {}
         for name in self._names(losses):
-            # what no loss reaches goes on as its momentum has it
-            gradients[name] = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters[name]]
-            for parameter, gradient in zip(self.parameters[name], gradients[name], strict=True):
-                parameter.grad = gradient
+            for parameter in self.parameters[name]:
+                if parameter.grad is None:  # what no loss reaches goes on as its momentum has it
+                    parameter.grad = torch.zeros_like(parameter)
+            gradients[name] = [p.grad for p in self.parameters[name] if p.grad is not None]
         if self.fabric.world_size > 1:
             self._average(gradients)
         return gradients
