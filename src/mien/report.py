@@ -168,7 +168,8 @@ def bench_table(folder: Path) -> str:
     for path in sorted((folder / "bench").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         told = result["machine"]
-        machine = ", ".join(str(told[key]) for key in ("cpu", "cores", "torch") if key in told)
+        words = {"cpu": "{}", "cores": "{} cores", "torch": "torch {}"}
+        machine = ", ".join(text.format(told[key]) for key, text in words.items() if key in told)
         for target in result["targets"]:
             mark = "yes" if target["reached"] else "no"
             lines.append(f"| {target['what']} | {target['wanted']} | {target['got']} | {mark} | `{path.name}` |")
