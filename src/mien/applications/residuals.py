@@ -25,6 +25,7 @@ def residuals(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: Attr
     Raises:
         UnknownName: for an attribute that cannot be edited.
 
+    >>> import torch
     >>> from mien.models.base import build
     >>> model = build("residual_gan", {"shape": [3, 16, 16], "width": 4, "attributes": ["Smiling"]}).eval()
     >>> residuals(model, torch.zeros(2, 3, 16, 16), {"Smiling": 1}).shape
@@ -40,6 +41,7 @@ def as_picture(residual: Tensor, gain: float = 1.0) -> Tensor:
     Args:
         gain: makes small changes visible; what leaves the range is clipped.
 
+    >>> import torch
     >>> as_picture(torch.tensor([-2.0, 0.0, 1.0])).tolist()
     [-1.0, 0.0, 0.5]
     """
