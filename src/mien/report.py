@@ -191,7 +191,9 @@ def cost_table(folder: Path) -> str:
     for row in result["rows"]:
         parts = " | ".join(f"{row['megabytes'][key]:,}" for key in ("given", "result", "beyond"))
         times = " | ".join(_seconds(row[key]) for key in ("seconds", "cpu_seconds"))
-        lines.append(f"| `{row['name']}`: {row['what']} | {row['n']:,} | {times} | {row['peak_megabytes']:,} | {parts} |")
+        lines.append(
+            f"| `{row['name']}`: {row['what']} | {row['n']:,} | {times} | {row['peak_megabytes']:,} | {parts} |"
+        )
     opened = max(row["megabytes"]["opened"] for row in result["rows"])
     about = (
         f"{result['about']}; each in a process of its own, median (quartiles) of up to {result['rounds']}; beyond: the "
