@@ -170,3 +170,20 @@ def test_prepared_avatars_are_the_drawn_ones(tmp_path):
     assert (data.attribute_table[7] == avatars.Source(20, 3).row(7)).all()
     edited = data.source.counterfactual(7, "Smiling", size=16)
     assert edited.shape == (16, 16, 3)
+
+
+def test_hair_colours_are_classes_where_they_are_asked_for(tmp_path):
+    plain, source = avatars.Source(count=200), avatars.Source(count=200, classes="hair")
+    assert not plain.classes
+    assert plain.options() == {"count": 200, "seed": 0}
+    assert plain.fingerprint() != source.fingerprint()
+    seen = set()
+    for i in range(200):
+        row = dict(zip(source.attributes, source.attribute_row(i), strict=True))
+        name = source.classes[source.label(i)]
+        seen.add(name)
+        assert {n for n in source.classes if row.get(n) == 1} == {name} - {"Red_Hair"}
+    assert seen == set(source.classes)
+    assert plain.label(0) == -1
+    with pytest.raises(MienError, match="unknown source of classes 'eyes'"):
+        avatars.Source(classes="eyes")

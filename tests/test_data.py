@@ -83,7 +83,7 @@ def test_names_are_the_files():
     for name in data.names():
         assert data.describe(name).endswith(".")
         assert "root" not in data.options(name)
-    assert data.options("avatars") == {"count": 4000, "seed": 0}
+    assert data.options("avatars") == {"count": 4000, "seed": 0, "classes": None}
 
 
 def test_mistakes_are_named():

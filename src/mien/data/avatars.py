@@ -64,15 +64,23 @@ FINER = 2  # parts are rasterised at this many times the size, then averaged
 
 
 class Source(dataset.Source):
-    """`count` avatars; number i is the same whatever the count and the size."""
+    """`count` avatars; number i is the same whatever the count and the size.
+
+    Args:
+        count, seed: how many, and which.
+        classes: "hair" to make the colour of the hair the class, for models that need classes; None for no classes.
+    """
 
     name = "avatars"
     attributes = tuple(sorted([*SHARES, *(name for name in HAIR if name)]))
 
-    def __init__(self, count: int = 4000, seed: int = 0):
+    def __init__(self, count: int = 4000, seed: int = 0, classes: str | None = None):
         if count < 1 or not 0 <= seed < 2**32:
             raise MienError(f"expected count ≥ 1 and seed in 0 to 2**32 - 1, got count={count}, seed={seed}")
+        if classes not in (None, "hair"):
+            raise UnknownName("source of classes", str(classes), ["hair"])
         self.count, self.seed = count, seed
+        self.classes = tuple(name or "Red_Hair" for name in HAIR) if classes else ()
 
     def __len__(self) -> int:
         return self.count
@@ -85,10 +93,18 @@ class Source(dataset.Source):
         return hashlib.sha256(json.dumps(["avatars", VERSION, parts, self.options()]).encode()).hexdigest()
 
     def options(self) -> dict:
-        return {"count": self.count, "seed": self.seed}
+        # said only where there are classes: sets prepared without stay valid
+        return {"count": self.count, "seed": self.seed, **({"classes": "hair"} if self.classes else {})}
 
     def attribute_row(self, i: int) -> np.ndarray:
         return self.row(i)
+
+    def label(self, i: int) -> int:
+        if not self.classes:
+            return -1
+        has = self._attributes(i, {})
+        colour = next((name for name in HAIR if name and has[name] > 0), "")
+        return list(HAIR).index(colour)
 
     def read(self, i: int, size: int) -> np.ndarray:
         return self.draw(i, size)
