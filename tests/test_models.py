@@ -22,6 +22,8 @@ fabric = Fabric(accelerator="cpu", devices=1)
 
 # loss of the first step of each tiny model at seed 0 on batch_of(): what an unmeant change of a loss breaks
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
+# "model weight shape" of each tiny model: what weights.safetensors holds, so that runs of today open tomorrow
+WEIGHTS = (Path(__file__).parent / "golden_weights.txt").read_text().splitlines()
 
 
 def first_step(model) -> dict[str, float]:
@@ -39,6 +41,15 @@ def first_step(model) -> dict[str, float]:
 def test_golden_losses(model):
     got = first_step(model)
     assert got == pytest.approx(GOLDEN[model.name], rel=2e-3), f"{model.name}: {got}"
+
+
+def names_and_shapes(model) -> list[str]:
+    """One line for each weight of a model, as golden_weights.txt has them."""
+    return [f"{model.name} {key} {'x'.join(map(str, value.shape))}" for key, value in model.state_dict().items()]
+
+
+def test_the_weights_are_those_that_stored_runs_hold(model):
+    assert sorted(names_and_shapes(model)) == sorted(line for line in WEIGHTS if line.split()[0] == model.name)
 
 
 def test_three_steps_are_finite(model):
@@ -211,7 +222,7 @@ def test_wrong_settings_are_told():
 
 def test_weights_of_another_model_are_refused(tmp_path):
     save_weights(tmp_path / "w.safetensors", tiny("vae").weights())
-    with pytest.raises(MienError, match="another model's"):
+    with pytest.raises(MienError, match="another model or version"):
         load_weights(tiny("attribute_cnn"), tmp_path / "w.safetensors")
     with pytest.raises(MienError, match="different runs"):
         load_weights(tiny("vae", latent=9), tmp_path / "w.safetensors")

@@ -72,7 +72,10 @@ def load_weights(model: Model, path: Path) -> None:
     own = model.state_dict()
     for key in sorted(own.keys() ^ weights.keys()):
         here = "missing from" if key in own else "unknown in"
-        raise MienError(f"expected the weights of {model.name} in {path}, got another model's: {key} is {here} it")
+        raise MienError(
+            f"expected the weights of {model.name} in {path}, got those of another model or version of mien: "
+            f"{key} is {here} it"
+        )
     for key, value in own.items():
         if weights[key].shape != value.shape:
             raise MienError(
