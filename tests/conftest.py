@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import typing
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mien.networks.loss_network import LossNetwork
 NAMES = ("Eyeglasses", "Smiling", "Wearing_Hat")
 CLASSES = ("circle", "square", "cross", "star")
 SHAPE = (3, 16, 16)
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -69,6 +71,14 @@ def batch_of(n: int = 8, seed: int = 0) -> Batch:
     attributes = torch.where(torch.rand(n, len(NAMES), generator=generator) > 0.5, 1.0, -1.0)
     label = torch.randint(len(CLASSES), (n,), generator=generator)
     return Batch(x, attributes, label, torch.arange(n))
+
+
+@pytest.fixture(scope="module")
+def benchmarks() -> typing.Iterator[Path]:
+    """The folder of the benchmarks, whose files import one another as when one is run."""
+    sys.path.insert(0, str(BENCHMARKS))
+    yield BENCHMARKS
+    sys.path.remove(str(BENCHMARKS))
 
 
 @pytest.fixture(scope="session")

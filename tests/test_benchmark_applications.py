@@ -2,9 +2,7 @@
 
 import importlib
 import json
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,16 +10,8 @@ import torch
 
 from mien.evaluation.measures import MEASURES
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+pytestmark = pytest.mark.usefixtures("benchmarks")
 SOME = ("reconstruction", "classes", "encode", "walk", "neighbours", "encode_many", "neighbours_many")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def importable():
-    """The folder of the benchmarks, as it is when one is run."""
-    sys.path.insert(0, str(BENCHMARKS))
-    yield
-    sys.path.remove(str(BENCHMARKS))
 
 
 @pytest.fixture

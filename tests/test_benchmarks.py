@@ -4,29 +4,20 @@ import importlib
 import json
 import statistics
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
 
-from conftest import batch_of
+from conftest import BENCHMARKS, batch_of
 from mien import models
 from mien.experiment import Data, train
 from mien.training.profile import OPTIMIZER, REST, UPDATE, profiled, stepping
 from mien.training.update import Update
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+pytestmark = pytest.mark.usefixtures("benchmarks")
 NAMES = ("train_steps", "peers", "data", "inference", "decoder", "startup", "gpu")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def importable():
-    """The folder of the benchmarks, as it is when one is run."""
-    sys.path.insert(0, str(BENCHMARKS))
-    yield
-    sys.path.remove(str(BENCHMARKS))
 
 
 @pytest.fixture
