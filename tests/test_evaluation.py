@@ -23,7 +23,8 @@ def runs(tmp_path_factory):
     train("vae", data, out / "a", settings, steps=3, batch=16)
     train("vae", data, out / "b", settings, steps=3, batch=16, seed=1)
     train("vae", Data("avatars", None, 16, {"count": 60}), out / "other", settings, steps=2, batch=16)
-    train("attribute_cnn", data, out / "judge", {"widths": (4,) * 5}, steps=3, batch=16)
+    for seed, name in enumerate(("judge", "second")):
+        train("attribute_cnn", data, out / name, {"widths": (4,) * 5}, steps=3, batch=16, seed=seed)
     return out
 
 
@@ -31,6 +32,8 @@ def test_measures_are_chosen_by_name(runs):
     result = evaluation.evaluate(evaluation.open_run(runs / "a"), count=16, metrics=["reconstruction"])
     assert "reconstruction" in result
     assert "latent_svm" not in result
+    assert evaluation.asked(["reconstruction", "all"]) == tuple(measures.MEASURES)
+    assert set(evaluation.asked()) < set(evaluation.asked(["all"]))
     with pytest.raises(UnknownName, match=r"unknown metric 'reconstructoin': did you mean reconstruction"):
         evaluation.evaluate(evaluation.open_run(runs / "a"), metrics=["reconstructoin"])
 
@@ -66,6 +69,42 @@ def test_an_evaluation_goes_on_where_it_was_cut_short(runs, monkeypatch):
     # another protocol takes nothing over
     evaluation.evaluate(run, count=16, seed=5, metrics=["reconstruction"])
     assert len(taken) == 2
+
+
+def test_what_is_measured_stays_beside_what_is_measured_later(runs):
+    run = evaluation.open_run(runs / "a")
+    judged = evaluation.evaluate(run, runs / "judge", count=24, metrics=["edits", "classes"])
+    both = evaluation.evaluate(run, count=24, metrics=["reconstruction"])
+    assert both["edits"] == judged["edits"]
+    assert both["judge"] == judged["judge"]
+    assert both["measures"] == ["reconstruction", "classes", "edits"], "classes do not apply, which is known too"
+    assert json.loads((runs / "a" / "evaluation.json").read_text()) == both
+    # asked for again without the judge, or with a judge for what needs none, what the judge said stays
+    again = evaluation.evaluate(run, count=24, metrics=["edits", "reconstruction"])
+    other = evaluation.evaluate(run, runs / "second", count=24, metrics=["reconstruction"])
+    assert again["edits"] == other["edits"] == judged["edits"]
+    # another judge, another seed: nothing of the first
+    second = evaluation.evaluate(run, runs / "second", count=24, metrics=["feature_fid"])
+    assert second["judge"]["run"] == "second"
+    assert second["measures"] == ["reconstruction", "feature_fid"]
+    assert "edits" not in second
+    assert evaluation.evaluate(run, seed=9, count=24, metrics=["latent_svm"])["measures"] == ["latent_svm"]
+
+
+def test_what_different_judges_said_is_not_compared(runs, tmp_path):
+    opened = [evaluation.open_run(runs / name) for name in "ab"]
+    for run, judge in zip(opened, ("judge", "second"), strict=True):
+        evaluation.evaluate(run, runs / judge, count=17, metrics=["edits", "reconstruction"])
+    results, page = compare(opened, tmp_path / "x", count=17, metrics=["edits", "reconstruction"])
+    assert [("edits" in result, "reconstruction" in result, "judge" in result) for result in results] == [
+        (False, True, False)
+    ] * 2
+    assert "what judges say is left out" in page.read_text()
+    results, _ = compare(opened, tmp_path / "x", runs / "judge", count=17, metrics=["edits", "reconstruction"])
+    assert all(result["judge"]["run"] == "judge" and "edits" in result for result in results)
+    # now that one judge judged both, it need not be named again, and only what is asked for is shown
+    results, _ = compare(opened, tmp_path / "x", count=17, metrics=["edits"])
+    assert all("edits" in result and "reconstruction" not in result for result in results)
 
 
 def test_runs_are_compared_and_not_measured_twice(runs, capsys, tmp_path, monkeypatch):

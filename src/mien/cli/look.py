@@ -18,7 +18,9 @@ Judge = Annotated[
 Count = Annotated[int, typer.Option(help="Held-out pictures, and samples, at most.", min=16)]
 Metrics = Annotated[
     list[str] | None,
-    typer.Option("--metric", help="Only this measure; repeat for several.  [default: the usual]", show_default=False),
+    typer.Option(
+        "--metric", help="This measure; repeat for several, or all.  [default: the usual]", show_default=False
+    ),
 ]
 
 
@@ -40,7 +42,9 @@ def evaluate(
 
       mien evaluate runs/cnn
 
-      mien evaluate runs/faces --metric reconstruction --metric fid10k
+      mien evaluate runs/faces --metric identity --metric fid10k
+
+      mien evaluate runs/faces --judge runs/judge --metric all
     """
     from mien.runs_light import check_abilities
 
@@ -55,6 +59,8 @@ def evaluate(
         result = evaluation.evaluate(opened, judge, count, seed, note, metric or ())
     for table in tables(result):
         console.print(table)
+    if more := [name for name in evaluation.asked(["all"]) if name not in result["measures"]]:
+        console.print(f"[dim]not asked for: {', '.join(more)} (--metric NAME, or all)[/]")
     wrote(console, run / "evaluation.json")
     wrote(console, write_page(opened, result, run / "report.html", runs.load(judge) if judge else None))
 

@@ -8,26 +8,36 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mien import __version__, runs
+from mien import runs
 from mien.abilities import Recognises, names
 from mien.applications.basics import device_of
 from mien.data.dataset import spread
 from mien.errors import MienError, UnknownName
 from mien.evaluation.measures import MEASURES, Context, Note, Skipped
 from mien.evaluation.opening import OpenRun, cached_vectors, open_run
+from mien.evaluation.stored import PARTIAL, RESULT, about, holds, kept, stored, tried
 from mien.files import write_json
 from mien.models.base import Model
 from mien.networks.loss_network import LossNetwork
 
-__all__ = ["Note", "OpenRun", "cached_vectors", "check_judge", "evaluate", "open_run"]
+__all__ = ["Note", "OpenRun", "asked", "cached_vectors", "check_judge", "evaluate", "open_run"]
 
-RESULT = "evaluation.json"
-PARTIAL = "evaluation-unfinished.json"  # what an evaluation that was cut short had measured
+ALL = "all"
 
 
-def usual() -> tuple[str, ...]:
-    """Return the measures that are taken where none is asked for by name."""
-    return tuple(name for name, measure in MEASURES.items() if measure.usual)
+def asked(metrics: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the measures that names ask for: the usual ones by none, every one by ``all``.
+
+    Raises:
+        UnknownName: for a measure that does not exist.
+    """
+    wanted = tuple(metrics)
+    for name in wanted:
+        if name != ALL and name not in MEASURES:
+            raise UnknownName("metric", name, (*MEASURES, ALL))
+    if ALL in wanted:
+        return tuple(MEASURES)
+    return wanted or tuple(name for name, measure in MEASURES.items() if measure.usual)
 
 
 def check_judge(
@@ -65,55 +75,56 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return every measure the run's abilities allow, each with its sample sizes, and store them in the run.
 
-    An evaluation that was cut short goes on where it stopped when it is asked for again.
+    What the run's evaluation.json holds by the same protocol (weights, pictures, seed, judge) and is not measured anew
+    stays in it. An evaluation that was cut short goes on where it stopped when it is asked for again.
 
     Args:
         judge: an ``attribute_cnn`` run, for the measures that need one; never the run's own loss network.
         count: at most this many held-out pictures, and generated ones where the measure's name fixes no number.
         seed: of the generated pictures.
         note: called with (what, done, total).
-        metrics: names of ``MEASURES``; those that cost no more than minutes by default.
+        metrics: names of ``MEASURES``; those that cost no more than minutes by default, every one by ``all``.
 
     Raises:
         UnknownName: for a measure that does not exist.
         MienError: for a judge that must not or cannot judge, and where nothing can be measured.
     """
-    model, dataset = run.model, run.dataset
-    chosen = tuple(metrics) or usual()
-    for name in chosen:
-        if name not in MEASURES:
-            raise UnknownName("metric", name, MEASURES)
-    judge_model, about_judge = None, None
-    if judge is not None:
-        judge_model = runs.load(judge, device_of(model))
-        check_judge(model, Path(judge), judge_model, tuple(dataset.attributes), tuple(dataset.classes))
-        about_judge = {"run": Path(judge).name, "weights_sha256": runs.sha256(Path(judge) / "weights.safetensors")}
+    wanted = chosen = asked(metrics)
+    judge_model, said_by = _judge_of(run, judge) if judge is not None else (None, None)
+    if not any(MEASURES[name].judged for name in chosen):
+        said_by = None  # and what another said stays
+    result = about(run, count, seed)
+    before = stored(run.folder, result)
+    old = kept(before, said_by)
+    # without a judge, what one said before is worth more than what is left to measure
+    chosen = tuple(n for n in chosen if said_by or not (MEASURES[n].judged and holds(old.get(n))))
     test = spread(run.splits.test, count)
-    result: dict[str, Any] = {
-        "run": run.folder.name,
-        "model": model.name,
-        "weights_sha256": runs.sha256(run.folder / "weights.safetensors"),
-        "data": {"name": dataset.name, "size": run.data.size, "split": run.splits.rule, "test": len(test)},
-        "seed": seed,
-        "mien": __version__,
-        "measures": list(chosen),  # asked for, whether they applied or not
-        **({"judge": about_judge} if about_judge else {}),
-    }
-    context = Context(run, test, judge_model, about_judge, seed, note or (lambda what, done, total: None), chosen)
+    context = Context(run, test, judge_model, said_by, seed, note or (lambda what, done, total: None), chosen)
     started = time.monotonic()
-    measured = _measure(context, chosen, dict(result), run.folder / PARTIAL)
-    told = {name: block for name, block in measured.items() if block is not None}
-    if not any("skipped" not in block for block in told.values()):
-        reasons = "; ".join(dict.fromkeys(block["skipped"] for block in told.values()))
+    protocol = {**result, "measures": list(chosen), "judge": said_by}
+    measured = _measure(context, chosen, protocol, run.folder / PARTIAL)
+    told = old | {n: block for n, block in measured.items() if holds(block) or (block and not holds(old.get(n)))}
+    if not any(holds(told.get(name)) for name in wanted):
+        reasons = "; ".join(dict.fromkeys(told[name]["skipped"] for name in wanted if name in told))
         raise MienError(
-            f"nothing can be measured of {model.name} ({', '.join(names(model)) or 'no abilities'}): "
+            f"nothing can be measured of {run.model.name} ({', '.join(names(run.model)) or 'no abilities'}): "
             f"{reasons or 'pass --judge RUN'}"
         )
-    result |= told
-    result["seconds"] = round(time.monotonic() - started, 1)
+    result["measures"] = [n for n in MEASURES if n in {*chosen, *tried(before, said_by)}]
+    if said_by or "judge" in before:
+        result["judge"] = said_by or before["judge"]
+    result |= {n: told[n] for n in MEASURES if n in told}
+    result["seconds"] = round(time.monotonic() - started, 1)  # of what was measured now
     write_json(run.folder / RESULT, result)
     (run.folder / PARTIAL).unlink(missing_ok=True)
     return result
+
+
+def _judge_of(run: OpenRun, judge: str | Path) -> tuple[Model, dict[str, str]]:
+    """Return a judge that may judge a run, and which it is."""
+    model = runs.load(judge, device_of(run.model))
+    check_judge(run.model, Path(judge), model, tuple(run.dataset.attributes), tuple(run.dataset.classes))
+    return model, {"run": Path(judge).name, "weights_sha256": runs.sha256(Path(judge) / "weights.safetensors")}
 
 
 def _measure(context: Context, chosen: Iterable[str], about: dict[str, Any], partial: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ from mien.abilities import Decodes, Edits, Encodes, Generates
 from mien.data.dataset import spread
 from mien.data.pictures import shown
 from mien.errors import MienError
-from mien.evaluation import RESULT, Note, evaluate, usual
+from mien.evaluation import Note, asked, evaluate
 from mien.evaluation.edits import TELLING, editable, edits_apply
+from mien.evaluation.measures import MEASURES
 from mien.evaluation.opening import OpenRun
+from mien.evaluation.stored import about, stored
 from mien.evaluation_text import headline
 from mien.figures import Captioned, Section
 from mien.files import write_json
@@ -76,7 +77,7 @@ def compare(
     results = [_known(run, judge, count, seed, metrics) for run in opened]
     for i, run in enumerate(opened):
         results[i] = results[i] or evaluate(run, judge, count, seed, note, metrics)
-    done = [result for result in results if result is not None]
+    done = comparable([result for result in results if result is not None], metrics)
     write_json(out / "compare.json", {"mien": __version__, "runs": done})
     data = done[0]["data"]
     subtitle = f"{data['name']} at {data['size']} px; the same {data['test']:,} held-out pictures for all"
@@ -88,20 +89,21 @@ def _known(
     run: OpenRun, judge: str | Path | None, count: int, seed: int, metrics: tuple[str, ...]
 ) -> dict[str, Any] | None:
     """Return the stored evaluation of a run if it was made by this protocol from its present weights."""
-    try:
-        result = json.loads((run.folder / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    wanted = runs.sha256(Path(judge) / "weights.safetensors") if judge is not None else None
-    same = (
-        result.get("mien") == __version__
-        and result["weights_sha256"] == runs.sha256(run.folder / "weights.safetensors")
-        and result.get("judge", {}).get("weights_sha256") == wanted
-        and result["data"]["test"] == len(spread(run.splits.test, count))
-        and result["seed"] == seed
-        and set(metrics or usual()) <= set(result.get("measures", ()))
-    )
-    return result if same else None
+    result, chosen = stored(run.folder, about(run, count, seed)), asked(metrics)
+    if judge is not None and any(MEASURES[name].judged for name in chosen):
+        wanted = runs.sha256(Path(judge) / "weights.safetensors")
+        if result.get("judge", {}).get("weights_sha256") != wanted:
+            return None
+    return result if result and set(chosen) <= set(result.get("measures", ())) else None
+
+
+def comparable(results: Sequence[dict[str, Any]], metrics: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return evaluations without what was not asked for, and without what different judges said of the runs."""
+    wanted = set(asked(metrics)) if metrics else set(MEASURES)
+    if len({result.get("judge", {}).get("weights_sha256") for result in results}) > 1:
+        wanted = {name for name in wanted if not MEASURES[name].judged}
+        results = [{key: value for key, value in result.items() if key != "judge"} for result in results]
+    return [{k: v for k, v in result.items() if k not in MEASURES or k in wanted} for result in results]
 
 
 def table(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
@@ -120,11 +122,11 @@ def table(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
 def _sections(opened: Sequence[OpenRun], results: Sequence[dict[str, Any]]) -> list[Section]:
     """Return the page's parts: the numbers, then the same pictures as every run makes them."""
     judge = results[0].get("judge", {}).get("run")
-    about = f"Judge: {judge}. " if judge else ""
+    whose = f"Judge: {judge}. " if judge else "Without a judge, or with different ones: what judges say is left out. "
     parts = [
         Section(
             "Measures",
-            f"{about}± is the deviation over pictures, or the standard error where it says so; one training each.",
+            f"{whose}± is the deviation over pictures, or the standard error where it says so; one training each.",
             Captioned(figures.metric_table(table(results)), "The same protocol for all runs."),
         )
     ]

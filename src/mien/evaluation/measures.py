@@ -31,10 +31,12 @@ class Measure:
     Args:
         function: returns a block of plain values, or None where it does not apply to the run.
         usual: whether it is taken when none is asked for by name.
+        judged: whether a judge has a say in it.
     """
 
     function: Callable[[Context], dict[str, Any] | None]
     usual: bool = True
+    judged: bool = False
 
     def __call__(self, context: Context) -> dict[str, Any] | None:
         return self.function(context)
@@ -149,11 +151,11 @@ def classes(context: Context) -> dict[str, Any] | None:
 INCEPTION = ("inception2k", "fid10k", "fid50k", "kid10k", "kid50k", "precision_recall10k")
 MEASURES: dict[str, Measure] = {
     "reconstruction": Measure(reconstruction),
-    "feature_fid": Measure(judge_features),
+    "feature_fid": Measure(judge_features, judged=True),
     "latent_svm": Measure(latent_svm),
     "recognition": Measure(recognition),
-    "classes": Measure(classes),
-    "edits": Measure(edits),
+    "classes": Measure(classes, judged=True),
+    "edits": Measure(edits, judged=True),
     "similarity_auc": Measure(similarity_auc),  # of sets that name persons
     "identity": Measure(identity, usual=False),  # of photographs of faces only, 80 ms a face
     "landmarks": Measure(landmarks, usual=False),
