@@ -91,6 +91,24 @@ def test_what_is_measured_stays_beside_what_is_measured_later(runs):
     assert evaluation.evaluate(run, seed=9, count=24, metrics=["latent_svm"])["measures"] == ["latent_svm"]
 
 
+def test_all_measures_are_tried_and_say_why_they_cannot_be_taken(runs, capsys, monkeypatch):
+    for name in ("MIEN_INCEPTION", "MIEN_ALEXNET", "MIEN_VGG16"):
+        monkeypatch.setenv(name, str(runs / "nowhere.pth"))
+    code, text = mien(capsys, "evaluate", runs / "a", "--count", "18")
+    assert code == 0, text
+    assert "not asked for: identity, landmarks, lpips_alex" in " ".join(text.split())
+    code, text = mien(capsys, "evaluate", runs / "a", "--judge", runs / "judge", "--count", "18", "--metric", "all")
+    assert code == 0, text
+    assert "not asked for" not in text
+    result = json.loads((runs / "a" / "evaluation.json").read_text())
+    assert result["measures"] == list(measures.MEASURES)
+    for name in ("lpips_alex", "fid50k"):
+        assert "no such file" in result[name]["skipped"]
+        assert f"{name} left out" in text
+    assert {"reconstruction", "latent_svm", "edits", "feature_fid"} <= result.keys()
+    assert "did you mean landmarks" in refused(capsys, "evaluate", runs / "a", "--metric", "landmark")
+
+
 def test_what_different_judges_said_is_not_compared(runs, tmp_path):
     opened = [evaluation.open_run(runs / name) for name in "ab"]
     for run, judge in zip(opened, ("judge", "second"), strict=True):
@@ -116,6 +134,7 @@ def test_runs_are_compared_and_not_measured_twice(runs, capsys, tmp_path, monkey
     page = (tmp_path / "both" / "index.html").read_text()
     assert "Reconstructions" in page
     assert "Eyeglasses +1" in page
+    assert page.index(">edit accuracy<") < page.index(">&nbsp;&nbsp;before the edit<")
     first = json.loads((tmp_path / "both" / "compare.json").read_text())["runs"]
     assert [run["run"] for run in first] == ["a", "b"]
     times = [(runs / name / "evaluation.json").stat().st_mtime_ns for name in "ab"]

@@ -160,6 +160,7 @@ def _pm(value: dict[str, float], digits: int) -> str:
 
 def tables(result: dict[str, Any]) -> list[Any]:
     """Return rich tables of an evaluation: the headline numbers, then one row for each attribute."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     judge = f", judge {result['judge']['run']}" if "judge" in result else ""
@@ -179,7 +180,10 @@ def tables(result: dict[str, Any]) -> list[Any]:
         first.caption, first.caption_justify = "\n".join(f"{name} left out: {why}" for name, why in left_out), "left"
     per = attribute_rows(result)
     if per:
-        second = Table(*per[0], title="by attribute", title_justify="left")
+        # narrow, so that the longest of CelebA's names and six numbers go into 80 columns
+        second = Table(title="by attribute", title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
+        for name in per[0]:
+            second.add_column(name, justify="left" if name == "attribute" else "right")
         for cells in per:
             second.add_row(*cells.values())
         shown.append(second)

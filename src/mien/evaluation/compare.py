@@ -108,15 +108,25 @@ def comparable(results: Sequence[dict[str, Any]], metrics: tuple[str, ...]) -> l
 
 def table(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """Return one row of text cells for each measure, a column for each run."""
-    cells = [{measure.strip(): value for measure, value, _ in headline(result)} for result in results]
-    measures = list(dict.fromkeys(measure for column in cells for measure in column))
+    columns = [_rows(result) for result in results]
+    measures = list(dict.fromkeys(measure for column in columns for measure in column))
     return [
         {
-            "measure": measure,
-            **{result["run"]: column.get(measure, "–") for result, column in zip(results, cells, strict=True)},
+            "measure": measure[-1],
+            **{result["run"]: column.get(measure, "–") for result, column in zip(results, columns, strict=True)},
         }
         for measure in measures
     ]
+
+
+def _rows(result: dict[str, Any]) -> dict[tuple[str, ...], str]:
+    """Return the values of an evaluation by measure; an indented one belongs to the one before it."""
+    rows: dict[tuple[str, ...], str] = {}
+    lead = ""
+    for measure, value, _ in headline(result):
+        lead = lead if measure.startswith(" ") else measure
+        rows[(lead, measure) if measure != lead else (measure,)] = value
+    return rows
 
 
 def _sections(opened: Sequence[OpenRun], results: Sequence[dict[str, Any]]) -> list[Section]:

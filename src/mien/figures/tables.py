@@ -69,7 +69,7 @@ class Table:
         lines = []
         for i, row in enumerate(self.rows):
             cells = []
-            for j, text in enumerate(map(html.escape, row)):
+            for j, text in enumerate(map(_html, row)):
                 text = f"<strong>{text}</strong>" if (i, j) in self.best else text
                 named = j == 0 and not self.numeric[0]
                 cells.append(f'<th scope="row">{text}</th>' if named else f"<td{kinds[j]}>{text}</td>")
@@ -179,6 +179,12 @@ def _best(numbers: Sequence[float | None], choose: object, written: Sequence[str
         return []
     best = written[numbers.index(choose(finite))]  # type: ignore[operator]
     return [i for i, text in enumerate(written) if text.split(" ±")[0] == best.split(" ±")[0]]
+
+
+def _html(text: str) -> str:
+    """Return text escaped; spaces that indent it, which HTML would drop, become unbreakable ones."""
+    indent = len(text) - len(text.lstrip(" "))
+    return "&nbsp;" * indent + html.escape(text[indent:])
 
 
 def _markdown(text: str) -> str:
