@@ -128,6 +128,11 @@ def test_psnr_and_ssim():
         mse = float((((x[b] - noisy[b]) / 2) ** 2).mean())
         assert float(psnr(x, noisy)[b]) == pytest.approx(10 * np.log10(1 / mse), rel=1e-4)
     assert psnr(x, noisy).shape == ssim(x, noisy).shape == (4,)
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    both = [(y + 1) / 2 for y in (noisy, x)]
+    theirs = peak_signal_noise_ratio(*both, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    torch.testing.assert_close(psnr(x, noisy), theirs)
     torch.testing.assert_close(ssim(x, x), torch.ones(4))
     assert (ssim(x, noisy) < 0.999).all()
 

@@ -237,7 +237,7 @@ def test_bad_pictures(capsys, runs, tmp_path):
         line = refused(capsys, "recognise", runs / "cnn", tmp_path / name)
         assert answer in line
         assert name in line
-    assert "folder" in refused(capsys, "reconstruct", runs / "faces", tmp_path)
+    assert "folder" in refused(capsys, "interpolate", runs / "faces", tmp_path, tmp_path)
 
 
 def test_odd_pictures_work(capsys, runs, tmp_path):

@@ -168,8 +168,7 @@ def edit(
                 f"expected no attributes to keep of {type(model).__name__}, which edits by itself and keeps what it "
                 f"is not asked to change, got {', '.join(keep)}: leave them out"
             )
-        with torch.inference_mode():
-            return model.edit(x, amounts)
+        return map_batches(lambda part: model.edit(part, amounts), x)
     require(model, Encodes, Decodes)
     if vectors is None:
         raise MienError(

@@ -6,15 +6,24 @@ import errno
 import os
 import sys
 import types
+from typing import Any
 
-from mien.cli import explore, export, look, maps, similarity, synthesize, train, use
+from mien.cli import explore, export, look, maps, recognise, similarity, synthesize, train, use
 from mien.cli.app import app
 from mien.errors import MienError
 
-__all__ = ["app", "explore", "export", "look", "main", "maps", "similarity", "synthesize", "train", "use"]
+__all__ = ["app", "explore", "export", "look", "main", "maps", "recognise", "similarity", "synthesize", "train", "use"]
 
 PANELS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
-app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
+LAST = ("recognise", "export")  # of their panel; the others stand as they are written
+
+
+def _place(command: Any) -> tuple[int, int]:
+    name = command.name or command.callback.__name__
+    return PANELS.index(str(command.rich_help_panel)), LAST.index(name) + 1 if name in LAST else 0
+
+
+app.registered_commands.sort(key=_place)
 
 
 def main() -> None:

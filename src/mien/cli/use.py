@@ -1,14 +1,16 @@
-"""Commands that use a run: generate, reconstruct, interpolate, edit, recognise."""
+"""Commands that make pictures with a run: generate, reconstruct, interpolate, edit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import picture_path, writable
+from mien.cli.many import ManyPictures, few, folder_or_sheet, is_folder, parts, picture_files, write_each
+from mien.cli.outputs import picture_path
 from mien.cli.shared import (
     Device,
     Out,
@@ -55,22 +57,27 @@ def generate(
 
       mien generate runs/iterative_gan --set Smiling=+1 --set Male=-1
     """
-    out = out or Path("samples.png")
-    out = picture_path(out, "samples.png") if out.suffix else writable(out)
-    if out.suffix and n > 1024:
+    out = folder_or_sheet(out, "samples.png")
+    if not is_folder(out) and n > 1024:
         raise MienError(f"expected up to 1024 pictures on one sheet, got {n}: pass a folder, such as --out samples/")
     model = load_model(run, device, "Generates")
     from mien import applications, figures
-    from mien.data.pictures import from_float, save_picture
+    from mien.applications.basics import generate_batches
 
-    console = make_console()
-    x = shown(applications.generate(model, n, seed, _asked(model, n, set_)))
-    if out.suffix:
-        save_figure(figures.samples(x), out, console)
+    wanted = _asked(model, n, set_)
+    if not is_folder(out):
+        save_figure(figures.samples(shown(applications.generate(model, n, seed, wanted))), out, make_console())
         return
-    for number, picture in enumerate(from_float(x)):
-        save_picture(picture, out / f"{number:06d}.png")
-    wrote(console, out)
+    names = [Path(f"{number:06d}") for number in range(n)]
+    drawn = zip(_runs_of(names), generate_batches(model, n, seed, wanted), strict=True)
+    write_each(out, names, drawn, lambda x: {"": x}, model.config["shape"], "pictures")
+
+
+def _runs_of(names: list[Path]) -> Iterator[list[Path]]:
+    """Yield names, as many at a time as pictures are made."""
+    from mien.applications.basics import BATCH
+
+    return (names[start : start + BATCH] for start in range(0, len(names), BATCH))
 
 
 def _asked(model: Any, n: int, pairs: list[str] | None) -> Any:
@@ -91,30 +98,53 @@ def _asked(model: Any, n: int, pairs: list[str] | None) -> Any:
 
 @app.command(rich_help_panel="Use a run")
 def reconstruct(
-    run: Run, pictures: Pictures = None, root: Root = None, out: Out = None, device: Device = "auto"
+    run: Run, pictures: ManyPictures = None, root: Root = None, out: Out = None, device: Device = "auto"
 ) -> None:
-    """Encode and decode pictures, or held-out ones of the run's data where none are given.
+    """Encode and decode pictures, or held-out ones of the run's data: one sheet (a file), or one file each (a folder).
 
     [bold]Examples[/]
 
       mien reconstruct runs/faces
 
       mien reconstruct runs/faces me.jpg you.png --out pair.png
+
+      mien reconstruct runs/faces photos/ --out again/
     """
-    out = picture_path(out, "reconstructions.png")
+    out = folder_or_sheet(out, "reconstructions.png")
     model = load_model(run, device, "Encodes", "Decodes")
     from mien import applications, figures
     from mien.metrics.reconstruction import psnr
 
-    console = make_console()
-    x = read_pictures(pictures, model.config["shape"]) if pictures else held_out(run, 16, root)
+    console, shape = make_console(), model.config["shape"]
+    files = picture_files(pictures, shape) if pictures else []
+    if is_folder(out):
+        files, given = _all_of(run, files, shape, 16, root)
+        scores: list[float] = []
+
+        def rebuilt(x: Any) -> dict[str, Any]:
+            x_rec = applications.reconstruct(model, x).cpu()
+            scores.extend(psnr(x, x_rec).tolist())
+            return {"": x_rec}
+
+        write_each(out, files, given, rebuilt, shape, "reconstructing")
+        console.print(f"{len(scores):,} pictures: PSNR {sum(scores) / len(scores):.2f} dB", highlight=False)
+        return
+    x = read_pictures(few(files), shape) if files else held_out(run, 16, root)
     x_rec = applications.reconstruct(model, x).cpu()
-    names = [p.name for p in pictures] if pictures else None
-    for name, value in zip(names or [], psnr(x, x_rec), strict=False):
-        console.print(f"{name}: PSNR {value:.2f} dB", markup=False, highlight=False)
-    if not names:
+    for file, value in zip(files, psnr(x, x_rec), strict=False):
+        console.print(f"{file.name}: PSNR {value:.2f} dB", markup=False, highlight=False)
+    if not files:
         console.print(f"{len(x)} held-out pictures: PSNR {psnr(x, x_rec).mean():.2f} dB", highlight=False)
     save_figure(figures.reconstructions(shown(x), shown(x_rec)), out, console)
+
+
+def _all_of(run: Path, files: list[Path], shape: Any, n: int, root: Path | None) -> tuple[list[Path], Any]:
+    """Return files and their pictures in parts; those of n held-out pictures where no file is given."""
+    if files:
+        return files, parts(files, shape)
+    x = held_out(run, n, root)
+    names = [Path(f"held-out-{number:03d}") for number in range(len(x))]
+    return names, [(names, x)]
 
 
 @app.command(rich_help_panel="Use a run")
@@ -171,7 +201,7 @@ def attribute_amounts(pairs: list[str]) -> dict[str, float]:
 @app.command(rich_help_panel="Use a run")
 def edit(
     run: Run,
-    pictures: Pictures = None,
+    pictures: ManyPictures = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Attribute=amount: +1 adds it, -1 removes it.", show_default=False),
@@ -199,11 +229,13 @@ def edit(
       mien edit runs/faces me.jpg --set Young=-1 --keep Male --keep Smiling
 
       mien edit runs/glasses me.jpg --set Eyeglasses=-1 --residual
+
+      mien edit runs/faces photos/ --set Smiling=+1 --out smiling/
     """
     if not set_:
         raise MienError("expected what to change, got nothing: pass --set Attribute=amount, such as --set Smiling=+1")
     amounts = attribute_amounts(set_)
-    out = picture_path(out, "edited.png")
+    out = folder_or_sheet(out, "edited.png")
     model = load_model(run, device)
     from mien import applications, figures
     from mien.applications.residuals import as_picture
@@ -212,15 +244,25 @@ def edit(
     vectors = vectors_for(run, model, [*amounts, *(keep or [])], root, device)
     import torch
 
-    x = read_pictures(pictures, model.config["shape"]) if pictures else held_out(run, 6, root)
+    shape = model.config["shape"]
+    files = picture_files(pictures, shape) if pictures else []
+
+    def edited(x: Any, share: float = 1.0) -> Any:
+        changes = {name: share * amount for name, amount in amounts.items()}
+        return applications.edit(model, x, changes, vectors, keep or ()).cpu()
+
+    if is_folder(out):
+        files, given = _all_of(run, files, shape, 6, root)
+
+        def changed(x: Any) -> dict[str, Any]:
+            y = edited(x)
+            return {"": y, "-residual": as_picture(y - x)} if residual else {"": y}
+
+        write_each(out, files, given, changed, shape, "editing")
+        return
+    x = read_pictures(few(files), shape) if files else held_out(run, 6, root)
     alphas = [i / 10 for i in range(11)]
-    rows = torch.stack(
-        [
-            applications.edit(model, x, {k: a * v for k, v in amounts.items()}, vectors, keep or ()).cpu()
-            for a in alphas
-        ],
-        1,
-    )  # (B, 11, C, H, W)
+    rows = torch.stack([edited(x, a) for a in alphas], 1)  # (B, 11, C, H, W)
     console = make_console()
     label = ", ".join(f"{k} {v:+g}" for k, v in amounts.items())
     if len(x) == 1:
@@ -231,9 +273,8 @@ def edit(
     figure = figures.attribute_edits(shown(x[:1]), shown(rows[:1]), attributes=[label], alphas=alphas)
     save_figure(figure, out.with_name(f"{out.stem}-steps{out.suffix}"), console)
     if residual:
-        changed = as_picture(rows[:, -1] - x)
         path = out.with_name(f"{out.stem}-residual.png")
-        save_picture(figures.sheet(shown(changed)), path)
+        save_picture(figures.sheet(shown(as_picture(rows[:, -1] - x))), path)
         wrote(console, path)
 
 
@@ -255,51 +296,3 @@ def vectors_for(run: Path, model: Any, named: list[str], root: Path | None, devi
     for name in named:
         vectors[name]  # an unknown name is told before anything is computed
     return vectors
-
-
-@app.command(rich_help_panel="Use a run")
-def recognise(
-    run: Run,
-    pictures: Annotated[list[Path], typer.Argument(help="Picture files.", show_default=False)],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    out: Out = None,
-    device: Device = "auto",
-) -> None:
-    """Name what is in pictures: the probability of each attribute, or class.
-
-    [bold]Examples[/]
-
-      mien recognise runs/cnn me.jpg
-
-      mien recognise runs/cnn *.jpg --json
-    """
-    out = picture_path(out, "recognised.png") if out else None
-    model = load_model(run, device, "Recognises")
-    from mien import applications, figures
-
-    x = read_pictures(pictures, model.config["shape"])
-    names = list(model.config.get("attributes") or model.config.get("classes") or [])
-    probabilities = applications.recognise(model, x).cpu().numpy()
-    if json:
-        import json as json_
-
-        rows = [
-            {"file": str(p), **dict(zip(names, map(float, row), strict=True))}
-            for p, row in zip(pictures, probabilities, strict=True)
-        ]
-        print(json_.dumps(rows, indent=2))
-    else:
-        _print_probabilities(pictures, names, probabilities)
-    if out:
-        save_figure(figures.probabilities(shown(x), probabilities, names), out, make_console(json))
-
-
-def _print_probabilities(pictures: list[Path], names: list[str], probabilities: Any) -> None:
-    from rich.table import Table
-
-    table = Table("attribute or class", *[p.name for p in pictures])
-    order = sorted(range(len(names)), key=lambda a: -probabilities[:, a].mean())
-    for a in order:
-        cells = [f"[bold green]{p:.2f} ●[/]" if p > 0.5 else f"{p:.2f}  " for p in probabilities[:, a]]
-        table.add_row(names[a], *cells)
-    make_console().print(table)

@@ -1,0 +1,107 @@
+"""The command recognise: what is in pictures, few or many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mien.cli.app import app
+from mien.cli.many import few, parts, picture_files
+from mien.cli.outputs import file_path, picture_path
+from mien.cli.shared import Device, Out, Run, bars, load_model, make_console, save_figure, shown, wrote
+
+SIDE_BY_SIDE = 5  # pictures that have a column each; of more, each has a line
+
+
+@app.command(rich_help_panel="Use a run")
+def recognise(
+    run: Run,
+    pictures: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    out: Out = None,
+    device: Device = "auto",
+) -> None:
+    """Name what is in pictures: the probability of each attribute, or class; as a table with --out NAME.csv.
+
+    [bold]Examples[/]
+
+      mien recognise runs/cnn me.jpg --out me.png
+
+      mien recognise runs/cnn *.jpg --json
+
+      mien recognise runs/cnn photos/ --out photos.csv
+    """
+    table = out is not None and out.suffix.lower() == ".csv"
+    if out:
+        out = file_path(out) if table else picture_path(out, "recognised.png")
+    model = load_model(run, device, "Recognises")
+    import numpy as np
+
+    from mien import applications, figures
+
+    files = picture_files(pictures, model.config["shape"])
+    drawn: list[Any] = []
+    found: list[Any] = []
+    if out and not table:
+        few(files, "--out table.csv")
+    console = make_console(json)
+    with bars(console) as note:
+        for part, x in parts(files, model.config["shape"]):
+            found.append(applications.recognise(model, x).cpu().numpy())
+            drawn += [x] if out and not table else []
+            if len(files) > len(part):
+                note("recognising", sum(map(len, found)), len(files))
+    names = list(model.config.get("attributes") or model.config.get("classes") or [])
+    probabilities = np.concatenate(found)
+    if json:
+        import json as json_
+
+        rows = [
+            {"file": str(file), **dict(zip(names, map(float, row), strict=True))}
+            for file, row in zip(files, probabilities, strict=True)
+        ]
+        print(json_.dumps(rows, indent=2))
+    elif len(files) <= SIDE_BY_SIDE:
+        _side_by_side(files, names, probabilities, console)
+    elif not table:
+        _line_by_line(files, names, probabilities, console, bool(model.config.get("attributes")))
+    if out and table:
+        _write_csv(files, names, probabilities, out)
+        wrote(console, out)
+    elif out:
+        save_figure(figures.probabilities(shown(np.concatenate(drawn)), probabilities, names), out, console)
+
+
+def _side_by_side(files: Sequence[Path], names: Sequence[str], probabilities: Any, console: Any) -> None:
+    from rich.table import Table
+
+    table = Table("attribute or class", *[file.name for file in files])
+    for a in sorted(range(len(names)), key=lambda a: -probabilities[:, a].mean()):
+        cells = [f"[bold green]{p:.2f} ●[/]" if p > 0.5 else f"{p:.2f}  " for p in probabilities[:, a]]
+        table.add_row(names[a], *cells)
+    console.print(table)
+
+
+def _line_by_line(files: Sequence[Path], names: Sequence[str], probabilities: Any, console: Any, several: bool) -> None:
+    """Print what is likelier there than not, of several things that may be; else the likeliest one."""
+    for file, row in zip(files, probabilities, strict=True):
+        order = (-row).argsort()
+        seen = [a for a in order if row[a] > 0.5] if several else order[:1]
+        said = ", ".join(f"{names[a]} {row[a]:.2f}" for a in seen) or "nothing"
+        console.print(f"{file.name}: {said}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _write_csv(files: Sequence[Path], names: Sequence[str], probabilities: Any, out: Path) -> None:
+    import csv
+    import io
+
+    from mien.files import write_atomically
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", *names])
+    writer.writerows([str(file), *(f"{p:.4f}" for p in row)] for file, row in zip(files, probabilities, strict=True))
+    write_atomically(out, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))

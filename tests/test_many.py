@@ -1,0 +1,171 @@
+"""Folders of pictures through the commands: the same results as of one sheet, a part at a time, each under its name."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mien as mien_
+from mien import applications, evaluation
+from mien.applications import basics
+from mien.cli.shared import read_pictures
+from mien.data.pictures import from_float
+from mien.experiment import Data, train
+from test_cli import mien, refused
+
+COUNT = 11
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A VAE, a classifier, a model that edits by itself, and a folder of pictures of several sizes."""
+    out = tmp_path_factory.mktemp("many")
+    data = Data("avatars", None, 16, {"count": 60})
+    train("vae", data, out / "vae", {"width": 4, "latent": 8}, steps=2, batch=8)
+    train("attribute_cnn", data, out / "cnn", {"widths": (4,) * 5}, steps=2, batch=8)
+    train("residual_gan", data, out / "rgan", {"width": 4, "attribute": "Smiling"}, steps=2, batch=8)
+    rng = np.random.default_rng(0)
+    (out / "photos").mkdir()
+    for number in range(COUNT):
+        coarse = Image.fromarray(rng.integers(0, 255, (4, 4, 3), np.uint8))
+        coarse.resize((20 + number, 24), Image.Resampling.BICUBIC).save(out / "photos" / f"p{number:02d}.png")
+    (out / "photos" / "notes.txt").write_text("no picture")
+    return out
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    """Four pictures at a time, and a record of how many were read at once."""
+    from mien.cli import many
+
+    read = []
+
+    def counted(files, shape):
+        read.append(len(files))
+        return read_pictures(files, shape)
+
+    monkeypatch.setattr(basics, "BATCH", 4)
+    monkeypatch.setattr(many, "read_pictures", counted)
+    return read
+
+
+def opened(path):
+    return np.asarray(Image.open(path))
+
+
+@pytest.fixture
+def x(made):
+    return read_pictures(sorted((made / "photos").glob("*.png")), (3, 16, 16))
+
+
+def test_a_folder_is_reconstructed_into_a_folder(made, x, small_parts, capsys, tmp_path):
+    code, text = mien(capsys, "reconstruct", made / "vae", made / "photos", "--out", tmp_path / "again")
+    assert code == 0, text
+    assert "11 pictures: PSNR" in text
+    assert small_parts == [4, 4, 3]
+    assert sorted(p.name for p in (tmp_path / "again").iterdir()) == [f"p{n:02d}.png" for n in range(COUNT)]
+    wanted = from_float(applications.reconstruct(mien_.load(made / "vae"), x).numpy())
+    for number in range(COUNT):
+        assert (opened(tmp_path / "again" / f"p{number:02d}.png") == wanted[number]).all()
+
+
+@pytest.mark.parametrize("run", ["vae", "rgan"])
+def test_a_folder_is_edited_into_a_folder(made, x, run, capsys, tmp_path):
+    words = ["edit", made / run, made / "photos", "--set", "Smiling=+1", "--residual", "--out", tmp_path / "smiling"]
+    code, text = mien(capsys, *words)
+    assert code == 0, text
+    model = mien_.load(made / run)
+    vectors = evaluation.cached_vectors(made / run) if run == "vae" else None
+    y = applications.edit(model, x, {"Smiling": 1.0}, vectors)
+    for number, picture in enumerate(from_float(y.numpy())):
+        assert (opened(tmp_path / "smiling" / f"p{number:02d}.png") == picture).all()
+    grey = opened(tmp_path / "smiling" / "p00-residual.png").astype(int) - 127.5
+    assert np.abs(grey - (y[0] - x[0]).permute(1, 2, 0).numpy() * 127.5 / 2).max() <= 1
+    assert len(list((tmp_path / "smiling").iterdir())) == 2 * COUNT
+
+
+def test_models_that_edit_take_a_part_at_a_time(made, x, monkeypatch):
+    model, sizes = mien_.load(made / "rgan"), []
+    edit = type(model).edit
+
+    def counted(self, part, amounts):
+        sizes.append(len(part))
+        return edit(self, part, amounts)
+
+    monkeypatch.setattr(type(model), "edit", counted)
+    many = x.repeat(12, 1, 1, 1)
+    y = applications.edit(model, many, {"Smiling": 1.0})
+    assert sizes == [128, 4]
+    torch.testing.assert_close(y[-COUNT:], y[:COUNT])
+
+
+def test_held_out_pictures_go_into_a_folder_too(made, capsys, tmp_path):
+    code, text = mien(capsys, "edit", made / "vae", "--set", "Smiling=+1", "--out", tmp_path / "new")
+    assert code == 0, text
+    assert [p.name for p in sorted((tmp_path / "new").iterdir())] == [f"held-out-{n:03d}.png" for n in range(6)]
+
+
+def test_generated_pictures_are_those_of_a_sheet(made, capsys, tmp_path):
+    code, text = mien(capsys, "generate", made / "vae", "-n", "10", "--seed", "3", "--out", tmp_path / "new")
+    assert code == 0, text
+    wanted = from_float(applications.generate(mien_.load(made / "vae"), 10, seed=3).numpy())
+    for number in range(10):
+        assert (opened(tmp_path / "new" / f"{number:06d}.png") == wanted[number]).all()
+    assert len(list((tmp_path / "new").iterdir())) == 10
+
+
+def test_many_are_recognised_line_by_line_and_into_a_table(made, x, small_parts, capsys, tmp_path):
+    code, text = mien(capsys, "recognise", made / "cnn", made / "photos")
+    assert code == 0, text
+    assert small_parts == [4, 4, 3]
+    assert [line.partition(":")[0] for line in text.splitlines()[-COUNT:]] == [f"p{n:02d}.png" for n in range(COUNT)]
+    code, text = mien(capsys, "recognise", made / "cnn", made / "photos", "--out", tmp_path / "t.csv")
+    assert code == 0, text
+    rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
+    model = mien_.load(made / "cnn")
+    wanted = applications.recognise(model, x).numpy()
+    assert [row["file"] for row in rows] == [str(made / "photos" / f"p{n:02d}.png") for n in range(COUNT)]
+    got = np.array([[float(row[name]) for name in model.attributes] for row in rows])
+    assert got == pytest.approx(wanted, abs=5e-5)
+
+
+def test_what_cannot_be_done_is_said_before_anything_is(made, capsys, tmp_path, monkeypatch):
+    from mien.cli import many
+
+    (tmp_path / "empty").mkdir()
+    photos = made / "photos"
+    assert "expected pictures in" in refused(
+        capsys, "reconstruct", made / "vae", tmp_path / "empty", "--out", tmp_path / "y"
+    )
+    shutil.copytree(photos, tmp_path / "photos")
+    same = refused(
+        capsys, "edit", made / "vae", photos, tmp_path / "photos", "--set", "Smiling=1", "--out", tmp_path / "y"
+    )
+    assert "both would become" in same
+    assert "would be written over" in refused(capsys, "reconstruct", made / "vae", photos, "--out", photos)
+    monkeypatch.setattr(many, "ON_A_SHEET", 10)
+    assert "up to 10 pictures on one sheet, got 11: pass --out folder/" in refused(
+        capsys, "reconstruct", made / "vae", photos, "--out", tmp_path / "y.png"
+    )
+    assert "pass --out table.csv" in refused(capsys, "recognise", made / "cnn", photos, "--out", tmp_path / "y.png")
+    assert not (tmp_path / "y").exists()
+
+
+def test_signals_come_back_as_signals(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    t = np.arange(4000) / 100
+    signals = {f"tone_{f}": np.sin(2 * np.pi * f * t).astype(np.float32) for f in (1, 3)}
+    np.savez("tones.npz", **signals)
+    data = Data("bearing", "tones.npz", 64, {})
+    train("ssavae", data, tmp_path / "run", {"width": 2, "hidden": 8, "latent": 4}, steps=4, batch=8)
+    (tmp_path / "measured").mkdir()
+    for name, signal in signals.items():
+        np.save(tmp_path / "measured" / f"{name}.npy", signal[:100])
+    code, text = mien(capsys, "reconstruct", "run", "measured", "--out", "again")
+    assert code == 0, text
+    again = np.load(tmp_path / "again" / "tone_3.npy", allow_pickle=False)
+    x = read_pictures([tmp_path / "measured" / "tone_3.npy"], (1, 1, 64))
+    assert again == pytest.approx(applications.reconstruct(mien_.load("run"), x)[0, 0, 0].numpy(), abs=1e-6)
