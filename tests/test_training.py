@@ -1,5 +1,6 @@
 """Training: resuming, several processes, warnings, guards."""
 
+import io
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from rich.console import Console
 from safetensors.torch import load_file
 
 from conftest import CLASSES, batch_of, tiny, weights_of
@@ -312,3 +314,26 @@ def test_a_second_update_under_bf16_sees_the_moved_weights():
     with mixed.autocast():
         fresh = net.encode(x).mean
     assert torch.equal(again, fresh)
+
+
+def test_a_bar_says_how_fast_it_is_and_what_is_left(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), width=80)
+    with logs.bars(console) as note:
+        note("encoding", 64, 1000)  # how long these took is not known
+        now[0] += 20
+        note("encoding", 464, 1000)
+        now[0] += 5
+        note("encoding", 500, 1000)  # told at most every ten seconds
+        note("edits", 3, 9)
+        now[0] += 12
+        note("edits", 9, 9)
+    with logs.Bar(console, "vae", 10, 4) as bar:
+        now[0] += 12
+        bar(7, "kl 12.3")
+    assert console.file.getvalue().splitlines() == [
+        "encoding 464/1000 20/s 0:26 left",
+        "edits 9/9 0.5/s 0:00 left",
+        "vae 7/10 kl 12.3 0:12 left",
+    ]

@@ -47,18 +47,8 @@ def run(out: Path, seed: int = 0, console: Console | None = None) -> Path:
     if not outcome.finished:
         raise KeyboardInterrupt
     opened = open_run(folder)
-    bars: dict[str, logs.Bar] = {}
-
-    def note(what: str, done: int, total: int) -> None:
-        if what not in bars:
-            for old in bars.values():
-                old.__exit__()
-            bars[what] = logs.Bar(console, what, total)
-        bars[what](done)
-
-    result = evaluate(opened, judge, count=600, seed=seed, note=note)
-    for old in bars.values():
-        old.__exit__()
+    with logs.bars(console) as note:
+        result = evaluate(opened, judge, count=600, seed=seed, note=note)
     minutes = (time.monotonic() - started) / 60
     return _page(out, opened, runs.load(judge), result, minutes)
 

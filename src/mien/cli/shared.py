@@ -86,22 +86,10 @@ def make_data(
 @contextmanager
 def bars(console: Console) -> Iterator[Any]:
     """Yield note(what, done, total), which shows one bar after another."""
-    from mien.training.logs import Bar
+    from mien.training import logs  # slow
 
-    bars: dict[str, Bar] = {}
-
-    def note(what: str, done: int, total: int) -> None:
-        if what not in bars or done < bars[what].done:  # the next part, or the same one of the next run
-            for bar in bars.values():
-                bar.__exit__()
-            bars[what] = Bar(console, what, total)
-        bars[what](done)
-
-    try:
+    with logs.bars(console) as note:
         yield note
-    finally:
-        for bar in bars.values():
-            bar.__exit__()
 
 
 def pick_device(name: str) -> str:

@@ -123,20 +123,6 @@ class _Store:
         write_json(self.path, self.result)
 
 
-class _Pace:
-    """A bar that also says how many faces a second."""
-
-    def __init__(self, console: Console, what: str, total: int):
-        self.bar, self.began = Bar(console, what, max(total, 1)), time.monotonic()
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        self.bar.__enter__()
-        return lambda done, _: self.bar(done, f"{done / max(time.monotonic() - self.began, 1e-9):.1f} a second")
-
-    def __exit__(self, *exception: object) -> None:
-        self.bar.__exit__()
-
-
 def _reader(source: Source, size: int) -> Callable[[NDArray[np.int64]], Tensor]:
     """Return what reads pictures where they lie: a few are wanted, and preparing the set would read all."""
     return lambda index: torch.from_numpy(np.stack([to_float(source.read(int(i), size)) for i in index]))
@@ -152,8 +138,8 @@ def _baselines(
     known = people if (people >= 0).any() else None
     pairs = identity.pair_people(known, np.arange(len(source)), count, asked.seed)
     total = len(np.unique(np.concatenate([pairs.same, pairs.strangers]))) + len(pairs.strangers)
-    with _Pace(console, f"identity, {size} px", total) as note:
-        found = identity.identity_baselines(_reader(source, size), pairs, faces.embeddings, note)
+    with Bar(console, f"identity, {size} px", max(total, 1)) as bar:
+        found = identity.identity_baselines(_reader(source, size), pairs, faces.embeddings, lambda done, _: bar(done))
     store(part, "identity", found.summary())
     rows, has = _glasses(source, count, asked.seed)
     x, keys = _reader(source, size)(rows), [source.key(int(i)) for i in rows]
@@ -190,12 +176,12 @@ def _measured(
 ) -> dict[str, Any]:
     """Return stability on D0, D1 and D1m and, where CelebA's five points lie in ``root``, errors against them."""
     total, done = int((has != 0).sum() + len(edited) * (has > 0).sum()), 0
-    with _Pace(console, what, total) as note:
+    with Bar(console, what, max(total, 1)) as bar:
 
         def stability(pictures: Tensor, _: NDArray) -> landmarks.LandmarkErrors:
             nonlocal done
             start, done = done, done + len(pictures)
-            return landmarks.landmark_stability(faces.landmarks, pictures, progress=lambda d, _: note(start + d, total))
+            return landmarks.landmark_stability(faces.landmarks, pictures, progress=lambda d, _: bar(start + d))
 
         table = landmarks.landmark_table(stability, x, has, edited)
     measured: dict[str, Any] = {"stability": {name: one.summary() for name, one in table.items()}}
@@ -243,8 +229,8 @@ def _run_section(
     changed, edited = {"glasses reversed": reverse}, {"D1m": reverse}
     if isinstance(model, Encodes) and isinstance(model, Decodes):
         edited["D1 reconstructed"] = changed["reconstructed"] = reconstruct(model, x)
-    with _Pace(console, "identity of the run's", len(x) * (1 + len(changed))) as note:
-        moved = identity.identity_distances(x, changed, faces.embeddings, note)
+    with Bar(console, "identity of the run's", max(len(x) * (1 + len(changed)), 1)) as bar:
+        moved = identity.identity_distances(x, changed, faces.embeddings, lambda done, _: bar(done))
     store("identity", {name: one.summary() for name, one in moved.items()})
     keys, root = [dataset.keys[i] for i in index], dataset.options.get("root")
     store("landmarks", _measured(console, "landmarks of the run's", x, has, edited, faces, root, keys))

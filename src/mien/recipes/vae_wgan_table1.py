@@ -125,7 +125,7 @@ def _run(asked: argparse.Namespace, runs: list[dict[str, Any]]) -> Path:
 
     from mien.experiment import Data, train
     from mien.files import write_json
-    from mien.training.logs import Bar
+    from mien.training.logs import bars
 
     console = Console()
     for run in runs:
@@ -137,19 +137,9 @@ def _run(asked: argparse.Namespace, runs: list[dict[str, Any]]) -> Path:
         )
         if not outcome.finished:
             raise KeyboardInterrupt
-    bars: dict[str, Bar] = {}
-
-    def note(what: str, done: int, total: int) -> None:
-        if what not in bars:
-            for bar in bars.values():
-                bar.__exit__()
-            bars[what] = Bar(console, what, total)
-        bars[what](done)
-
     together, beside = [asked.out / f"view-{layer}" for layer in LAYERS], [asked.out / name for name in BESIDE]
-    result = measure(together, beside, root=asked.root, c=asked.c, note=note)
-    for bar in bars.values():
-        bar.__exit__()
+    with bars(console) as note:
+        result = measure(together, beside, root=asked.root, c=asked.c, note=note)
     write_json(asked.out / "multiview.json", result)
     for table in tables(result, attributes=True):
         console.print(table)

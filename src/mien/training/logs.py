@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ def read(folder: Path) -> list[dict[str, Any]]:
 class Bar:
     """A progress bar on a terminal; elsewhere a line every ten seconds.
 
+    Beside it stand the words it is called with, or how many steps a second it made.
+
     Args:
         console: where to print; None is silent.
         what: the words before the bar.
@@ -88,15 +91,17 @@ class Bar:
 
     def __call__(self, done: int, status: str = "") -> None:
         """Show that ``done`` of the total is done, with a few words."""
+        passed = time.monotonic() - self.began
+        if not status and passed > 1 and done > self.start:  # a part of a second says little
+            status = f"{(rate := (done - self.start) / passed):,.{0 if rate >= 10 else 1}f}/s"
         self.done, self.status = done, status or self.status
         if self.progress is not None:
             self.progress.update(self.task, completed=done, status=escape(self.status))
         elif self.console is not None and (time.monotonic() - self.told > 10 or done == self.total):
             self.told = time.monotonic()
-            passed = self.told - self.began
             left = passed / max(done - self.start, 1) * (self.total - done)
             self.console.print(
-                f"{self.what} {done}/{self.total} {self.status} {_clock(left)} left",
+                " ".join(filter(None, (f"{self.what} {done}/{self.total}", self.status, f"{_clock(left)} left"))),
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
@@ -108,6 +113,25 @@ class Bar:
     def __exit__(self, *exception: object) -> None:
         if self.progress is not None:
             self.progress.stop()
+
+
+@contextmanager
+def bars(console: Console | None) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield note(what, done, total), which shows one bar after another."""
+    shown: dict[str, Bar] = {}
+
+    def note(what: str, done: int, total: int) -> None:
+        if what not in shown or done < shown[what].done:  # the next part, or the same one of the next run
+            for bar in shown.values():
+                bar.__exit__()
+            shown[what] = Bar(console, what, total, done)  # the time of what is done already is not known
+        shown[what](done)
+
+    try:
+        yield note
+    finally:
+        for bar in shown.values():
+            bar.__exit__()
 
 
 def _clock(seconds: float) -> str:
