@@ -145,7 +145,7 @@ def test_what_cannot_be_done_is_said_before_anything_is(made, capsys, tmp_path, 
         capsys, "edit", made / "vae", photos, tmp_path / "photos", "--set", "Smiling=1", "--out", tmp_path / "y"
     )
     assert "both would become" in same
-    assert "would be written over" in refused(capsys, "reconstruct", made / "vae", photos, "--out", photos)
+    assert "expected another folder for --out" in refused(capsys, "reconstruct", made / "vae", photos, "--out", photos)
     monkeypatch.setattr(many, "ON_A_SHEET", 10)
     assert "up to 10 pictures on one sheet, got 11: pass --out folder/" in refused(
         capsys, "reconstruct", made / "vae", photos, "--out", tmp_path / "y.png"

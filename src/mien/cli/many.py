@@ -106,7 +106,7 @@ def targets(files: Sequence[Path], out: Path, shape: Sequence[int]) -> dict[Path
     """Return the file in ``out`` that is written for each file: its own name, as .png, or .npy of a signal.
 
     Raises:
-        MienError: two files of one name, or a file that would be written over.
+        MienError: two files of one name, or the folder the files are in, where they would mix.
     """
     suffix = ".npy" if shape[1] == 1 else ".png"
     named: dict[Path, Path] = {}
@@ -114,8 +114,8 @@ def targets(files: Sequence[Path], out: Path, shape: Sequence[int]) -> dict[Path
         target = out / f"{file.stem}{suffix}"
         if other := named.get(target):
             raise MienError(f"expected files of different names, got {other} and {file}: both would become {target}")
-        if target.resolve() == file.resolve():
-            raise MienError(f"expected another folder for --out, got {out}, where {file} would be written over")
+        if file.is_file() and out.resolve() == file.parent.resolve():
+            raise MienError(f"expected another folder for --out, got {out}, where {file} is: such as {out / 'new'}")
         named[target] = file
     return {file: target for target, file in named.items()}
 
