@@ -87,8 +87,10 @@ def once() -> dict[str, Any]:
 
 
 def rate(smoke: bool) -> dict[str, Any]:
-    """Answer with the matrix rate, after everything else: it holds memory too."""
-    return {"rate": matrix_rate("cpu", "fp32", smoke)()}
+    """Answer with the matrix rate, after everything else: it holds memory too; and on how many threads it is."""
+    import torch
+
+    return {"rate": matrix_rate("cpu", "fp32", smoke)(), "threads": torch.get_num_threads()}
 
 
 def megabytes(value: Any) -> float:
@@ -149,7 +151,8 @@ def take(name: str, folder: Path, options: argparse.Namespace, result: Result) -
             if "skipped" in answer:
                 return answer["skipped"]
             done.append(answer)
-        result.rates.append(ask("rate", smoke=options.smoke)["rate"])
+        rated = ask("rate", smoke=options.smoke)
+    result.rates.append(rated["rate"])
     peak = done[0]["megabytes"]
     parts = {"opened": opened, "given": given["megabytes"], "result": done[0]["result"]}
     return {
@@ -157,6 +160,7 @@ def take(name: str, folder: Path, options: argparse.Namespace, result: Result) -
         "kind": SUBJECTS[name].kind,
         "what": SUBJECTS[name].what,
         "n": given["n"],
+        "threads": rated["threads"],
         "seconds": Spread.of(d["seconds"] for d in done).to_json(),
         "cpu_seconds": Spread.of(d["cpu_seconds"] for d in done).to_json(),
         "first_seconds": round(done[0]["seconds"], 2),
@@ -175,8 +179,8 @@ def stored(options: argparse.Namespace, result: Result) -> tuple[dict[str, dict[
     old = json.loads(path.read_text(encoding="utf-8"))
     if old["about"] != result.about:
         return {}, []
-    commit = old["machine"]["commit"]
-    return {row["name"]: {"commit": commit, **row} for row in old["rows"] if row["name"] in SUBJECTS}, old["notes"]
+    made = {key: old["machine"][key] for key in ("commit", "threads")}
+    return {row["name"]: made | row for row in old["rows"] if row["name"] in SUBJECTS}, old["notes"]
 
 
 def judge_memory(result: Result) -> None:
@@ -187,6 +191,13 @@ def judge_memory(result: Result) -> None:
             a, b = (rows[name]["megabytes"]["beyond"] for name in (few, many))
             what = f"{words} {rows[many]['n']:,}: memory beside pictures and latents, over that of {rows[few]['n']:,}"
             result.target(what, f"≤ {SLACK_MB} MB more", f"{b - a:+d} MB ({b} and {a})", b - a <= SLACK_MB)
+
+
+def threads_note(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return which rows were measured on fewer threads than the others, if any were."""
+    most = max((row["threads"] for row in rows), default=0)
+    fewer = [f"{row['name']} on {row['threads']}" for row in rows if row["threads"] < most]
+    return [f"Threads: {most}, but {', '.join(fewer)}."] if fewer else []
 
 
 def seconds(values: Mapping[str, float]) -> str:
@@ -272,7 +283,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     skipped = {name: note for name, note in (earlier | skipped).items() if name not in rows}
     result.rows = [rows[name] for name in SUBJECTS if name in rows]
     judge_memory(result)
-    result.notes = [*NOTES, *skipped.values()]
+    result.notes = [*NOTES, *threads_note(result.rows), *skipped.values()]
     result.finish(options, COLUMNS)
 
 

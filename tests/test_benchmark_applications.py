@@ -77,3 +77,9 @@ def test_mistakes_end_with_two(applications, wrong, capsys):
         applications.main([*wrong])
     assert stop.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+def test_rows_of_fewer_threads_are_named(applications):
+    rows = [{"name": "a", "threads": 2}, {"name": "b", "threads": 1}]
+    assert applications.threads_note(rows) == ["Threads: 2, but b on 1."]
+    assert applications.threads_note(rows[:1]) == applications.threads_note([]) == []
