@@ -1,9 +1,11 @@
 """Evaluations: chosen by name, resumed where they were cut short, compared on one protocol."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien import evaluation
 from mien.errors import MienError, UnknownName
@@ -148,6 +150,31 @@ def test_what_cannot_be_compared_is_refused(runs, capsys, tmp_path):
     opened = evaluation.open_run(runs / "a")
     with pytest.raises(MienError, match="different names"):
         compare([opened, opened], tmp_path / "x")
+
+
+def test_data_whose_held_out_pictures_are_others_are_refused(capsys, tmp_path):
+    """A picture more, and the split is drawn anew: what is held out then was trained on before."""
+    rng = np.random.default_rng(0)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for n in range(40):
+        Image.fromarray(rng.integers(0, 255, (16, 16, 3), np.uint8)).save(photos / f"{n:02d}.png")
+    run = tmp_path / "run"
+    train("vae", Data("folder", str(photos), 16), run, {"width": 4, "latent": 8}, steps=2, batch=8)
+    words = ["evaluate", run, "--metric", "reconstruction"]
+    assert mien(capsys, *words)[0] == 0
+    shutil.copy(photos / "00.png", photos / "00-copy.png")
+    line = refused(capsys, *words)
+    assert "(32 pictures, 4 held out)" in line
+    assert "may have been trained on" in line
+    (photos / "00-copy.png").unlink()
+    for photo in sorted(photos.iterdir()):  # as many as before, of other names
+        photo.rename(photos / f"new-{photo.name}")
+    assert "got other pictures (32, 4 held out)" in refused(capsys, *words)
+    config = json.loads((run / "config.json").read_text())
+    del config["data"]["held_out"]
+    (run / "config.json").write_text(json.dumps(config))
+    assert mien(capsys, *words)[0] == 0, "runs of before names were noted go by counts"
 
 
 def test_the_page_of_a_run_shows_what_it_can_do(runs, capsys):

@@ -162,6 +162,7 @@ def train(
             "classes": list(opened.classes),
             "split": splits.rule,
             "counts": {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)},
+            "held_out": opened.digest(splits.test),
         },
         "training": asdict(chosen),
         "made_with": {"mien": mien.__version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -221,7 +222,7 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [k for k in {**old, **new} if k not in _FREE]:
-            if key in ("root", "source"):
+            if key in ("root", "source", "held_out"):
                 continue  # the same pictures or weights may lie elsewhere: fingerprints and hashes tell
             found = _difference(old.get(key), new.get(key), f"{name}.{key}" if name else key)
             if found:

@@ -214,7 +214,7 @@ def _columns(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         training = {k: run["training"].get(k) for k in ("steps", "batch", "precision", "ema")}
-        kept = {k: v for k, v in run["data"].items() if k not in ("fingerprint", "counts")}
+        kept = {k: v for k, v in run["data"].items() if k not in ("fingerprint", "counts", "held_out")}
         groups.setdefault(json.dumps([run["model"], run["settings"], kept, training]), []).append(run)
     named = {}
     for group in groups.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
@@ -282,6 +283,12 @@ class Dataset:
             raise MienError(f"{self.name}: {note}: use rule seeded")
         train, valid, test = self._seeded(seed, fractions)
         return Splits(train, valid, test, "seeded", f"drawn with seed {seed}: {note}")
+
+    def digest(self, index: np.ndarray) -> str:
+        """SHA-256 of the names of the pictures `index`, in this order: which pictures they are."""
+        return hashlib.sha256(
+            "\n".join(self.keys[int(i)] for i in index).encode("utf-8", "surrogateescape")
+        ).hexdigest()
 
     def _official(self) -> list[np.ndarray] | None:
         if self.partition is None:

@@ -35,7 +35,10 @@ def check_alike(opened: Sequence[OpenRun]) -> None:
             ("data", (first.data.name, dict(first.data.options)), (other.data.name, dict(other.data.options))),
             ("size", first.data.size, other.data.size),
             ("split seed", first.data.split_seed, other.data.split_seed),
-            ("held-out pictures", len(first.splits.test), len(other.splits.test)),
+            (
+                "held-out pictures",
+                *(f"{len(r.splits.test):,} ({r.dataset.digest(r.splits.test)[:8]})" for r in (first, other)),
+            ),
         ):
             if one != two:
                 raise MienError(

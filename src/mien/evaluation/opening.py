@@ -12,6 +12,7 @@ import numpy as np
 from mien import runs, runs_light
 from mien.applications.arithmetic import AttributeVectors, attribute_vectors
 from mien.data.dataset import Dataset, Splits
+from mien.errors import MienError
 from mien.experiment import Data
 from mien.files import write_json
 from mien.models.base import Model
@@ -52,7 +53,11 @@ class OpenRun:
 
 
 def open_run(run: str | Path, device: str = "cpu", root: str | None = None, progress: Any = None) -> OpenRun:
-    """Return a run with its data; ``root`` says where the data lie now if they have moved."""
+    """Return a run with its data; ``root`` says where the data lie now if they have moved.
+
+    Raises:
+        MienError: no run, or data with other held-out pictures than the run's, which may have been trained on.
+    """
     folder = Path(run)
     config = runs_light.read_config(folder)
     model = runs.load(folder, device)
@@ -60,7 +65,16 @@ def open_run(run: str | Path, device: str = "cpu", root: str | None = None, prog
     data = Data.from_json({**values, "root": root or values["root"]})
     dataset = data.open(progress)
     splits = dataset.split(data.split_seed)
-    return OpenRun(folder, model, data, dataset, splits, data.training_index(splits))
+    index = data.training_index(splits)
+    then, now = values["counts"], {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)}
+    held_out = dataset.digest(splits.test)
+    if then != now or values.get("held_out", held_out) != held_out:  # runs of before it was noted go by counts
+        raise MienError(
+            f"expected the data that {folder} was trained on ({then['train']:,} pictures, {then['test']:,} held out), "
+            f"got other pictures ({now['train']:,}, {now['test']:,} held out) in {data.root or data.name}: what is held "
+            "out there may have been trained on; pass --root of the same data, or train anew"
+        )
+    return OpenRun(folder, model, data, dataset, splits, index)
 
 
 def cached_vectors(run: str | Path) -> AttributeVectors | None:

@@ -23,7 +23,13 @@ def about(run: OpenRun, count: int, seed: int) -> dict[str, Any]:
         "run": run.folder.name,
         "model": run.model.name,
         "weights_sha256": runs.sha256(run.folder / "weights.safetensors"),
-        "data": {"name": run.dataset.name, "size": run.data.size, "split": run.splits.rule, "test": len(test)},
+        "data": {
+            "name": run.dataset.name,
+            "size": run.data.size,
+            "split": run.splits.rule,
+            "test": len(test),
+            "held_out": run.dataset.digest(test),
+        },
         "seed": seed,
         "mien": __version__,
     }
