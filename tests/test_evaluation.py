@@ -91,6 +91,11 @@ def test_what_is_measured_stays_beside_what_is_measured_later(runs):
     assert second["measures"] == ["reconstruction", "feature_fid"]
     assert "edits" not in second
     assert evaluation.evaluate(run, seed=9, count=24, metrics=["latent_svm"])["measures"] == ["latent_svm"]
+    # and back again: what was put aside is found
+    back = evaluation.evaluate(run, count=24, metrics=["reconstruction"])
+    assert back["feature_fid"] == second["feature_fid"]
+    aside = [json.loads(path.read_text()) for path in (runs / "a").glob("evaluation-*.json")]
+    assert [result["measures"] for result in aside if result["seed"] == 9] == [["latent_svm"]]
 
 
 def test_all_measures_are_tried_and_say_why_they_cannot_be_taken(runs, capsys, monkeypatch):

@@ -15,7 +15,7 @@ from mien.data.dataset import spread
 from mien.errors import MienError, UnknownName
 from mien.evaluation.measures import MEASURES, Context, Note, Skipped
 from mien.evaluation.opening import OpenRun, cached_vectors, open_run
-from mien.evaluation.stored import PARTIAL, RESULT, about, holds, kept, stored, tried
+from mien.evaluation.stored import PARTIAL, about, holds, kept, store, stored, tried
 from mien.files import write_json
 from mien.models.base import Model
 from mien.networks.loss_network import LossNetwork
@@ -76,7 +76,7 @@ def evaluate(
     """Return every measure the run's abilities allow, each with its sample sizes, and store them in the run.
 
     What the run's evaluation.json holds by the same protocol (weights, pictures, seed, judge) and is not measured anew
-    stays in it. An evaluation that was cut short goes on where it stopped when it is asked for again.
+    stays in it; an evaluation by another protocol is put aside, and found again when it is asked for. An evaluation that was cut short goes on where it stopped when it is asked for again.
 
     Args:
         judge: an ``attribute_cnn`` run, for the measures that need one; never the run's own loss network.
@@ -115,8 +115,7 @@ def evaluate(
         result["judge"] = said_by or before["judge"]
     result |= {n: told[n] for n in MEASURES if n in told}
     result["seconds"] = round(time.monotonic() - started, 1)  # of what was measured now
-    write_json(run.folder / RESULT, result)
-    (run.folder / PARTIAL).unlink(missing_ok=True)
+    store(run.folder, result)
     return result
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from mien import __version__, runs
 from mien.data.dataset import spread
 from mien.evaluation.measures import MEASURES
 from mien.evaluation.opening import OpenRun
+from mien.files import write_json
 
 RESULT = "evaluation.json"
 PARTIAL = "evaluation-unfinished.json"  # what an evaluation that was cut short had measured
@@ -35,14 +38,37 @@ def about(run: OpenRun, count: int, seed: int) -> dict[str, Any]:
     }
 
 
-def stored(folder: Path, protocol: dict[str, Any]) -> dict[str, Any]:
-    """Return the stored evaluation of a run if it is of the same protocol, as :func:`about` gives it; else nothing."""
+def stored(folder: Path, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the evaluation of a run by a protocol, as :func:`about` gives it, if one is stored; else nothing."""
+    for path in (folder / RESULT, _aside(folder, protocol)):
+        result = _read(path)
+        if result and all(result.get(key) == protocol[key] for key in PROTOCOL):
+            return result
+    return {}
+
+
+def store(folder: Path, result: Mapping[str, Any]) -> None:
+    """Write an evaluation; one by another protocol that was there is put aside, to be found when it is asked for."""
+    old = _read(folder / RESULT)
+    if old and any(old.get(key) != result[key] for key in PROTOCOL):
+        write_json(_aside(folder, old), old)
+    write_json(folder / RESULT, result)
+    _aside(folder, result).unlink(missing_ok=True)
+    (folder / PARTIAL).unlink(missing_ok=True)
+
+
+def _aside(folder: Path, protocol: Mapping[str, Any]) -> Path:
+    """Return where the evaluation by a protocol lies while the one by another is the run's."""
+    words = json.dumps([protocol.get(key) for key in PROTOCOL], sort_keys=True)
+    return folder / f"evaluation-{hashlib.sha256(words.encode()).hexdigest()[:8]}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    same = isinstance(result, dict) and all(result.get(key) == protocol[key] for key in PROTOCOL)
-    return result if same else {}
+    return result if isinstance(result, dict) else {}
 
 
 def holds(block: dict[str, Any] | None) -> bool:
