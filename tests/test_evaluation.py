@@ -15,6 +15,8 @@ from mien.experiment import Data, train
 from mien.metrics.attributes import attribute_scores
 from test_cli import mien, refused
 
+NUMBER = {"n": 8, "mean": 0.5, "std": 0.1}
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
@@ -75,27 +77,85 @@ def test_an_evaluation_goes_on_where_it_was_cut_short(runs, monkeypatch):
 
 def test_what_is_measured_stays_beside_what_is_measured_later(runs):
     run = evaluation.open_run(runs / "a")
-    judged = evaluation.evaluate(run, runs / "judge", count=24, metrics=["edits", "classes"])
-    both = evaluation.evaluate(run, count=24, metrics=["reconstruction"])
+
+    def take(*metrics, judge=None, seed=3):
+        return evaluation.evaluate(run, runs / judge if judge else None, seed=seed, metrics=metrics)
+
+    judged = take("edits", "classes", judge="judge")
+    both = take("reconstruction")
     assert both["edits"] == judged["edits"]
     assert both["judge"] == judged["judge"]
     assert both["measures"] == ["reconstruction", "classes", "edits"], "classes do not apply, which is known too"
     assert json.loads((runs / "a" / "evaluation.json").read_text()) == both
-    # asked for again without the judge, or with a judge for what needs none, what the judge said stays
-    again = evaluation.evaluate(run, count=24, metrics=["edits", "reconstruction"])
-    other = evaluation.evaluate(run, runs / "second", count=24, metrics=["reconstruction"])
-    assert again["edits"] == other["edits"] == judged["edits"]
-    # another judge, another seed: nothing of the first
-    second = evaluation.evaluate(run, runs / "second", count=24, metrics=["feature_fid"])
+    # asked for again without the judge, alone or not, or with a judge for what needs none, what the judge said stays
+    assert take("edits", "reconstruction")["edits"] == take("edits")["edits"] == judged["edits"]
+    assert take("reconstruction", judge="second")["edits"] == judged["edits"]
+    # of another judge's, nothing is shown beside it
+    second = take("feature_fid", judge="second")
     assert second["judge"]["run"] == "second"
     assert second["measures"] == ["reconstruction", "feature_fid"]
     assert "edits" not in second
-    assert evaluation.evaluate(run, seed=9, count=24, metrics=["latent_svm"])["measures"] == ["latent_svm"]
-    # and back again: what was put aside is found
-    back = evaluation.evaluate(run, count=24, metrics=["reconstruction"])
-    assert back["feature_fid"] == second["feature_fid"]
-    aside = [json.loads(path.read_text()) for path in (runs / "a").glob("evaluation-*.json")]
-    assert [result["measures"] for result in aside if result["seed"] == 9] == [["latent_svm"]]
+    # another seed knows nothing of it, and back again all is found that was put aside
+    assert take("latent_svm", seed=9)["measures"] == ["latent_svm"]
+    back = take("latent_svm")
+    assert (back["feature_fid"], back["judge"]) == (second["feature_fid"], second["judge"])
+    first = take("feature_fid", judge="judge")
+    assert (first["edits"], first["judge"]) == (judged["edits"], judged["judge"])
+    assert first["feature_fid"] != second["feature_fid"]
+
+
+def test_a_judge_does_not_undo_what_was_measured_without(runs):
+    run = evaluation.open_run(runs / "b")
+    alone = evaluation.evaluate(run, seed=4, metrics=["edits", "reconstruction", "latent_svm"])
+    assert "counterfactual_edited" in alone["edits"]
+    assert "judge" not in alone
+    with_judge = evaluation.evaluate(run, runs / "judge", seed=4, metrics=["feature_fid"])
+    assert with_judge["edits"] == alone["edits"]
+    assert list(with_judge["judged"]) == ["feature_fid"]
+    # compared by that judge, edits are taken anew
+    results, _ = compare([run, evaluation.open_run(runs / "a")], runs / "x", runs / "judge", seed=4, metrics=["edits"])
+    assert all("success" in result["edits"] for result in results)
+
+
+def test_other_weights_count_or_pictures_know_nothing_of_it(runs, tmp_path):
+    shutil.copytree(runs / "a", tmp_path / "a")
+    run = evaluation.open_run(tmp_path / "a")
+    evaluation.evaluate(run, seed=6, metrics=["reconstruction"])
+    assert evaluation.evaluate(run, seed=6, count=5, metrics=["latent_svm"])["measures"] == ["latent_svm"]
+    assert len(evaluation.evaluate(run, seed=6, metrics=["latent_svm"])["measures"]) == 2, "put aside by another count"
+    run.dataset.attribute_table = -run.dataset.attribute_table
+    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"])["measures"] == ["latent_svm"]
+    shutil.copy(runs / "b" / "weights.safetensors", tmp_path / "a" / "weights.safetensors")
+    run = evaluation.open_run(tmp_path / "a")
+    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"])["measures"] == ["latent_svm"]
+
+
+def test_what_was_skipped_is_tried_again(runs, monkeypatch, tmp_path):
+    run = evaluation.open_run(runs / "a")
+    there = [False]
+
+    def weighed(context):
+        if not there[0]:
+            raise measures.Skipped("no weights")
+        return NUMBER
+
+    monkeypatch.setitem(measures.MEASURES, "lpips_vgg", measures.Measure(weighed, usual=False))
+    with pytest.raises(MienError, match="no weights"):
+        evaluation.evaluate(run, seed=7, metrics=["lpips_vgg"])
+    opened = [run, evaluation.open_run(runs / "b")]
+    with pytest.raises(MienError, match="no lpips_vgg: no weights"):
+        compare(opened, tmp_path / "x", seed=7, metrics=["lpips_vgg"])
+    there[0] = True
+    assert evaluation.evaluate(run, seed=7, metrics=["lpips_vgg"])["lpips_vgg"] == NUMBER
+    there[0] = False
+    again = evaluation.evaluate(run, seed=7, metrics=["lpips_vgg", "reconstruction"])
+    assert again["lpips_vgg"] == NUMBER, "a number outlives the weights it was taken with"
+    there[0] = True
+    results, _ = compare(opened, tmp_path / "x", seed=7, metrics=["lpips_vgg", "reconstruction"])
+    assert [result["lpips_vgg"] for result in results] == [NUMBER] * 2
+    # shown where it is stored, though not asked for
+    results, _ = compare(opened, tmp_path / "x", seed=7)
+    assert all("lpips_vgg" in result for result in results)
 
 
 def test_all_measures_are_tried_and_say_why_they_cannot_be_taken(runs, capsys, monkeypatch):
@@ -127,6 +187,10 @@ def test_what_different_judges_said_is_not_compared(runs, tmp_path):
     assert "what judges say is left out" in page.read_text()
     results, _ = compare(opened, tmp_path / "x", runs / "judge", count=17, metrics=["edits", "reconstruction"])
     assert all(result["judge"]["run"] == "judge" and "edits" in result for result in results)
+    for run, judge in zip(opened, ("judge", "second"), strict=True):
+        evaluation.evaluate(run, runs / judge, count=17, seed=8, metrics=["edits"])
+    with pytest.raises(MienError, match=r"--judge RUN"):  # nothing is left
+        compare(opened, tmp_path / "x", count=17, seed=8, metrics=["edits"])
     # now that one judge judged both, it need not be named again, and only what is asked for is shown
     results, _ = compare(opened, tmp_path / "x", count=17, metrics=["edits"])
     assert all("edits" in result and "reconstruction" not in result for result in results)
@@ -155,6 +219,8 @@ def test_what_cannot_be_compared_is_refused(runs, capsys, tmp_path):
     opened = evaluation.open_run(runs / "a")
     with pytest.raises(MienError, match="different names"):
         compare([opened, opened], tmp_path / "x")
+    assert "nowhere" in refused(capsys, "compare", runs / "a", runs / "b", "--judge", tmp_path / "nowhere")
+    assert "as judge" in refused(capsys, "compare", runs / "a", runs / "b", "--judge", runs / "a")
 
 
 def test_data_whose_held_out_pictures_are_others_are_refused(capsys, tmp_path):

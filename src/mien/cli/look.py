@@ -62,7 +62,8 @@ def evaluate(
     if more := [name for name in evaluation.asked(["all"]) if name not in result["measures"]]:
         console.print(f"[dim]not asked for: {', '.join(more)} (--metric NAME, or all)[/]")
     wrote(console, run / "evaluation.json")
-    wrote(console, write_page(opened, result, run / "report.html", runs.load(judge) if judge else None))
+    of_it = judge and runs.sha256(judge / "weights.safetensors") == result.get("judge", {}).get("weights_sha256")
+    wrote(console, write_page(opened, result, run / "report.html", runs.load(judge) if judge and of_it else None))
 
 
 @app.command(rich_help_panel="Measure")

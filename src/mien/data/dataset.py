@@ -290,6 +290,16 @@ class Dataset:
             "\n".join(self.keys[int(i)] for i in index).encode("utf-8", "surrogateescape")
         ).hexdigest()
 
+    def content_digest(self, index: np.ndarray) -> str:
+        """SHA-256 of the names of the pictures `index`, of what is in them, and of their attributes and classes."""
+        digest = hashlib.sha256(self.digest(index).encode())
+        for start in range(0, len(index), 256):
+            digest.update(np.ascontiguousarray(self.pictures(index[start : start + 256])).tobytes())
+        digest.update(np.ascontiguousarray(self.attribute_table[index]).tobytes())
+        if self.labels is not None:
+            digest.update(np.ascontiguousarray(self.labels[index]).tobytes())
+        return digest.hexdigest()
+
     def _official(self) -> list[np.ndarray] | None:
         if self.partition is None:
             return None

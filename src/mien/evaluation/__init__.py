@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,12 +14,12 @@ from mien.data.dataset import spread
 from mien.errors import MienError, UnknownName
 from mien.evaluation.measures import MEASURES, Context, Note, Skipped
 from mien.evaluation.opening import OpenRun, cached_vectors, open_run
-from mien.evaluation.stored import PARTIAL, about, holds, kept, store, stored, tried
+from mien.evaluation.stored import PARTIAL, about, holds, read, store, stored
 from mien.files import write_json
 from mien.models.base import Model
 from mien.networks.loss_network import LossNetwork
 
-__all__ = ["Note", "OpenRun", "asked", "cached_vectors", "check_judge", "evaluate", "open_run"]
+__all__ = ["Note", "OpenRun", "asked", "cached_vectors", "check_judge", "evaluate", "judge_of", "open_run"]
 
 ALL = "all"
 
@@ -89,37 +88,62 @@ def evaluate(
         UnknownName: for a measure that does not exist.
         MienError: for a judge that must not or cannot judge, and where nothing can be measured.
     """
-    wanted = chosen = asked(metrics)
-    judge_model, said_by = _judge_of(run, judge) if judge is not None else (None, None)
-    if not any(MEASURES[name].judged for name in chosen):
-        said_by = None  # and what another said stays
-    result = about(run, count, seed)
-    before = stored(run.folder, result)
-    old = kept(before, said_by)
-    # without a judge, what one said before is worth more than what is left to measure
-    chosen = tuple(n for n in chosen if said_by or not (MEASURES[n].judged and holds(old.get(n))))
-    test = spread(run.splits.test, count)
-    context = Context(run, test, judge_model, said_by, seed, note or (lambda what, done, total: None), chosen)
-    started = time.monotonic()
-    protocol = {**result, "measures": list(chosen), "judge": said_by}
-    measured = _measure(context, chosen, protocol, run.folder / PARTIAL)
-    told = old | {n: block for n, block in measured.items() if holds(block) or (block and not holds(old.get(n)))}
-    if not any(holds(told.get(name)) for name in wanted):
-        reasons = "; ".join(dict.fromkeys(told[name]["skipped"] for name in wanted if name in told))
+    wanted = asked(metrics)
+    result = measure(run, judge, count, seed, note, wanted)
+    if not any(holds(result.get(name)) for name in wanted):
+        reasons = "; ".join(dict.fromkeys(result[name]["skipped"] for name in wanted if name in result))
         raise MienError(
             f"nothing can be measured of {run.model.name} ({', '.join(names(run.model)) or 'no abilities'}): "
             f"{reasons or 'pass --judge RUN'}"
         )
-    result["measures"] = [n for n in MEASURES if n in {*chosen, *tried(before, said_by)}]
-    if said_by or "judge" in before:
-        result["judge"] = said_by or before["judge"]
-    result |= {n: told[n] for n in MEASURES if n in told}
-    result["seconds"] = round(time.monotonic() - started, 1)  # of what was measured now
-    store(run.folder, result)
     return result
 
 
-def _judge_of(run: OpenRun, judge: str | Path) -> tuple[Model, dict[str, str]]:
+def measure(
+    run: OpenRun,
+    judge: str | Path | None,
+    count: int,
+    seed: int,
+    note: Note | None,
+    wanted: tuple[str, ...],
+    missing: tuple[str, ...] | None = None,
+) -> dict[str, Any]:
+    """Take the measures ``wanted``, as :func:`evaluate` does, and return and store all that is known of the run.
+
+    Args:
+        missing: those of ``wanted`` to take; the others are stored. All by default.
+    """
+    judge_model, said_by = judge_of(run, judge) if judge is not None else (None, None)
+    digest = said_by["weights_sha256"] if said_by else None
+    if not any(MEASURES[name].judged for name in wanted):
+        digest = None  # and what another said stays
+    protocol = about(run, count, seed)
+    before = stored(run.folder, protocol, digest)
+    chosen = wanted if missing is None else missing
+    # without a judge, what one said before is worth more than what is left to measure
+    chosen = tuple(n for n in chosen if said_by or n not in before["judged"] or not holds(before.get(n)))
+    test = spread(run.splits.test, count)
+    context = Context(run, test, judge_model, said_by, seed, note or (lambda what, done, total: None), chosen)
+    started = time.monotonic()
+    measured = _measure(context, chosen, {**protocol, "judge": said_by}, run.folder / PARTIAL)
+    known = stored(run.folder, protocol, digest)  # anew: another evaluation may have ended meanwhile
+    judged = dict(known["judged"])
+    blocks = {name: known[name] for name in MEASURES if name in known}
+    for name, block in measured.items():
+        if holds(block) or not holds(blocks.get(name)):
+            blocks |= {name: block} if block is not None else {}
+            judged |= {name: said_by["weights_sha256"]} if said_by and MEASURES[name].judged else {}
+    result = {**protocol, "measures": [n for n in MEASURES if n in {*known["measures"], *chosen}], "judged": judged}
+    if judged:
+        result["judge"] = said_by if said_by and digest else known["judge"]
+    result |= {name: blocks[name] for name in MEASURES if name in blocks}
+    result["seconds"] = round(time.monotonic() - started, 1)  # of what was measured now
+    if chosen and any(map(holds, blocks.values())):
+        store(run.folder, result)
+    return result
+
+
+def judge_of(run: OpenRun, judge: str | Path) -> tuple[Model, dict[str, str]]:
     """Return a judge that may judge a run, and which it is."""
     model = runs.load(judge, device_of(run.model))
     check_judge(run.model, Path(judge), model, tuple(run.dataset.attributes), tuple(run.dataset.classes))
@@ -128,16 +152,17 @@ def _judge_of(run: OpenRun, judge: str | Path) -> tuple[Model, dict[str, str]]:
 
 def _measure(context: Context, chosen: Iterable[str], about: dict[str, Any], partial: Path) -> dict[str, Any]:
     """Return the block of each measure chosen, None where it does not apply; keep what is done in ``partial``."""
-    try:
-        kept = json.loads(partial.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        kept = {}
-    blocks: dict[str, Any] = kept.get("blocks", {}) if kept.get("about") == about else {}
+    left = read(partial)
+    kept: dict[str, Any] = left.get("blocks", {}) if left.get("about") == about else {}
+    blocks: dict[str, Any] = {}
     for name in chosen:
-        if name not in blocks:
-            try:
-                blocks[name] = MEASURES[name](context)
-            except Skipped as reason:
-                blocks[name] = {"skipped": str(reason)}
-            write_json(partial, {"about": about, "blocks": blocks})
-    return {name: blocks[name] for name in chosen}
+        if name in kept:
+            blocks[name] = kept[name]
+            continue
+        try:
+            blocks[name] = kept[name] = MEASURES[name](context)
+        except Skipped as reason:  # not kept: the reason may be mended when it is asked for again
+            blocks[name] = {"skipped": str(reason)}
+            continue
+        write_json(partial, {"about": about, "blocks": kept})
+    return blocks

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mien import __version__, applications, figures, runs
+from mien import __version__, applications, figures
 from mien.abilities import Decodes, Edits, Encodes, Generates
 from mien.data.dataset import spread
 from mien.data.pictures import shown
 from mien.errors import MienError
-from mien.evaluation import Note, asked, evaluate
+from mien.evaluation import Note, asked, judge_of, measure
 from mien.evaluation.edits import TELLING, editable, edits_apply
 from mien.evaluation.measures import MEASURES
 from mien.evaluation.opening import OpenRun
@@ -76,11 +76,27 @@ def compare(
     if len(set(names)) < len(names):
         raise MienError(f"expected runs of different names, got {', '.join(names)}: rename a folder")
     check_alike(opened)
-    metrics = tuple(metrics)
-    results = [_known(run, judge, count, seed, metrics) for run in opened]
-    for i, run in enumerate(opened):
-        results[i] = results[i] or evaluate(run, judge, count, seed, note, metrics)
-    done = comparable([result for result in results if result is not None], metrics)
+    wanted = asked(metrics)
+    judged_by = judge_of(opened[0], judge)[1]["weights_sha256"] if judge is not None else None
+    if not any(MEASURES[name].judged for name in wanted):
+        judged_by = None
+    results = []
+    for run in opened:
+        missing = _missing(run, judged_by, count, seed, wanted)
+        results.append(measure(run, judge, count, seed, note, wanted, missing))
+    if len({result["data"]["held_out"] for result in results}) > 1:
+        raise MienError(f"expected runs on the same pictures, got {' and '.join(names)}, whose held-out ones differ")
+    done = comparable(results, wanted if metrics else tuple(MEASURES))
+    if not any(name in result and "skipped" not in result[name] for result in done for name in MEASURES):
+        skipped = [
+            result[name]["skipped"] for result in results for name in wanted if "skipped" in result.get(name, {})
+        ]
+        why = (
+            skipped[0]
+            if skipped
+            else "they do not apply to these runs, or were judged by different judges (--judge RUN)"
+        )
+        raise MienError(f"expected something to compare of {' and '.join(names)}, got no {' or '.join(wanted)}: {why}")
     write_json(out / "compare.json", {"mien": __version__, "runs": done})
     data = done[0]["data"]
     subtitle = f"{data['name']} at {data['size']} px; the same {data['test']:,} held-out pictures for all"
@@ -88,25 +104,30 @@ def compare(
     return done, page
 
 
-def _known(
-    run: OpenRun, judge: str | Path | None, count: int, seed: int, metrics: tuple[str, ...]
-) -> dict[str, Any] | None:
-    """Return the stored evaluation of a run if it was made by this protocol from its present weights."""
-    result, chosen = stored(run.folder, about(run, count, seed)), asked(metrics)
-    if judge is not None and any(MEASURES[name].judged for name in chosen):
-        wanted = runs.sha256(Path(judge) / "weights.safetensors")
-        if result.get("judge", {}).get("weights_sha256") != wanted:
-            return None
-    return result if result and set(chosen) <= set(result.get("measures", ())) else None
+def _missing(run: OpenRun, judge: str | None, count: int, seed: int, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the measures that a run's own evaluation does not hold by this protocol, its weights and the judge."""
+    known = stored(run.folder, about(run, count, seed), judge)
+
+    def holds_already(name: str) -> bool:
+        by_whom = judge is None or not MEASURES[name].judged or known["judged"].get(name) == judge
+        return name in known["measures"] and "skipped" not in known.get(name, {}) and by_whom
+
+    return tuple(name for name in wanted if not holds_already(name))
 
 
-def comparable(results: Sequence[dict[str, Any]], metrics: tuple[str, ...]) -> list[dict[str, Any]]:
+def comparable(results: Sequence[dict[str, Any]], wanted: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return evaluations without what was not asked for, and without what different judges said of the runs."""
-    wanted = set(asked(metrics)) if metrics else set(MEASURES)
-    if len({result.get("judge", {}).get("weights_sha256") for result in results}) > 1:
-        wanted = {name for name in wanted if not MEASURES[name].judged}
-        results = [{key: value for key, value in result.items() if key != "judge"} for result in results]
-    return [{k: v for k, v in result.items() if k not in MEASURES or k in wanted} for result in results]
+    judges = {judge for result in results for judge in result["judged"].values()}
+
+    def shows(result: dict[str, Any], name: str) -> bool:
+        return name in wanted and (len(judges) < 2 or name not in result["judged"])
+
+    done = [{k: v for k, v in result.items() if k not in MEASURES or shows(result, k)} for result in results]
+    for result in done:
+        result["measures"] = [name for name in result["measures"] if shows(result, name)]
+        if len(judges) > 1:
+            result.pop("judge", None)
+    return done
 
 
 def table(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
@@ -126,9 +147,9 @@ def _rows(result: dict[str, Any]) -> dict[tuple[str, ...], str]:
     """Return the values of an evaluation by measure; an indented one belongs to the one before it."""
     rows: dict[tuple[str, ...], str] = {}
     lead = ""
-    for measure, value, _ in headline(result):
-        lead = lead if measure.startswith(" ") else measure
-        rows[(lead, measure) if measure != lead else (measure,)] = value
+    for name, value, _ in headline(result):
+        lead = lead if name.startswith(" ") else name
+        rows[(lead, name) if name != lead else (name,)] = value
     return rows
 
 

@@ -18,6 +18,9 @@ RESULT = "evaluation.json"
 PARTIAL = "evaluation-unfinished.json"  # what an evaluation that was cut short had measured
 PROTOCOL = ("mien", "weights_sha256", "data", "seed")  # where these differ, nothing stored is of use
 
+# An evaluation lists in "measures" what was tried, whether it applied or not, and in "judged" by which judge: name to
+# SHA-256, of the measures in which a judge had a say.
+
 
 def about(run: OpenRun, count: int, seed: int) -> dict[str, Any]:
     """Return what an evaluation of a run is of: its weights, the held-out pictures, the seed."""
@@ -31,39 +34,54 @@ def about(run: OpenRun, count: int, seed: int) -> dict[str, Any]:
             "size": run.data.size,
             "split": run.splits.rule,
             "test": len(test),
-            "held_out": run.dataset.digest(test),
+            "held_out": run.dataset.content_digest(test),
         },
         "seed": seed,
         "mien": __version__,
     }
 
 
-def stored(folder: Path, protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the evaluation of a run by a protocol, as :func:`about` gives it, if one is stored; else nothing."""
-    for path in (folder / RESULT, _aside(folder, protocol)):
-        result = _read(path)
-        if result and all(result.get(key) == protocol[key] for key in PROTOCOL):
-            return result
-    return {}
+def stored(folder: Path, protocol: Mapping[str, Any], judge: str | None) -> dict[str, Any]:
+    """Return what a run's evaluations by a protocol, as :func:`about` gives it, hold: "measures", "judged", blocks.
+
+    Args:
+        judge: SHA-256 of the judge now given: what another one said does not hold beside what this one says. Where
+            none is given, what the last one said does.
+    """
+    found: dict[str, Any] = {"measures": [], "judged": {}}
+    aside = sorted(folder.glob("evaluation-????????.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in (folder / RESULT, *aside):
+        result = read(path)
+        if not result or any(result.get(key) != protocol[key] for key in PROTOCOL):
+            continue
+        by = result.get("judged", {})
+        judge = judge or next(iter(by.values()), None)
+        for name in result.get("measures", ()):
+            if name not in MEASURES or by.get(name) not in (None, judge):
+                continue
+            if name in found["measures"] and (holds(found.get(name)) or not holds(result.get(name))):
+                continue
+            found["measures"].append(name)
+            found |= {name: result[name]} if name in result else {}
+            if name in by:
+                found["judged"][name], found["judge"] = judge, result["judge"]
+    found["measures"] = [name for name in MEASURES if name in found["measures"]]
+    return found
 
 
 def store(folder: Path, result: Mapping[str, Any]) -> None:
-    """Write an evaluation; one by another protocol that was there is put aside, to be found when it is asked for."""
-    old = _read(folder / RESULT)
-    if old and any(old.get(key) != result[key] for key in PROTOCOL):
-        write_json(_aside(folder, old), old)
+    """Write an evaluation; one by another protocol or judge that was there is put aside, to be found again."""
+    old = read(folder / RESULT)
+    judges = set(old.get("judged", {}).values()) - set(result["judged"].values())
+    if old and (judges or any(old.get(key) != result[key] for key in PROTOCOL)):
+        words = json.dumps([*(old.get(key) for key in PROTOCOL), sorted(judges)], sort_keys=True)
+        write_json(folder / f"evaluation-{hashlib.sha256(words.encode()).hexdigest()[:8]}.json", old)
     write_json(folder / RESULT, result)
-    _aside(folder, result).unlink(missing_ok=True)
     (folder / PARTIAL).unlink(missing_ok=True)
 
 
-def _aside(folder: Path, protocol: Mapping[str, Any]) -> Path:
-    """Return where the evaluation by a protocol lies while the one by another is the run's."""
-    words = json.dumps([protocol.get(key) for key in PROTOCOL], sort_keys=True)
-    return folder / f"evaluation-{hashlib.sha256(words.encode()).hexdigest()[:8]}.json"
-
-
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """Return a stored evaluation, nothing where there is none or a damaged one."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -74,19 +92,3 @@ def _read(path: Path) -> dict[str, Any]:
 def holds(block: dict[str, Any] | None) -> bool:
     """Return whether a block of an evaluation has numbers, and is not why there are none."""
     return block is not None and "skipped" not in block
-
-
-def kept(result: dict[str, Any], judge: dict[str, str] | None) -> dict[str, Any]:
-    """Return the blocks of a stored evaluation that still hold.
-
-    Args:
-        judge: which judge is given now. What another judge said does not hold beside what this one says; where none
-            is given, what the stored one said does.
-    """
-    return {name: result[name] for name in tried(result, judge) if name in result}
-
-
-def tried(result: dict[str, Any], judge: dict[str, str] | None) -> list[str]:
-    """Return the measures of a stored evaluation whose outcome still holds: a block, or that they do not apply."""
-    same = judge is None or judge["weights_sha256"] == result.get("judge", {}).get("weights_sha256")
-    return [name for name in result.get("measures", ()) if name in MEASURES and (same or not MEASURES[name].judged)]
