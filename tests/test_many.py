@@ -1,6 +1,8 @@
 """Folders of pictures through the commands: the same results as of one sheet, a part at a time, each under its name."""
 
 import csv
+import json
+import os
 import shutil
 
 import numpy as np
@@ -152,6 +154,78 @@ def test_what_cannot_be_done_is_said_before_anything_is(made, capsys, tmp_path, 
     )
     assert "pass --out table.csv" in refused(capsys, "recognise", made / "cnn", photos, "--out", tmp_path / "y.png")
     assert not (tmp_path / "y").exists()
+
+
+def test_what_cannot_be_read_in_a_folder_is_left_out_and_named(made, capsys, tmp_path):
+    photos = tmp_path / "photos"
+    shutil.copytree(made / "photos", photos)
+    (photos / "p05.png").write_bytes((photos / "p05.png").read_bytes()[:100])
+    (photos / "._p01.png").write_bytes(b"of another system")
+    code, text = mien(capsys, "reconstruct", made / "vae", photos, "--out", tmp_path / "again")
+    assert code == 0, text
+    assert "left out" in text
+    assert "p05.png: truncated" in text.replace("\n", "")
+    assert "._p01" not in text
+    assert "10 pictures: PSNR" in text
+    assert len(list((tmp_path / "again").iterdir())) == COUNT - 1
+    assert (opened(tmp_path / "again" / "p06.png") != opened(tmp_path / "again" / "p04.png")).any()
+    code, text = mien(capsys, "recognise", made / "cnn", photos, "--out", tmp_path / "t.csv")
+    assert code == 0, text
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == COUNT
+    # given by name, it is an error
+    assert "truncated" in refused(capsys, "recognise", made / "cnn", photos / "p05.png")
+    shutil.rmtree(photos)
+    photos.mkdir()
+    (photos / "a.png").write_bytes(b"no picture")
+    assert "none of 1 that can be read" in refused(capsys, "reconstruct", made / "vae", photos, "--out", tmp_path / "z")
+    assert "none of 1 that can be read" in refused(capsys, "recognise", made / "cnn", photos)
+
+
+def test_names_that_would_meet_and_odd_ones(made, capsys, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "a-residual.png"):
+        shutil.copy(made / "photos" / "p01.png", photos / name)
+    words = ["edit", made / "vae", photos, "--set", "Smiling=1", "--out", tmp_path / "y"]
+    assert mien(capsys, *words)[0] == 0
+    assert "both would become" in refused(capsys, *words, "--residual")
+    (tmp_path / "notes").write_text("mine")
+    assert "a file" in refused(capsys, "generate", made / "vae", "--out", tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "mine"
+    (tmp_path / "link").symlink_to(photos)
+    assert "expected another folder" in refused(capsys, "edit", *words[1:5], "--out", tmp_path / "link")
+    (tmp_path / "dot.d").mkdir()
+    assert mien(capsys, "generate", made / "vae", "-n", "2", "--out", tmp_path / "dot.d")[0] == 0
+    odd = os.fsdecode(bytes(photos) + b"/caf\xe9[red].png")
+    try:
+        shutil.copy(made / "photos" / "p02.png", odd)
+    except OSError:
+        pytest.skip("this file system takes no name but UTF-8")
+    code, text = mien(capsys, "recognise", made / "cnn", photos, "--out", tmp_path / "t.csv")
+    assert code == 0, text
+    assert b"caf\xe9[red].png" in (tmp_path / "t.csv").read_bytes()
+
+
+def test_what_is_said_of_many(made, x, capsys):
+    model = mien_.load(made / "cnn")
+    wanted = applications.recognise(model, x).numpy()
+    code, text = mien(capsys, "recognise", made / "cnn", made / "photos")
+    assert code == 0, text
+    for line, row in zip(text.splitlines()[-COUNT:], wanted, strict=True):
+        order = [a for a in (-row).argsort() if row[a] > 0.5]
+        said = ", ".join(f"{model.attributes[a]} {row[a]:.2f}" for a in order) or "nothing"
+        assert line.partition(": ")[2] == said
+    main_ = mien_main(capsys, "recognise", made / "cnn", made / "photos", "--json")
+    assert [row["file"] for row in json.loads(main_)] == [str(made / "photos" / f"p{n:02d}.png") for n in range(COUNT)]
+
+
+def mien_main(capsys, *words):
+    """What a command prints to stdout alone."""
+    from mien.cli import app
+
+    capsys.readouterr()
+    app([str(word) for word in words], standalone_mode=False)
+    return capsys.readouterr().out
 
 
 def test_signals_come_back_as_signals(capsys, tmp_path, monkeypatch):

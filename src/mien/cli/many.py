@@ -26,9 +26,11 @@ def folder_or_sheet(out: Path | None, default: str) -> Path:
     Raises:
         MienError: neither, or where nothing can be written.
     """
-    if out is not None and is_folder(out):
-        return writable(out)
-    return picture_path(out, default)
+    if out is None or not is_folder(out):
+        return picture_path(out, default)
+    if out.is_file():
+        raise MienError(f"expected a folder or a picture's name for --out, got {out}, a file: such as --out {default}")
+    return writable(out)
 
 
 def is_folder(out: Path) -> bool:
@@ -53,9 +55,12 @@ def picture_files(paths: Iterable[Path], shape: Sequence[int]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = [one for one in sorted(path.iterdir()) if one.suffix.lower() in suffixes and one.is_file()]
+        # hidden ones are other systems' notes on pictures, such as ._a.png
+        visible = [one for one in sorted(path.iterdir()) if not one.name.startswith(".") and one.is_file()]
+        inside = [one for one in visible if one.suffix.lower() in suffixes]
         if not inside:
-            raise MienError(f"expected pictures in {path}, got none that ends in {' '.join(suffixes[:6])}")
+            ends = " ".join(suffixes[:6])
+            raise MienError(f"expected pictures in {path} itself, not in folders in it, got none that ends in {ends}")
         files += inside
     return files
 
@@ -67,57 +72,117 @@ def few(files: list[Path], what: str = "--out folder/") -> list[Path]:
     return files
 
 
-def parts(files: Sequence[Path], shape: Sequence[int]) -> Iterator[tuple[Sequence[Path], Any]]:
-    """Yield files and the pictures (B, C, H, W) in them, as many at a time as a model takes."""
+def parts(
+    files: Sequence[Path], shape: Sequence[int], left_out: list[str] | None = None
+) -> Iterator[tuple[Sequence[Path], Any]]:
+    """Yield files and the pictures (B, C, H, W) in them, as many at a time as a model takes.
+
+    Args:
+        left_out: filled with why files cannot be read, which are then left out; None to stop at the first.
+    """
     from mien.applications.basics import BATCH
 
     for start in range(0, len(files), BATCH):
-        part = files[start : start + BATCH]
-        yield part, read_pictures(list(part), tuple(shape))
+        part = list(files[start : start + BATCH])
+        try:
+            x = read_pictures(part, tuple(shape))
+        except MienError:
+            if left_out is None:
+                raise
+            part = [file for file in part if _readable(file, shape, left_out)]
+            if not part:
+                continue
+            x = read_pictures(part, tuple(shape))
+        yield part, x
+
+
+def _readable(file: Path, shape: Sequence[int], left_out: list[str]) -> bool:
+    try:
+        read_pictures([file], tuple(shape))
+    except MienError as reason:
+        left_out.append(str(reason))
+        return False
+    return True
+
+
+def tell_left_out(console: Any, left_out: Sequence[str], read: int) -> None:
+    """Print which files were left out, and why.
+
+    Raises:
+        MienError: if none was ``read``.
+    """
+    if not read:
+        raise MienError(f"expected pictures, got none of {len(left_out):,} that can be read: {left_out[0]}")
+    for reason in left_out:
+        console.print(f"[bold red]left out[/] {escaped(reason)}", highlight=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Return text that every terminal takes: bytes in a file's name that are no UTF-8 are replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def escaped(text: str) -> str:
+    """Return printable text in which nothing is taken for markup."""
+    from rich.markup import escape
+
+    return escape(printable(text))
 
 
 def write_each(
-    out: Path,
-    files: Sequence[Path],
+    aims: Mapping[Path, Sequence[Path]],
     given: Iterable[tuple[Sequence[Path], Any]],
-    make: Callable[[Any], Mapping[str, Any]],
-    shape: Sequence[int],
+    make: Callable[[Any], Sequence[Any]],
     what: str,
+    out: Path,
+    left_out: Sequence[str] = (),
 ) -> None:
-    """Write what is made of each picture into a folder, under the name of its file.
+    """Write what is made of each picture.
 
     Args:
-        files: of all pictures.
+        aims: what is written of each file, as :func:`targets` gives it.
         given: files and their pictures, part after part, as :func:`parts` yields them.
-        make: pictures (B, C, H, W) to what is written of them (B, C, H, W), by what is put behind the names.
+        make: pictures (B, C, H, W) to what is written of them, each (B, C, H, W).
         what: the words before the bar.
+        out: the folder, which is told.
+        left_out: what :func:`parts` could not read.
     """
-    aims, console, done = targets(files, out, shape), make_console(), 0
+    console, done = make_console(), 0
     with bars(console) as note:
         for part, x in given:
-            for behind, y in make(x).items():
-                save_each(y, [(aim := aims[file]).with_name(f"{aim.stem}{behind}{aim.suffix}") for file in part])
+            for number, y in enumerate(make(x)):
+                save_each(y, [aims[file][number] for file in part])
             done += len(part)
-            note(what, done, len(files))
+            note(what, done + len(left_out), len(aims))
+    tell_left_out(console, left_out, done)
     wrote(console, out)
 
 
-def targets(files: Sequence[Path], out: Path, shape: Sequence[int]) -> dict[Path, Path]:
-    """Return the file in ``out`` that is written for each file: its own name, as .png, or .npy of a signal.
+def targets(
+    files: Sequence[Path], out: Path, shape: Sequence[int], behind: Sequence[str] = ("",)
+) -> dict[Path, list[Path]]:
+    """Return the files in ``out`` that are written for each file: of its own name, as .png, or .npy of a signal.
+
+    Args:
+        behind: what is put behind the name, for each thing that is written.
 
     Raises:
-        MienError: two files of one name, or the folder the files are in, where they would mix.
+        MienError: two files that would become one, or the folder the files are in, where they would mix.
     """
     suffix = ".npy" if shape[1] == 1 else ".png"
-    named: dict[Path, Path] = {}
+    aims: dict[Path, list[Path]] = {}
+    taken: dict[Path, Path] = {}
     for file in files:
-        target = out / f"{file.stem}{suffix}"
-        if other := named.get(target):
-            raise MienError(f"expected files of different names, got {other} and {file}: both would become {target}")
         if file.is_file() and out.resolve() == file.parent.resolve():
             raise MienError(f"expected another folder for --out, got {out}, where {file} is: such as {out / 'new'}")
-        named[target] = file
-    return {file: target for target, file in named.items()}
+        aims[file] = [out / f"{file.stem}{words}{suffix}" for words in behind]
+        for aim in aims[file]:
+            if aim in taken:
+                raise MienError(
+                    f"expected files of different names, got {taken[aim]} and {file}: both would become {aim}"
+                )
+            taken[aim] = file
+    return aims
 
 
 def save_each(x: Any, paths: Sequence[Path]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
-from mien.cli.many import few, parts, picture_files
+from mien.cli.many import escaped, few, parts, picture_files, printable, tell_left_out
 from mien.cli.outputs import file_path, picture_path
 from mien.cli.shared import Device, Out, Run, bars, load_model, make_console, save_figure, shown, wrote
 
@@ -45,15 +45,20 @@ def recognise(
     files = picture_files(pictures, model.config["shape"])
     drawn: list[Any] = []
     found: list[Any] = []
+    read: list[Path] = []
+    left_out: list[str] = []
     if out and not table:
         few(files, "--out table.csv")
     console = make_console(json)
     with bars(console) as note:
-        for part, x in parts(files, model.config["shape"]):
+        for part, x in parts(files, model.config["shape"], left_out if files != pictures else None):
             found.append(applications.recognise(model, x).cpu().numpy())
             drawn += [x] if out and not table else []
+            read += part
             if len(files) > len(part):
-                note("recognising", sum(map(len, found)), len(files))
+                note("recognising", len(read) + len(left_out), len(files))
+    tell_left_out(console, left_out, len(read))
+    files = read
     names = list(model.config.get("attributes") or model.config.get("classes") or [])
     probabilities = np.concatenate(found)
     if json:
@@ -78,7 +83,7 @@ def recognise(
 def _side_by_side(files: Sequence[Path], names: Sequence[str], probabilities: Any, console: Any) -> None:
     from rich.table import Table
 
-    table = Table("attribute or class", *[file.name for file in files])
+    table = Table("attribute or class", *[escaped(file.name) for file in files])
     for a in sorted(range(len(names)), key=lambda a: -probabilities[:, a].mean()):
         cells = [f"[bold green]{p:.2f} ●[/]" if p > 0.5 else f"{p:.2f}  " for p in probabilities[:, a]]
         table.add_row(names[a], *cells)
@@ -91,7 +96,7 @@ def _line_by_line(files: Sequence[Path], names: Sequence[str], probabilities: An
         order = (-row).argsort()
         seen = [a for a in order if row[a] > 0.5] if several else order[:1]
         said = ", ".join(f"{names[a]} {row[a]:.2f}" for a in seen) or "nothing"
-        console.print(f"{file.name}: {said}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{printable(file.name)}: {said}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _write_csv(files: Sequence[Path], names: Sequence[str], probabilities: Any, out: Path) -> None:
@@ -104,4 +109,5 @@ def _write_csv(files: Sequence[Path], names: Sequence[str], probabilities: Any, 
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", *names])
     writer.writerows([str(file), *(f"{p:.4f}" for p in row)] for file, row in zip(files, probabilities, strict=True))
-    write_atomically(out, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    data = text.getvalue().encode("utf-8", "surrogateescape")  # a file's name may be no UTF-8
+    write_atomically(out, lambda path: path.write_bytes(data))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
-from mien.cli.many import ManyPictures, few, folder_or_sheet, is_folder, parts, picture_files, write_each
+from mien.cli.many import ManyPictures, few, folder_or_sheet, is_folder, parts, picture_files, targets, write_each
 from mien.cli.outputs import picture_path
 from mien.cli.shared import (
     Device,
@@ -68,9 +68,9 @@ def generate(
     if not is_folder(out):
         save_figure(figures.samples(shown(applications.generate(model, n, seed, wanted))), out, make_console())
         return
-    names = [Path(f"{number:06d}") for number in range(n)]
+    names = [Path("new") / f"{number:06d}" for number in range(n)]
     drawn = zip(_runs_of(names), generate_batches(model, n, seed, wanted), strict=True)
-    write_each(out, names, drawn, lambda x: {"": x}, model.config["shape"], "pictures")
+    write_each(targets(names, out, model.config["shape"]), drawn, lambda x: [x], "pictures", out)
 
 
 def _runs_of(names: list[Path]) -> Iterator[list[Path]]:
@@ -118,16 +118,18 @@ def reconstruct(
     console, shape = make_console(), model.config["shape"]
     files = picture_files(pictures, shape) if pictures else []
     if is_folder(out):
-        files, given = _all_of(run, files, shape, 16, root)
         scores: list[float] = []
+        left_out: list[str] = []
 
-        def rebuilt(x: Any) -> dict[str, Any]:
+        def rebuilt(x: Any) -> list[Any]:
             x_rec = applications.reconstruct(model, x).cpu()
             scores.extend(psnr(x, x_rec).tolist())
-            return {"": x_rec}
+            return [x_rec]
 
-        write_each(out, files, given, rebuilt, shape, "reconstructing")
-        console.print(f"{len(scores):,} pictures: PSNR {sum(scores) / len(scores):.2f} dB", highlight=False)
+        files, given = _all_of(run, files, shape, 16, root, left_out if files != pictures else None)
+        write_each(targets(files, out, shape), given, rebuilt, "reconstructing", out, left_out)
+        mean = sum(scores) / len(scores)
+        console.print(f"{len(scores):,} picture{'s' * (len(scores) > 1)}: PSNR {mean:.2f} dB", highlight=False)
         return
     x = read_pictures(few(files), shape) if files else held_out(run, 16, root)
     x_rec = applications.reconstruct(model, x).cpu()
@@ -138,12 +140,14 @@ def reconstruct(
     save_figure(figures.reconstructions(shown(x), shown(x_rec)), out, console)
 
 
-def _all_of(run: Path, files: list[Path], shape: Any, n: int, root: Path | None) -> tuple[list[Path], Any]:
+def _all_of(
+    run: Path, files: list[Path], shape: Any, n: int, root: Path | None, left_out: list[str] | None
+) -> tuple[list[Path], Any]:
     """Return files and their pictures in parts; those of n held-out pictures where no file is given."""
     if files:
-        return files, parts(files, shape)
+        return files, parts(files, shape, left_out)
     x = held_out(run, n, root)
-    names = [Path(f"held-out-{number:03d}") for number in range(len(x))]
+    names = [Path("held-out") / f"held-out-{number:03d}" for number in range(len(x))]
     return names, [(names, x)]
 
 
@@ -237,28 +241,32 @@ def edit(
     amounts = attribute_amounts(set_)
     out = folder_or_sheet(out, "edited.png")
     model = load_model(run, device)
+    import torch
+
     from mien import applications, figures
     from mien.applications.residuals import as_picture
     from mien.data.pictures import from_float, save_picture
 
-    vectors = vectors_for(run, model, [*amounts, *(keep or [])], root, device)
-    import torch
-
     shape = model.config["shape"]
     files = picture_files(pictures, shape) if pictures else []
+    behind = ("", "-residual") if residual else ("",)
+    if is_folder(out):
+        targets(files, out, shape, behind)  # before attribute vectors are made
+    vectors = vectors_for(run, model, [*amounts, *(keep or [])], root, device)
 
     def edited(x: Any, share: float = 1.0) -> Any:
         changes = {name: share * amount for name, amount in amounts.items()}
         return applications.edit(model, x, changes, vectors, keep or ()).cpu()
 
     if is_folder(out):
-        files, given = _all_of(run, files, shape, 6, root)
+        left_out: list[str] = []
 
-        def changed(x: Any) -> dict[str, Any]:
+        def changed(x: Any) -> list[Any]:
             y = edited(x)
-            return {"": y, "-residual": as_picture(y - x)} if residual else {"": y}
+            return [y, as_picture(y - x)] if residual else [y]
 
-        write_each(out, files, given, changed, shape, "editing")
+        files, given = _all_of(run, files, shape, 6, root, left_out if files != pictures else None)
+        write_each(targets(files, out, shape, behind), given, changed, "editing", out, left_out)
         return
     x = read_pictures(few(files), shape) if files else held_out(run, 6, root)
     alphas = [i / 10 for i in range(11)]

@@ -121,7 +121,8 @@ def bars(console: Console | None) -> Iterator[Callable[[str, int, int], None]]:
     shown: dict[str, Bar] = {}
 
     def note(what: str, done: int, total: int) -> None:
-        if what not in shown or done < shown[what].done:  # the next part, or the same one of the next run
+        same = what in shown and shown[what].total == total and done >= shown[what].done
+        if not same:  # the next part, or the same one of the next run
             for bar in shown.values():
                 bar.__exit__()
             shown[what] = Bar(console, what, total, done)  # the time of what is done already is not known
