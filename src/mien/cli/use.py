@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -241,11 +241,8 @@ def edit(
     amounts = attribute_amounts(set_)
     out = folder_or_sheet(out, "edited.png")
     model = load_model(run, device)
-    import torch
-
-    from mien import applications, figures
+    from mien import applications
     from mien.applications.residuals import as_picture
-    from mien.data.pictures import from_float, save_picture
 
     shape = model.config["shape"]
     files = picture_files(pictures, shape) if pictures else []
@@ -269,20 +266,30 @@ def edit(
         write_each(targets(files, out, shape, behind), given, changed, "editing", out, left_out)
         return
     x = read_pictures(few(files), shape) if files else held_out(run, 6, root)
+    _edited_sheet(x, edited, ", ".join(f"{k} {v:+g}" for k, v in amounts.items()), residual, out)
+
+
+def _edited_sheet(x: Any, edited: Callable[..., Any], label: str, residual: bool, out: Path) -> None:
+    """Draw pictures and what becomes of them, the way there of the first, and what was changed if that is asked."""
+    import torch
+
+    from mien import figures
+    from mien.applications.residuals import as_picture
+    from mien.data.pictures import from_float, save_picture
+
+    console, y = make_console(), edited(x)
     alphas = [i / 10 for i in range(11)]
-    rows = torch.stack([edited(x, a) for a in alphas], 1)  # (B, 11, C, H, W)
-    console = make_console()
-    label = ", ".join(f"{k} {v:+g}" for k, v in amounts.items())
+    steps = torch.stack([edited(x[:1], share) for share in alphas], 1)  # (1, 11, C, H, W)
     if len(x) == 1:
-        save_picture(from_float(rows[0, -1].numpy()), out)
+        save_picture(from_float(y[0].numpy()), out)
         wrote(console, out)
     else:
-        save_figure(figures.reconstructions(shown(x), shown(rows[:, -1])), out, console)
-    figure = figures.attribute_edits(shown(x[:1]), shown(rows[:1]), attributes=[label], alphas=alphas)
+        save_figure(figures.reconstructions(shown(x), shown(y)), out, console)
+    figure = figures.attribute_edits(shown(x[:1]), shown(steps), attributes=[label], alphas=alphas)
     save_figure(figure, out.with_name(f"{out.stem}-steps{out.suffix}"), console)
     if residual:
         path = out.with_name(f"{out.stem}-residual.png")
-        save_picture(figures.sheet(shown(as_picture(rows[:, -1] - x))), path)
+        save_picture(figures.sheet(shown(as_picture(y - x))), path)
         wrote(console, path)
 
 
