@@ -75,7 +75,8 @@ def evaluate(
     """Return every measure the run's abilities allow, each with its sample sizes, and store them in the run.
 
     What the run's evaluation.json holds by the same protocol (weights, pictures, seed, judge) and is not measured anew
-    stays in it; an evaluation by another protocol is put aside, and found again when it is asked for. An evaluation that was cut short goes on where it stopped when it is asked for again.
+    stays in it; an evaluation by another protocol is put aside, and found again when it is asked for. An evaluation that
+    was cut short goes on where it stopped when it is asked for again.
 
     Args:
         judge: an ``attribute_cnn`` run, for the measures that need one; never the run's own loss network.

@@ -91,11 +91,8 @@ def compare(
         skipped = [
             result[name]["skipped"] for result in results for name in wanted if "skipped" in result.get(name, {})
         ]
-        why = (
-            skipped[0]
-            if skipped
-            else "they do not apply to these runs, or were judged by different judges (--judge RUN)"
-        )
+        other = "they do not apply to these runs, or were judged by different judges (--judge RUN)"
+        why = next(iter(skipped), other)
         raise MienError(f"expected something to compare of {' and '.join(names)}, got no {' or '.join(wanted)}: {why}")
     write_json(out / "compare.json", {"mien": __version__, "runs": done})
     data = done[0]["data"]
