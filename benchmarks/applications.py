@@ -186,7 +186,7 @@ def stored(options: argparse.Namespace, result: Result) -> tuple[dict[str, dict[
 def judge_memory(result: Result) -> None:
     """Note whether many latents take more memory than few, beside the latents themselves."""
     rows = {row["name"]: row for row in result.rows}
-    for few, many, words in (("encode", "encode_many", "encoding"), ("neighbours", "neighbours_many", "neighbours of")):
+    for few, many, words in (("encode", "encode_many", "encoding"), ("neighbors", "neighbors_many", "neighbors of")):
         if few in rows and many in rows:
             a, b = (rows[name]["megabytes"]["beyond"] for name in (few, many))
             what = f"{words} {rows[many]['n']:,}: memory beside pictures and latents, over that of {rows[few]['n']:,}"

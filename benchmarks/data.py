@@ -4,7 +4,7 @@
 
 Real CelebA where MIEN_DATA has it (up to 9,000 pictures), else drawn avatars written as JPEG files. Compares, in
 turns, each side in a fresh process of its own, five rounds:
-- reading shuffled batches of 64 at 64 px: our prepared set against ImageFolder (crop, resize, to tensor, normalise) in
+- reading shuffled batches of 64 at 64 px: our prepared set against ImageFolder (crop, resize, to tensor, normalize) in
   a DataLoader, with no worker and with two;
 - the same of 200,000 synthetic pictures of 64 px: our file (2.4 GB, in a temporary folder, deleted afterwards; 32 px
   where the disk is short of room) against a torchvision data set that holds them in memory, as its own array sets do.

@@ -27,7 +27,8 @@ WANTED = 0.5  # of the time that importing torch takes, for what needs no torch
 
 def make_run(folder: Path) -> Path:
     """Train a small VAE for two steps and return its run folder."""
-    from mien.experiment import Data, train
+    from mien.experiment import train
+    from mien.run.data import Data
 
     os.environ["MIEN_CACHE"] = str(folder / "cache")
     data = Data("avatars", size=16, options={"count": 40})

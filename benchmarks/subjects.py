@@ -19,7 +19,8 @@ state: dict[str, Any] = {}
 
 def make(folder: str, data: str, root: str | None, count: int, size: int, width: int, steps: int) -> dict[str, Any]:
     """Train the runs and write random weights into ``folder``, unless they are there; answer with the pictures."""
-    from mien.experiment import Data, train
+    from mien.experiment import train
+    from mien.run.data import Data
 
     where = Path(folder)
     pictures = Data(data, root, size, {"count": count} if data == "avatars" else {})
@@ -97,15 +98,15 @@ class Given:
 
     @cached_property
     def run(self) -> Any:
-        from mien.evaluation import open_run
+        from mien.run.opening import open_run
 
         return open_run(self.folder / RUN, self.device)
 
     @cached_property
     def judge(self) -> Any:
-        from mien import runs
+        from mien.run.weights import load
 
-        return runs.load(self.folder / JUDGE, self.device)
+        return load(self.folder / JUDGE, self.device)
 
     @cached_property
     def index(self) -> Any:
@@ -145,19 +146,19 @@ class Given:
 
     def draws(self, n: int) -> Any:
         """Return latents (n, K) drawn from N(0, I)."""
-        from mien.applications.latent_map import latent_size
+        from mien.applications.basics import latent_size
         from mien.applications.variations import directions
 
         return directions(n, latent_size(self.run.model), seed=0)
 
     def context(self, run: Any, chosen: Sequence[str]) -> Any:
         """Return what a measure is given: held out and trained on are all pictures, and no vectors are kept."""
-        from mien import runs
         from mien.evaluation.measures import Context
+        from mien.files import sha256
 
         for kept in run.folder.glob("attribute_vectors.*"):
             kept.unlink()
-        about = {"run": JUDGE, "weights_sha256": runs.sha256(self.folder / JUDGE / "weights.safetensors")}
+        about = {"run": JUDGE, "weights_sha256": sha256(self.folder / JUDGE / "weights.safetensors")}
         run = replace(run, index=self.index)
         return Context(run, self.index, self.judge, about, 0, lambda what, done, total: None, tuple(chosen))
 

@@ -51,13 +51,13 @@ def latent_svm(g: Given) -> Work:
 
 @subject("measure", "recognition", "attributes as the judge names them")
 def recognition(g: Given) -> Work:
-    from mien.evaluation import open_run
+    from mien.run.opening import open_run
 
     return measured(g, "recognition", open_run(g.folder / JUDGE, g.device))
 
 
 @subject(
-    "measure", "similarity_auc", "5,000 + 5,000 pairs by five similarities, neighbourhoods; n pictures of the pairs"
+    "measure", "similarity_auc", "5,000 + 5,000 pairs by five similarities, neighborhoods; n pictures of the pairs"
 )
 def similarity_auc(g: Given) -> Work:
     from mien.metrics.similarity_auc import draw_pairs

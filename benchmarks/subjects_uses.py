@@ -8,6 +8,8 @@ from typing import Any
 
 from subjects import OTHER, RUN, Given, Work, subject
 
+from mien.applications.basics import latent_size
+
 
 @subject("application", "encode", "latents of pictures")
 def encode(g: Given) -> Work:
@@ -37,12 +39,12 @@ def generated(g: Given) -> Work:
     return Work(lambda: generate(g.run.model, len(g.index)), len(g.index))
 
 
-@subject("application", "recognise", "attributes as the judge names them")
-def recognised(g: Given) -> Work:
-    from mien.applications import recognise
+@subject("application", "recognize", "attributes as the judge names them")
+def recognized(g: Given) -> Work:
+    from mien.applications import recognize
 
     judge = g.judge
-    return Work(lambda: recognise(judge, g.x), len(g.x), (g.x,))
+    return Work(lambda: recognize(judge, g.x), len(g.x), (g.x,))
 
 
 @subject("application", "edit", "one attribute added by its vector")
@@ -92,9 +94,9 @@ def varied(g: Given) -> Work:
     return Work(lambda: variations(g.run.model, g.x), len(g.x), (g.x,))
 
 
-@subject("application", "neighbours", "the eight nearest of all latents, for each")
-def neighbours(g: Given) -> Work:
-    from mien.applications.neighbours import nearest
+@subject("application", "neighbors", "the eight nearest of all latents, for each")
+def neighbors(g: Given) -> Work:
+    from mien.applications.neighbors import nearest
 
     return Work(lambda: nearest(g.z, g.z), len(g.z), (g.z,))
 
@@ -132,13 +134,13 @@ def grid(g: Given) -> Work:
     return Work(call, len(index))
 
 
-@subject("application", "synthesize", "labelled pictures written as PNG files")
+@subject("application", "synthesize", "labeled pictures written as PNG files")
 def synthesized(g: Given) -> Work:
     from mien.applications import synthesize as made
 
     run, classes = g.run, max(1, len(g.run.dataset.classes))
     planned = made.plan(run.dataset, g.index, max(1, len(g.index) // classes))
-    latent, maker = made.latent_size(run.model, run.dataset, g.index), made.noisy(run.model)
+    latent, maker = latent_size(run.model), made.noisy(run.model)
 
     def call() -> Any:
         out = Path(tempfile.mkdtemp(dir=g.folder))
@@ -150,7 +152,7 @@ def synthesized(g: Given) -> Work:
 @subject("application", "multiview", "latents of two runs, SVMs of all attributes on each and on both")
 def multiview(g: Given) -> Work:
     from mien.applications import multiview as views
-    from mien.evaluation import open_run
+    from mien.run.opening import open_run
 
     opened = [g.run, open_run(g.folder / OTHER, g.device)]
     seen = [views.View(run.folder.name, run.model, run.dataset, run.splits, run.index) for run in opened]
@@ -177,9 +179,9 @@ def encode_many(g: Given) -> Work:
     return Work(lambda: encode_all(g.run.model, g.run.dataset, index), len(index), (index,))
 
 
-@subject("scale", "neighbours_many", "the eight nearest of many latents drawn from N(0, I), for each")
-def neighbours_many(g: Given) -> Work:
-    from mien.applications.neighbours import nearest
+@subject("scale", "neighbors_many", "the eight nearest of many latents drawn from N(0, I), for each")
+def neighbors_many(g: Given) -> Work:
+    from mien.applications.neighbors import nearest
 
     z = g.draws(g.many)
     return Work(lambda: nearest(z, z), len(z), (z,))

@@ -30,11 +30,12 @@ from common import Result, Rounds, Spread, interleave, left, matrix_rate, parse,
 from noise import ATTRIBUTES, CLASSES, noise
 from torch.utils.flop_counter import FlopCounterMode
 
-from mien import models, runs
+from mien import models
 from mien.data.dataset import Dataset
 from mien.models.base import Model, arguments, build
 from mien.networks.loss_network import LossNetwork
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
+from mien.run.loss_network import VGG19_DEPTHS, VGG19_WIDTHS
 from mien.training.loop import Order, Settings, Trainer, make_fabric
 from mien.training.profile import DATA, Breakdown, marked, profiled
 from mien.training.resident import Resident
@@ -126,8 +127,8 @@ def loss_network(case: Case) -> LossNetwork:
         return LossNetwork(channels=channels, widths=[16, 32, 64, 96, 96], depths=[1] * 5)
     return LossNetwork(
         channels=channels,
-        widths=list(runs.VGG19_WIDTHS),
-        depths=list(runs.VGG19_DEPTHS),
+        widths=list(VGG19_WIDTHS),
+        depths=list(VGG19_DEPTHS),
         batch_norm=False,
         mean=list(IMAGENET_MEAN),
         std=list(IMAGENET_STD),

@@ -7,7 +7,7 @@ from torch.distributions import Normal
 
 from conftest import NAMES, SHAPE, batch_of, tiny
 from mien import applications
-from mien.abilities import Decodes, Edits, Encodes, Recognises
+from mien.abilities import Decodes, Edits, Encodes, Recognizes
 from mien.applications.arithmetic import AttributeVectors, attribute_vectors, edit
 from mien.applications.interpolation import interpolate, linear, slerp
 from mien.errors import MienError, UnknownName
@@ -40,10 +40,10 @@ class Darkens(Identity, Edits):
         return x - sum(amounts.values())
 
 
-class SeesBright(torch.nn.Module, Recognises):
+class SeesBright(torch.nn.Module, Recognizes):
     """A judge that answers every question with the brightness of one channel each."""
 
-    def recognise(self, x):
+    def recognize(self, x):
         return (x.mean((2, 3)) > 0).float()
 
 
@@ -186,7 +186,7 @@ def test_edit_accuracy_counts_what_the_judge_sees():
     def all_channels(pictures, attribute, amount):
         return torch.full_like(pictures, amount / 2)
 
-    judge = SeesBright().recognise
+    judge = SeesBright().recognize
     good = edit_accuracy(perfect, judge, x, attributes, judge(x), "Smiling", NAMES)
     assert (good.success, good.leakage, good.unedited, good.n) == (1.0, 0.0, 0.0, 40)
     assert edit_accuracy(nothing, judge, x, attributes, judge(x), "Smiling", NAMES).success == 0

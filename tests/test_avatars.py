@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from mien.data import avatars, load
+from mien.data import load
+from mien.data.sets import avatars
 from mien.errors import MienError, UnknownName
 
 HAIR = [name for name in avatars.HAIR if name]
@@ -76,9 +77,9 @@ def test_attributes_are_independent(source, rows):
         assert abs(correlation[at(source, a), at(source, b)]) < 4 / np.sqrt(len(rows)), (a, b)
 
 
-def test_hair_has_one_colour_at_most(source, rows):
-    colours = rows[:, [at(source, name) for name in HAIR]]
-    assert set((colours == 1).sum(1)) == {0, 1}
+def test_hair_has_one_color_at_most(source, rows):
+    colors = rows[:, [at(source, name) for name in HAIR]]
+    assert set((colors == 1).sum(1)) == {0, 1}
 
 
 def test_nuisances_are_independent_of_the_attributes(source, rows):
@@ -135,7 +136,7 @@ def test_hair_is_as_its_label_says(source):
         assert spread[0] < spread[1] / 2
 
 
-def test_hair_that_loses_its_colour_takes_always_the_same(source, rows):
+def test_hair_that_loses_its_color_takes_always_the_same(source, rows):
     for name in HAIR:
         i = int(np.flatnonzero(rows[:, at(source, name)] == 1)[0])
         without = source.row(i, {name: -1})
@@ -172,7 +173,7 @@ def test_prepared_avatars_are_the_drawn_ones(tmp_path):
     assert edited.shape == (16, 16, 3)
 
 
-def test_hair_colours_are_classes_where_they_are_asked_for(tmp_path):
+def test_hair_colors_are_classes_where_they_are_asked_for(tmp_path):
     plain, source = avatars.Source(count=200), avatars.Source(count=200, classes="hair")
     assert not plain.classes
     assert plain.options() == {"count": 200, "seed": 0}

@@ -11,7 +11,7 @@ import torch
 from mien.evaluation.measures import MEASURES
 
 pytestmark = pytest.mark.usefixtures("benchmarks")
-SOME = ("reconstruction", "classes", "encode", "walk", "neighbours", "encode_many", "neighbours_many")
+SOME = ("reconstruction", "classes", "encode", "walk", "neighbors", "encode_many", "neighbors_many")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_it_runs_and_keeps_what_it_did_not_measure_anew(applications, tmp_path, 
     assert {row["name"]: row["n"] for row in again["rows"]}["walk"] == -1
     assert [row["name"] for row in again["rows"]] == [row["name"] for row in result["rows"]]
     assert "classes" in again["notes"][-1]
-    assert "neighbours_many" in capsys.readouterr().out
+    assert "neighbors_many" in capsys.readouterr().out
 
 
 def test_memory_beyond_is_told_where_many_take_more(applications):

@@ -12,7 +12,8 @@ from lightning_fabric import Fabric
 
 from conftest import BENCHMARKS, batch_of
 from mien import models
-from mien.experiment import Data, train
+from mien.experiment import train
+from mien.run.data import Data
 from mien.training.profile import OPTIMIZER, REST, UPDATE, profiled, stepping
 from mien.training.update import Update
 

@@ -1,4 +1,4 @@
-"""Data sets with classes in place of attributes: training, recognising and judging on them, end to end."""
+"""Data sets with classes in place of attributes: training, recognizing and judging on them, end to end."""
 
 import gzip
 from pathlib import Path
@@ -8,8 +8,10 @@ import pytest
 
 from mien import evaluation
 from mien.errors import MienError
-from mien.experiment import Data, train
+from mien.experiment import train
 from mien.metrics.classes import class_accuracy, latent_classes
+from mien.run.data import Data
+from mien.run.opening import open_run
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
@@ -43,7 +45,7 @@ def runs(bars, tmp_path_factory):
 
 
 def test_a_classifier_of_classes_is_evaluated(runs):
-    result = evaluation.evaluate(evaluation.open_run(runs[0]))
+    result = evaluation.evaluate(open_run(runs[0]))
     scores = result["classes"]["recognition"]
     assert scores["n"] == 120
     assert scores["majority_baseline"] == pytest.approx(0.1)
@@ -52,7 +54,7 @@ def test_a_classifier_of_classes_is_evaluated(runs):
 
 
 def test_reconstructions_are_judged_by_their_class(runs):
-    result = evaluation.evaluate(evaluation.open_run(runs[1]), runs[0])
+    result = evaluation.evaluate(open_run(runs[1]), runs[0])
     classes = result["classes"]
     assert classes["latent_svm"]["accuracy"] > 0.5
     assert classes["latent_svm"]["n_train"] == 550
@@ -67,7 +69,7 @@ def test_a_judge_of_other_things_is_refused(runs, tmp_path):
     data = Data("avatars", None, 32, {"count": 60})
     other, _ = train("attribute_cnn", data, tmp_path / "other", {"widths": (4,) * 5}, steps=2, batch=8)
     with pytest.raises(MienError, match="judge"):
-        evaluation.evaluate(evaluation.open_run(runs[1]), other)
+        evaluation.evaluate(open_run(runs[1]), other)
 
 
 def test_class_accuracy_leaves_out_the_unknown():

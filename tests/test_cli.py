@@ -113,12 +113,12 @@ def test_edit_needs_the_data_only_once(capsys, runs, tmp_path, photo):
     assert out.read_bytes() != changed
 
 
-def test_recognise(capsys, runs, photo, tmp_path):
-    code, text = mien(capsys, "recognise", runs / "cnn", photo, "--json")
+def test_recognize(capsys, runs, photo, tmp_path):
+    code, text = mien(capsys, "recognize", runs / "cnn", photo, "--json")
     rows = json.loads(text)
     assert code == 0
     assert 0 <= rows[0]["Smiling"] <= 1
-    code, text = mien(capsys, "recognise", runs / "cnn", photo, "--out", tmp_path / "p.png")
+    code, text = mien(capsys, "recognize", runs / "cnn", photo, "--out", tmp_path / "p.png")
     assert code == 0
     assert "Eyeglasses" in text
 
@@ -173,7 +173,7 @@ def test_lists(capsys):
         "reconstruct",
         "interpolate",
         "edit",
-        "recognise",
+        "recognize",
         "evaluate",
         "models",
         "datasets",
@@ -234,7 +234,7 @@ def test_bad_pictures(capsys, runs, tmp_path):
         ("text.png", "not a picture"), ("empty.png", "empty"), ("one.png", "1x1"), ("huge.png", "20000x20000"),
         ("cut.png", "truncated"), ("none.png", "no such file"),
     ):  # fmt: skip
-        line = refused(capsys, "recognise", runs / "cnn", tmp_path / name)
+        line = refused(capsys, "recognize", runs / "cnn", tmp_path / name)
         assert answer in line
         assert name in line
     assert "folder" in refused(capsys, "interpolate", runs / "faces", tmp_path, tmp_path)
@@ -242,18 +242,18 @@ def test_bad_pictures(capsys, runs, tmp_path):
 
 def test_odd_pictures_work(capsys, runs, tmp_path):
     rng = np.random.default_rng(0)
-    grey = rng.integers(0, 255, (30, 20), np.uint8)
-    Image.fromarray(grey).save(tmp_path / "grey.png")
-    Image.fromarray(np.stack([grey] * 4, -1), "CMYK").save(tmp_path / "cmyk.jpg")
-    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
-    turned = Image.fromarray(np.stack([grey] * 3, -1))
+    gray = rng.integers(0, 255, (30, 20), np.uint8)
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    Image.fromarray(np.stack([gray] * 4, -1), "CMYK").save(tmp_path / "cmyk.jpg")
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    turned = Image.fromarray(np.stack([gray] * 3, -1))
     exif = turned.getexif()
     exif[274] = 6
     turned.save(tmp_path / "turned.jpg", exif=exif)
-    frames = [Image.fromarray(np.roll(grey, k, 0)) for k in range(3)]
+    frames = [Image.fromarray(np.roll(gray, k, 0)) for k in range(3)]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     files = sorted(tmp_path.iterdir())
-    code, text = mien(capsys, "recognise", runs / "cnn", *files, "--json")
+    code, text = mien(capsys, "recognize", runs / "cnn", *files, "--json")
     assert code == 0, text
     assert len(json.loads(text)) == 5
 
@@ -282,7 +282,7 @@ def test_missing_abilities(capsys, runs, photo):
     line = refused(capsys, "generate", runs / "cnn")
     assert "needed a model that Generates, got attribute_cnn" in line
     assert "vae_wgan" in line
-    assert "Recognises" in refused(capsys, "recognise", runs / "faces", photo)
+    assert "Recognizes" in refused(capsys, "recognize", runs / "faces", photo)
     assert "Encodes" in refused(capsys, "edit", runs / "cnn", photo, "--set", "Smiling=1")
 
 
@@ -335,7 +335,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(runs, tmp_path):
     assert len(errors) == 1
     assert "No space left on device" in errors[0]
     assert json.loads((out / "progress.json").read_text())["step"] == step
-    from mien import runs as runs_
+    from mien.run.weights import load
 
-    assert runs_.load(out).name == "vae"
+    assert load(out).name == "vae"
     assert not [p for p in out.rglob("*") if p.name.startswith(".")]

@@ -9,13 +9,14 @@ import typer
 from PIL import Image
 
 from mien.cli import app, main
-from mien.experiment import Data, train
+from mien.experiment import train
+from mien.run.data import Data
 from test_data import celeba_folder
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run on avatars, another, a recogniser, a run on a set that names persons, and two photographs."""
+    """A run on avatars, another, a recognizer, a run on a set that names persons, and two photographs."""
     folder = tmp_path_factory.mktemp("json")
     avatars, faces = Data("avatars", None, 16, {"count": 80}), celeba_folder(folder / "celeba", count=240)
     small = {"width": 4, "latent": 8}
@@ -30,7 +31,7 @@ def folder(tmp_path_factory):
 
 
 CASES = {
-    "recognise": [["cnn", "me.png"], ["cnn", "me.png", "you and i.png", "--out", "said.png"]],
+    "recognize": [["cnn", "me.png"], ["cnn", "me.png", "you and i.png", "--out", "said.png"]],
     "similarity": [["a", "me.png", "you and i.png"], ["a", "me.png", "me.png", "--out", "s.png"], ["faces", "--out", "r.png"]],
     "multiview": [["a", "b", "--out", "mv.json"], ["a", "--beside", "b", "--attributes", "--out", "mv2.json"]],
 }  # fmt: skip
@@ -61,7 +62,7 @@ def test_stdout_is_json_alone(command, words, folder, capsys, monkeypatch):
 
 def test_a_mistake_leaves_stdout_empty(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["mien", "recognise", "cnn", "nobody.png", "--json"])
+    monkeypatch.setattr(sys, "argv", ["mien", "recognize", "cnn", "nobody.png", "--json"])
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2
@@ -72,7 +73,7 @@ def test_a_mistake_leaves_stdout_empty(folder, capsys, monkeypatch):
 
 def test_what_was_written_is_still_told(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["mien", "recognise", "cnn", "me.png", "--json", "--out", "told.png"])
+    monkeypatch.setattr(sys, "argv", ["mien", "recognize", "cnn", "me.png", "--json", "--out", "told.png"])
     with pytest.raises(SystemExit):
         main()
     assert capsys.readouterr().err == "wrote told.png\n"

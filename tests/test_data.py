@@ -18,11 +18,11 @@ from PIL import Image
 
 from mien import data
 from mien.data import packing
-from mien.data.celeba import Source as CelebA
 from mien.data.dataset import Dataset, Source
-from mien.data.folder import Source as Folder
 from mien.data.packing import prepare
 from mien.data.pictures import BadPicture, to_float, to_square
+from mien.data.sets.celeba import Source as CelebA
+from mien.data.sets.folder import Source as Folder
 from mien.errors import MienError, UnknownName
 
 
@@ -239,7 +239,7 @@ def test_a_mistake_in_a_source_is_not_a_bad_picture(tmp_path):
 
 
 def test_other_shapes(tmp_path):
-    class Grey(Counted):
+    class Gray(Counted):
         channels = 1
 
         def shape(self, size):
@@ -248,7 +248,7 @@ def test_other_shapes(tmp_path):
         def read(self, i, size):
             return np.full((28, 20, 1), i, np.uint8)
 
-    opened = Dataset(prepare(Grey(), 28, tmp_path))
+    opened = Dataset(prepare(Gray(), 28, tmp_path))
     assert opened.shape == (1, 28, 20)
     assert opened.batch([3, 4]).x.shape == (2, 1, 28, 20)
 

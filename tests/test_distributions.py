@@ -308,7 +308,7 @@ def test_judges():
     network = of_judge(judge, "ab" * 32)
     x = pictures(8)
     assert network.features(x).shape == (8, network.number) == (8, 4)
-    torch.testing.assert_close(network.logits(x).softmax(1), judge.recognise(x))
+    torch.testing.assert_close(network.logits(x).softmax(1), judge.recognize(x))
     result = distributions(names(network), network, [pictures(40)], 40, lambda n: pictures(n, 1).split(16))
     assert set(result) == {"feature_fid", "feature_kid", "feature_precision_recall", "feature_score"}
     assert 1 <= result["feature_score"]["value"] <= len(CLASSES)
@@ -318,7 +318,7 @@ def test_judges():
     assert of_attributes.logits(x) is None
     with pytest.raises(MienError, match="evaluation mode"):
         of_judge(judge.train(), "")
-    with pytest.raises(MienError, match="expected an attribute_cnn run as judge, got a VAE"):
+    with pytest.raises(MienError, match="needed a model that Recognizes and Describes, got VAE"):
         of_judge(tiny("vae"), "")
     with pytest.raises(MienError, match=r"expected pictures \(B, 3, 16, 16\) for the judge"):
         network.features(torch.zeros(2, 3, 8, 8))
@@ -388,14 +388,14 @@ def test_inception_measures_are_torch_fidelitys(monkeypatch, random_inception):
     assert value == pytest.approx({k: theirs[k] for k in ("precision", "recall")})
 
 
-def test_inception_sees_grey_as_colour_and_rounds_to_bytes(random_inception):
+def test_inception_sees_gray_as_color_and_rounds_to_bytes(random_inception):
     network = inception(random_inception)
-    grey = pictures(2)[:, :1]
-    features = network.features(grey)
+    gray = pictures(2)[:, :1]
+    features = network.features(gray)
     assert features.shape == (2, 2048)
-    assert network.logits(grey).shape == (2, 1008)
-    torch.testing.assert_close(network.features(grey.repeat(1, 3, 1, 1)), features)
-    levels = torch.round((grey + 1) * 127.5)
+    assert network.logits(gray).shape == (2, 1008)
+    torch.testing.assert_close(network.features(gray.repeat(1, 3, 1, 1)), features)
+    levels = torch.round((gray + 1) * 127.5)
     torch.testing.assert_close(network.features(levels / 127.5 - 1), features)
     with pytest.raises(MienError, match=r"got \(2, 1, 1, 256\).*judge instead"):
         network.features(torch.zeros(2, 1, 1, 256))
@@ -515,7 +515,7 @@ def test_lpips_is_that_of_its_definition(monkeypatch, random_alexnet):
     torch.testing.assert_close(lpips(y, x, network), got)
     near = x + 0.01 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     assert (lpips(x, near, network) < got).all()
-    assert lpips(x[:1, :1], y[:1, :1], network).shape == (1,)  # grey, and one
+    assert lpips(x[:1, :1], y[:1, :1], network).shape == (1,)  # gray, and one
     about = network.about()
     assert (about["network"], about["weights"]) == ("lpips_alex", "not the published ones: random.pth")
     assert len(about["weights_sha256"]) == len(about["linear_sha256"]) == 64

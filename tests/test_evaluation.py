@@ -11,8 +11,10 @@ from mien import evaluation
 from mien.errors import MienError, UnknownName
 from mien.evaluation import measures
 from mien.evaluation.compare import compare
-from mien.experiment import Data, train
+from mien.experiment import train
 from mien.metrics.attributes import attribute_scores
+from mien.run.data import Data
+from mien.run.opening import open_run
 from test_cli import mien, refused
 
 NUMBER = {"n": 8, "mean": 0.5, "std": 0.1}
@@ -33,24 +35,24 @@ def runs(tmp_path_factory):
 
 
 def test_measures_are_chosen_by_name(runs):
-    result = evaluation.evaluate(evaluation.open_run(runs / "a"), count=16, metrics=["reconstruction"])
+    result = evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["reconstruction"])
     assert "reconstruction" in result
     assert "latent_svm" not in result
     assert evaluation.asked(["reconstruction", "all"]) == tuple(measures.MEASURES)
     assert set(evaluation.asked()) < set(evaluation.asked(["all"]))
     with pytest.raises(UnknownName, match=r"unknown metric 'reconstructoin': did you mean reconstruction"):
-        evaluation.evaluate(evaluation.open_run(runs / "a"), metrics=["reconstructoin"])
+        evaluation.evaluate(open_run(runs / "a"), metrics=["reconstructoin"])
 
 
 def test_what_lacks_a_judge_is_named_and_not_dropped(runs):
-    result = evaluation.evaluate(evaluation.open_run(runs / "a"), count=16, metrics=["reconstruction", "feature_fid"])
+    result = evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["reconstruction", "feature_fid"])
     assert "--judge" in result["feature_fid"]["skipped"]
     with pytest.raises(MienError, match="--judge"):
-        evaluation.evaluate(evaluation.open_run(runs / "a"), count=16, metrics=["feature_fid"])
+        evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["feature_fid"])
 
 
 def test_an_evaluation_goes_on_where_it_was_cut_short(runs, monkeypatch):
-    run = evaluation.open_run(runs / "b")
+    run = open_run(runs / "b")
     taken = []
 
     def counted(context):
@@ -76,7 +78,7 @@ def test_an_evaluation_goes_on_where_it_was_cut_short(runs, monkeypatch):
 
 
 def test_what_is_measured_stays_beside_what_is_measured_later(runs):
-    run = evaluation.open_run(runs / "a")
+    run = open_run(runs / "a")
 
     def take(*metrics, judge=None, seed=3):
         return evaluation.evaluate(run, runs / judge if judge else None, seed=seed, metrics=metrics)
@@ -105,7 +107,7 @@ def test_what_is_measured_stays_beside_what_is_measured_later(runs):
 
 
 def test_a_judge_does_not_undo_what_was_measured_without(runs):
-    run = evaluation.open_run(runs / "b")
+    run = open_run(runs / "b")
     alone = evaluation.evaluate(run, seed=4, metrics=["edits", "reconstruction", "latent_svm"])
     assert "counterfactual_edited" in alone["edits"]
     assert "judge" not in alone
@@ -113,25 +115,25 @@ def test_a_judge_does_not_undo_what_was_measured_without(runs):
     assert with_judge["edits"] == alone["edits"]
     assert list(with_judge["judged"]) == ["feature_fid"]
     # compared by that judge, edits are taken anew
-    results, _ = compare([run, evaluation.open_run(runs / "a")], runs / "x", runs / "judge", seed=4, metrics=["edits"])
+    results, _ = compare([run, open_run(runs / "a")], runs / "x", runs / "judge", seed=4, metrics=["edits"])
     assert all("success" in result["edits"] for result in results)
 
 
 def test_other_weights_count_or_pictures_know_nothing_of_it(runs, tmp_path):
     shutil.copytree(runs / "a", tmp_path / "a")
-    run = evaluation.open_run(tmp_path / "a")
+    run = open_run(tmp_path / "a")
     evaluation.evaluate(run, seed=6, metrics=["reconstruction"])
     assert evaluation.evaluate(run, seed=6, count=5, metrics=["latent_svm"])["measures"] == ["latent_svm"]
     assert len(evaluation.evaluate(run, seed=6, metrics=["latent_svm"])["measures"]) == 2, "put aside by another count"
     run.dataset.attribute_table = -run.dataset.attribute_table
     assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"])["measures"] == ["latent_svm"]
     shutil.copy(runs / "b" / "weights.safetensors", tmp_path / "a" / "weights.safetensors")
-    run = evaluation.open_run(tmp_path / "a")
+    run = open_run(tmp_path / "a")
     assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"])["measures"] == ["latent_svm"]
 
 
 def test_what_was_skipped_is_tried_again(runs, monkeypatch, tmp_path):
-    run = evaluation.open_run(runs / "a")
+    run = open_run(runs / "a")
     there = [False]
 
     def weighed(context):
@@ -142,7 +144,7 @@ def test_what_was_skipped_is_tried_again(runs, monkeypatch, tmp_path):
     monkeypatch.setitem(measures.MEASURES, "lpips_vgg", measures.Measure(weighed, usual=False))
     with pytest.raises(MienError, match="no weights"):
         evaluation.evaluate(run, seed=7, metrics=["lpips_vgg"])
-    opened = [run, evaluation.open_run(runs / "b")]
+    opened = [run, open_run(runs / "b")]
     with pytest.raises(MienError, match="no lpips_vgg: no weights"):
         compare(opened, tmp_path / "x", seed=7, metrics=["lpips_vgg"])
     there[0] = True
@@ -177,7 +179,7 @@ def test_all_measures_are_tried_and_say_why_they_cannot_be_taken(runs, capsys, m
 
 
 def test_what_different_judges_said_is_not_compared(runs, tmp_path):
-    opened = [evaluation.open_run(runs / name) for name in "ab"]
+    opened = [open_run(runs / name) for name in "ab"]
     for run, judge in zip(opened, ("judge", "second"), strict=True):
         evaluation.evaluate(run, runs / judge, count=17, metrics=["edits", "reconstruction"])
     results, page = compare(opened, tmp_path / "x", count=17, metrics=["edits", "reconstruction"])
@@ -216,7 +218,7 @@ def test_runs_are_compared_and_not_measured_twice(runs, capsys, tmp_path, monkey
 def test_what_cannot_be_compared_is_refused(runs, capsys, tmp_path):
     assert "two runs or more" in refused(capsys, "compare", runs / "a")
     assert "whose data differ" in refused(capsys, "compare", runs / "a", runs / "other", "--out", tmp_path / "x")
-    opened = evaluation.open_run(runs / "a")
+    opened = open_run(runs / "a")
     with pytest.raises(MienError, match="different names"):
         compare([opened, opened], tmp_path / "x")
     assert "nowhere" in refused(capsys, "compare", runs / "a", runs / "b", "--judge", tmp_path / "nowhere")
@@ -276,9 +278,7 @@ def test_measures_of_inception_share_one_pass_and_say_what_is_missing(runs, monk
     from mien.metrics import distributions, feature_networks
 
     monkeypatch.setenv(feature_networks.INCEPTION_VARIABLE, str(runs / "nowhere.pth"))
-    result = evaluation.evaluate(
-        evaluation.open_run(runs / "a"), count=16, metrics=["reconstruction", "inception2k", "fid10k"]
-    )
+    result = evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["reconstruction", "inception2k", "fid10k"])
     assert "no such file" in result["fid10k"]["skipped"]
     passes = []
 
@@ -293,7 +293,7 @@ def test_measures_of_inception_share_one_pass_and_say_what_is_missing(runs, monk
         return feature_networks.FeatureNetwork("inception", "made up", "0" * 64, 12, 5, "pooled", device, look)
 
     monkeypatch.setattr(feature_networks, "inception", network)
-    result = evaluation.evaluate(evaluation.open_run(runs / "a"), count=16, metrics=["inception2k", "fid10k", "kid10k"])
+    result = evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["inception2k", "fid10k", "kid10k"])
     # 10,000 generated and the 64 training pictures, seen once for all three
     assert sum(passes) == 10_000 + 64
     assert result["inception2k"]["n_generated"] == 2000
@@ -303,7 +303,7 @@ def test_measures_of_inception_share_one_pass_and_say_what_is_missing(runs, monk
 
 
 def test_the_judges_features_give_four_measures(runs):
-    result = evaluation.evaluate(evaluation.open_run(runs / "a"), runs / "judge", count=16, metrics=["feature_fid"])
+    result = evaluation.evaluate(open_run(runs / "a"), runs / "judge", count=16, metrics=["feature_fid"])
     block = result["feature_fid"]
     assert block["samples"] > block["real_against_real"]
     assert block["protocol"]["network"] == "judge"

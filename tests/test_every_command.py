@@ -32,7 +32,8 @@ def digits(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loss_network(tmp_path_factory):
-    from mien.experiment import Data, train
+    from mien.experiment import train
+    from mien.run.data import Data
 
     data = Data("avatars", None, 16, {"count": 60})
     return train("attribute_cnn", data, tmp_path_factory.mktemp("loss") / "cnn", {"widths": (4,) * 5}, steps=2)[0]
@@ -70,7 +71,7 @@ def test_train_evaluate_and_use(name, source, digits, loss_network, capsys, tmp_
         ("Encodes", "Decodes"): ["reconstruct", run, me, "--out", "b.png"],
         ("Decodes", "Encodes"): ["interpolate", run, me, me, "--steps", "3", "--out", "c.png"],
         ("Edits",): ["edit", run, me, "--set", "Smiling=+1", "--residual", "--out", "d.png"],
-        ("Recognises",): ["recognise", run, me, "--json"],
+        ("Recognizes",): ["recognize", run, me, "--json"],
     }
     for needed, words in commands.items():
         if set(needed) <= set(has):
@@ -105,7 +106,7 @@ def test_a_model_is_asked_for_attributes(capsys, tmp_path, monkeypatch):
     )
 
 
-def test_signals_are_trained_on_shown_and_recognised(capsys, tmp_path, monkeypatch):
+def test_signals_are_trained_on_shown_and_recognized(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     t = np.arange(4000) / 100
     signals = {f"tone_{f}": np.sin(2 * np.pi * f * t).astype(np.float32) for f in (1, 3, 7)}
@@ -117,7 +118,7 @@ def test_signals_are_trained_on_shown_and_recognised(capsys, tmp_path, monkeypat
     code, text = mien(capsys, "evaluate", "run")
     assert code == 0, text
     np.save("measured.npy", signals["tone_3"][:100])
-    code, text = mien(capsys, "recognise", "run", "measured.npy", "--json")
+    code, text = mien(capsys, "recognize", "run", "measured.npy", "--json")
     assert code == 0, text
     row = json.loads(text)[0]
     assert sum(row[name] for name in signals) == pytest.approx(1, abs=1e-4)
@@ -126,7 +127,7 @@ def test_signals_are_trained_on_shown_and_recognised(capsys, tmp_path, monkeypat
     with Image.open("r.png") as drawn:
         assert drawn.width > 100
     np.save("short.npy", np.zeros(10))
-    assert "64 samples or more" in refused(capsys, "recognise", "run", "short.npy")
+    assert "64 samples or more" in refused(capsys, "recognize", "run", "short.npy")
 
 
 def test_pictures_that_are_not_square(capsys, tmp_path, monkeypatch):

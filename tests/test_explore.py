@@ -1,4 +1,4 @@
-"""Looking around pictures: feeding back, neighbourhoods, similarity, synthesized labels, variations, neighbours."""
+"""Looking around pictures: feeding back, neighborhoods, similarity, synthesized labels, variations, neighbors."""
 
 import json
 
@@ -13,7 +13,7 @@ from mien.abilities import MissingAbility
 from mien.applications import synthesize as made
 from mien.applications.interpolation import between_samples, chain, linear, slerp
 from mien.applications.iterate import iterate
-from mien.applications.neighbours import BLOCK, nearest
+from mien.applications.neighbors import BLOCK, nearest
 from mien.applications.similarity import clouds, measures, overlap, pixels, shared
 from mien.applications.variations import directions, variations
 from mien.errors import MienError
@@ -90,7 +90,7 @@ def test_variations_go_further_in_the_same_directions():
 # ---- similarity
 
 
-def test_overlap_of_neighbourhoods_against_a_loop():
+def test_overlap_of_neighborhoods_against_a_loop():
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, 4, 6, 5, generator=generator)
     got = overlap(a, b)
@@ -105,7 +105,7 @@ def test_overlap_of_neighbourhoods_against_a_loop():
     assert (overlap(a, a + 1000) == 0).all()
 
 
-def test_shared_neighbours_against_sets():
+def test_shared_neighbors_against_sets():
     rng = np.random.default_rng(0)
     a, b = (np.stack([rng.permutation(20)[:7] for _ in range(30)]) for _ in range(2))
     naive = [len(set(left) & set(right)) / len(set(left) | set(right)) for left, right in zip(a, b, strict=True)]
@@ -117,7 +117,7 @@ def test_every_similarity_is_symmetric_and_greatest_with_itself():
     model = tiny("vae").eval()
     z = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
     alike = measures(model, z, reference=torch.randn(300, 8, generator=torch.Generator().manual_seed(1)), k=10)
-    assert set(alike) == {"neighbourhood", "shared", "cosine", "distance"}
+    assert set(alike) == {"neighborhood", "shared", "cosine", "distance"}
     pairs = np.stack(np.triu_indices(40, 1), 1)
     itself = np.repeat(np.arange(40)[:, None], 2, 1)
     for name, measure in alike.items():
@@ -196,7 +196,7 @@ def test_same_person_says_what_it_was_measured_on():
     assert result["measures"]["near"]["median_same"] == 0
 
 
-# ---- neighbours
+# ---- neighbors
 
 
 def test_nearest_is_the_naive_order():
@@ -335,9 +335,9 @@ def test_synthesizing_is_fixed_by_its_seed_and_goes_on_where_it_stopped(dataset,
         write(tmp_path / "mine")
 
 
-def test_few_labelled_sources_are_used_in_turn(dataset, avatars):
+def test_few_labeled_sources_are_used_in_turn(dataset, avatars):
     index = dataset.split().train
-    planned = made.plan(dataset, index, 9, seed=0, labelled=2)
+    planned = made.plan(dataset, index, 9, seed=0, labeled=2)
     for c in range(10):
         sources = [one.source for one in planned if one.file.startswith(f"{c:03d}-")]
         assert len(set(sources)) == 2
@@ -368,14 +368,14 @@ def test_figures_say_what_they_show_and_refuse_other_counts():
     assert "30 times" in explore.rounds(fed, change=np.ones((4, 30))).get_label()
     around = np.stack([x] * 3, 1)
     assert "noise 0.5, 1" in explore.variations(x, x, np.stack([around] * 2, 1), scales=(0.5, 1)).get_label()
-    assert "3 around each" in explore.neighbourhoods(x, around, labels=list("abcd")).get_label()
-    assert "3 nearest" in explore.neighbours(x, around, np.ones((4, 3))).get_label()
+    assert "3 around each" in explore.neighborhoods(x, around, labels=list("abcd")).get_label()
+    assert "3 nearest" in explore.neighbors(x, around, np.ones((4, 3))).get_label()
     assert "through 2" in explore.walk(x, steps=4).get_label()
     for wrong in (
         lambda: explore.rounds(fed[:, :1]),
         lambda: explore.rounds(fed, change=np.ones((4, 3))),
         lambda: explore.variations(x, x, np.stack([around] * 2, 1), scales=(0.5,)),
-        lambda: explore.neighbours(x, around, np.ones((4, 2))),
+        lambda: explore.neighbors(x, around, np.ones((4, 2))),
         lambda: explore.roc_curves({}, auc={}),
     ):
         with pytest.raises(MienError, match="expected"):
@@ -412,7 +412,7 @@ def test_figures_put_every_picture_where_it_belongs(monkeypatch):
         assert [row[2:] for row in levels(band)] == [part.tolist() for row in rows for part in (row[:3], row[3:])]
 
     found, wanted = numbered(2, 4)
-    explore.neighbours(numbered(2)[0], found, np.array([[1, 2, 3, 4], [5, 6, 7, 8.5]]))
+    explore.neighbors(numbered(2)[0], found, np.array([[1, 2, 3, 4], [5, 6, 7, 8.5]]))
     bands = drawn.pop()
     assert [levels(band)[0][1:] for band in bands] == wanted.tolist()
     assert [list(band.heads) for band in bands] == [
@@ -457,7 +457,8 @@ def test_the_roc_curve_encloses_the_auc():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, digits):
-    from mien.experiment import Data, train
+    from mien.experiment import train
+    from mien.run.data import Data
 
     folder, drawn = tmp_path_factory.mktemp("runs"), Data("avatars", None, 16, {"count": 60})
     train("vae", drawn, folder / "faces", {"width": 4, "latent": 8}, steps=2, batch=8)
@@ -482,12 +483,12 @@ def test_commands_work_with_pictures_and_without(capsys, runs, photos, tmp_path,
         (["iterate", faces, *photos, "--out", "r.svg"], "3 pictures", "r.svg"),
         (["vary", faces], "n = 8, seed 0", "variations.png"),
         (["vary", faces, photos[0], "--scales", "0.1,2", "-n", 3, "--out", "v.png"], "noise 0.1", "v.png"),
-        (["neighbours", faces, "-k", 3], "held-out", "neighbours.png"),
-        (["neighbours", faces, *photos, "--out", "n.png"], "a.png: ", "n.png"),
-        (["neighbours", faces, "--generated", "--out", "g.png"], "generated", "g.png"),
+        (["neighbors", faces, "-k", 3], "held-out", "neighbors.png"),
+        (["neighbors", faces, *photos, "--out", "n.png"], "a.png: ", "n.png"),
+        (["neighbors", faces, "--generated", "--out", "g.png"], "generated", "g.png"),
         (["walk", faces], "wrote", "walk.png"),
         (["walk", faces, "--samples", 3, "--path", "slerp", "--out", "w.png"], "wrote", "w.png"),
-        (["similarity", faces, *photos], "neighbourhood", "similarity.png"),
+        (["similarity", faces, *photos], "neighborhood", "similarity.png"),
     ):
         code, text = mien(capsys, *words)
         assert code == 0, text
@@ -497,19 +498,19 @@ def test_commands_work_with_pictures_and_without(capsys, runs, photos, tmp_path,
     rows = json.loads(text)
     assert code == 0
     assert [row["files"][1][-5:] for row in rows] == ["b.png", "c.png", "c.png"]
-    assert all(0 <= row["neighbourhood"] <= 1 for row in rows)
+    assert all(0 <= row["neighborhood"] <= 1 for row in rows)
 
 
-def test_neighbours_are_training_pictures(capsys, runs, tmp_path):
+def test_neighbors_are_training_pictures(capsys, runs, tmp_path):
     from mien.applications.basics import encode_all
     from mien.data.pictures import save_picture
-    from mien.evaluation import open_run
+    from mien.run.opening import open_run
 
     run = open_run(runs / "faces")
     seen, unseen = int(run.index[3]), int(run.splits.test[0])
     for name, i in (("seen", seen), ("unseen", unseen)):
         save_picture(run.dataset.pictures(np.array([i]))[0], tmp_path / f"{name}.png")
-    words = ["neighbours", runs / "faces", tmp_path / "seen.png", tmp_path / "unseen.png"]
+    words = ["neighbors", runs / "faces", tmp_path / "seen.png", tmp_path / "unseen.png"]
     code, text = mien(capsys, *words, "--out", tmp_path / "n.png")
     assert code == 0, text
     keys = run.dataset.keys
@@ -528,7 +529,7 @@ def test_where_to_write_is_checked_before_anything_is_computed(capsys, runs, tmp
     for command, default in (
         ("iterate", "rounds"),
         ("vary", "variations"),
-        ("neighbours", "neighbours"),
+        ("neighbors", "neighbors"),
         ("walk", "walk"),
     ):
         words = [command, runs / "faces", "--out"]
@@ -551,10 +552,10 @@ def test_synthesize_into_the_folder_one_is_in(capsys, runs, tmp_path, monkeypatc
 
 def test_synthesize_as_typed_makes_a_set_that_trains(capsys, runs, digits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ["synthesize", runs / "digits", "--per-class", 4, "--labelled", 2, "--out", tmp_path / "more"]
+    words = ["synthesize", runs / "digits", "--per-class", 4, "--labeled", 2, "--out", tmp_path / "more"]
     code, text = mien(capsys, *words)
     assert code == 0, text
-    assert "40 labelled pictures, 40 of them made now" in text
+    assert "40 labeled pictures, 40 of them made now" in text
     assert size_of(tmp_path / "more.png")[0] > 100
     assert "0 of them made now" in mien(capsys, *words)[1]
     sources = json.loads((tmp_path / "more/provenance.json").read_text())["pictures"]
@@ -581,13 +582,13 @@ def test_refusals(capsys, runs, photos, tmp_path):
         (["walk", faces, photos[0]], "two pictures or more to walk through, got one"),
         (["walk", faces, "--path", "sleerp"], "did you mean slerp"),
         (["walk", faces, photos[0], photos[1], "--samples", 3], "pictures or --samples, got both"),
-        (["neighbours", faces, photos[0], "--generated"], "pictures or --generated, got both"),
+        (["neighbors", faces, photos[0], "--generated"], "pictures or --generated, got both"),
         (["synthesize", faces, "--out", tmp_path / "x.png"], "expected a folder"),
         (["synthesize", faces, "--noise", "nan"], "expected --noise of 0 or more"),
         (["iterate", tmp_path / "nowhere"], "does not exist"),
     ):
         assert answer in refused(capsys, *words)
-    for command in ("iterate", "similarity", "synthesize", "vary", "neighbours", "walk"):
+    for command in ("iterate", "similarity", "synthesize", "vary", "neighbors", "walk"):
         assert "needed a model that Encodes" in refused(capsys, command, cnn)
         code, text = mien(capsys, command, "--help")
         assert code == 0
@@ -595,7 +596,8 @@ def test_refusals(capsys, runs, photos, tmp_path):
 
 
 def test_persons_are_told_apart_as_typed(capsys, tmp_path, monkeypatch):
-    from mien.experiment import Data, train
+    from mien.experiment import train
+    from mien.run.data import Data
 
     monkeypatch.chdir(tmp_path)
     root = celeba_folder(tmp_path / "celeba", count=240)  # two pictures of each person
@@ -608,7 +610,7 @@ def test_persons_are_told_apart_as_typed(capsys, tmp_path, monkeypatch):
     held = opened.identity[np.concatenate([splits.valid, splits.test])]
     assert result["n_same"] == len(held) - len(np.unique(held)) > 0
     assert result["n_strangers"] == min(5000, len(held) * (len(held) - 1) // 2 - result["n_same"])
-    assert set(result["measures"]) == {"neighbourhood", "shared", "cosine", "distance", "pixels"}
+    assert set(result["measures"]) == {"neighborhood", "shared", "cosine", "distance", "pixels"}
     assert all(s["low"] <= s["auc"] <= s["high"] for s in result["measures"].values())
     code, text = mien(capsys, "similarity", "run", "--pairs", 5)
     assert code == 0, text
@@ -619,7 +621,7 @@ def test_persons_are_told_apart_as_typed(capsys, tmp_path, monkeypatch):
 def test_the_recipe_compares_four_classifiers(runs, tmp_path):
     from mien.recipes.synthesized_labels import KINDS, main
 
-    words = [str(runs / "digits"), "--labelled", "2", "--per-class", "3", "--steps", "2", "--seeds", "2"]
+    words = [str(runs / "digits"), "--labeled", "2", "--per-class", "3", "--steps", "2", "--seeds", "2"]
     words += ["--out", str(tmp_path / "r")]
     written = main(words) / "synthesized_labels.json"
     result = json.loads(written.read_text())

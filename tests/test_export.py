@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from conftest import batch_of, tiny
-from mien import abilities, export, models, runs
+from mien import abilities, export, models
 from mien.applications.arithmetic import AttributeVectors, edit
 from mien.errors import MienError
 from mien.files import write_json
+from mien.run.weights import save_weights
 from test_cli import mien, refused
 
 
@@ -27,7 +28,7 @@ def saved(tmp_path, name, **settings):
             module.running_var.uniform_(0.5, 2)
     run = tmp_path / name
     run.mkdir()
-    runs.save_weights(run / "weights.safetensors", model.weights())
+    save_weights(run / "weights.safetensors", model.weights())
     write_json(
         run / "config.json", {"format": 1, "model": name, "config": json_config(model), "data": {}, "training": {}}
     )
@@ -56,8 +57,8 @@ def test_every_model_is_exported_as_it_is(name, tmp_path):
         if {"Encodes", "Decodes"} <= has:
             z = torch.randn(5, about["files"]["decode.onnx"]["input"][1], generator=torch.Generator().manual_seed(3))
             expected["decode"] = (z, model.decode(z))
-        if "Recognises" in has:
-            expected["recognise"] = (x, model.recognise(x))
+        if "Recognizes" in has:
+            expected["recognize"] = (x, model.recognize(x))
     if amounts:
         expected["edit"] = (x, edit(model, x, amounts, vectors))
     assert set(about["files"]) == {f"{part}.onnx" for part in expected}
@@ -74,7 +75,7 @@ def test_the_command_and_what_it_refuses(capsys, tmp_path, monkeypatch):
     assert code == 0, text
     assert json.loads((tmp_path / "files" / "export.json").read_text())["edit"]["amounts"] == {"Smiling": -1.0}
     assert "unknown attribute 'Smile'" in refused(capsys, "export", run, "--set", "Smile=1")
-    with pytest.raises(MienError, match="decodes, edits or recognises"):
+    with pytest.raises(MienError, match="decodes, edits or recognizes"):
         export.export(run, tmp_path / "nothing")
     monkeypatch.setattr(export, "PACKAGES", ("onnx", "package_that_is_not"))
     with pytest.raises(MienError, match=r"got no package_that_is_not: pip install 'mien\[onnx\]'"):
@@ -97,7 +98,7 @@ def test_amounts_and_attributes_to_keep_are_those_of_an_edit(tmp_path):
 
 def test_attributes_to_keep_are_refused_where_they_would_be_ignored(tmp_path):
     run, _ = saved(tmp_path, "residual_gan", attribute="Smiling")
-    with pytest.raises(MienError, match="got Male: residual_gan edits by itself, leave them out"):
+    with pytest.raises(MienError, match=r"which edits by itself.*got Male: leave them out"):
         export.export(run, tmp_path / "x", {"Smiling": 1.0}, keep=["Male"])
     other, _ = saved(tmp_path, "vae")
     with pytest.raises(MienError, match="got Male: nothing is to be changed"):

@@ -59,9 +59,9 @@ def spots(*where):
 
 
 def test_pictures_become_bytes_of_three_channels():
-    (grey,) = as_bytes(torch.zeros(1, 1, 9, 12))
-    assert grey.shape == (9, 12, 3)
-    assert (grey == grey[..., :1]).all()
+    (gray,) = as_bytes(torch.zeros(1, 1, 9, 12))
+    assert gray.shape == (9, 12, 3)
+    assert (gray == gray[..., :1]).all()
     for x, words in (
         (torch.zeros(2, 1, 1, 512), "no faces there"),
         (torch.zeros(2, 2, 16, 16), "C 1 or 3"),
@@ -336,7 +336,7 @@ def test_celebas_points_are_cropped_and_scaled_like_its_pictures(tmp_path):
     assert landmarks.find_five(tmp_path) is None
     (tmp_path / "Anno").mkdir()
     path = tmp_path / "Anno" / landmarks.FILE
-    # the corners of the centred square of 178x218, and a point in its middle
+    # the corners of the centered square of 178x218, and a point in its middle
     rows = "000002.jpg 0 20 177 20 88 108 0 197 177 197\n000001.jpg  69 109 106 113 77 142 73 152 108 154\n"
     path.write_text(f"2\n{' '.join(landmarks.COLUMNS)}\n{rows}")
     assert landmarks.find_five(tmp_path) == path
@@ -344,7 +344,7 @@ def test_celebas_points_are_cropped_and_scaled_like_its_pictures(tmp_path):
     np.testing.assert_allclose(got[0], [[69, 89], [106, 93], [77, 122], [73, 132], [108, 134]])
     assert np.isnan(got[1]).all()
     np.testing.assert_allclose(got[2], [[0, 0], [177, 0], [88, 88], [0, 177], [177, 177]])
-    # half the size: the first two pixels become one, whose centre lies between theirs
+    # half the size: the first two pixels become one, whose center lies between theirs
     np.testing.assert_allclose(landmarks.read_five(path, ["000002.jpg"], 89)[0, :2], [[-0.25, -0.25], [88.25, -0.25]])
     for text, words in (
         ("2\nlefteye_x\n", "expected a count in line 1"),
@@ -465,8 +465,8 @@ def test_real_landmarks_follow_the_picture(models, people):
     # the aligned crop puts both eyes a little below its middle's height, about .2 of its width apart
     known = points[~np.isnan(points).any((1, 2))]
     assert (abs(landmarks.inter_ocular(known) / 89 - 0.21) < 0.06).all()
-    grey = models.landmarks(x[:2].mean(1, keepdim=True))
-    assert np.nanmax(landmarks.landmark_shift(points[:2], grey).eyes) < 0.1
+    gray = models.landmarks(x[:2].mean(1, keepdim=True))
+    assert np.nanmax(landmarks.landmark_shift(points[:2], gray).eyes) < 0.1
 
 
 def test_models_that_are_none_are_told(models, tmp_path):

@@ -29,16 +29,16 @@ NASTY = '<script>alert("x")</script> & $\\frac{1 https://example.org'
 def some(n: int, kind: str, seed: int = 0) -> np.ndarray:
     """Return n pictures of a kind, none of them with a white pixel."""
     draw = np.random.default_rng(seed)
-    if kind == "grey":
+    if kind == "gray":
         return draw.uniform(-1, 0.8, (n, 1, 28, 20)).astype(np.float32)
-    if kind == "colour":
+    if kind == "color":
         return draw.uniform(-1, 0.8, (n, 3, 12, 16))
     if kind == "large":
         return draw.uniform(-1, 0.8, (n, 3, 140, 100)).astype(np.float32)
-    return draw.integers(0, 230, (n, 9, 14, 1 if kind == "grey bytes" else 3), dtype=np.uint8)
+    return draw.integers(0, 230, (n, 9, 14, 1 if kind == "gray bytes" else 3), dtype=np.uint8)
 
 
-KINDS = ["grey", "colour", "large", "grey bytes", "bytes"]
+KINDS = ["gray", "color", "large", "gray bytes", "bytes"]
 
 
 def every(kind: str) -> dict:
@@ -83,7 +83,7 @@ def pixels(figure) -> np.ndarray:
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
-@pytest.mark.parametrize("kind", ["grey", "bytes", "large"])
+@pytest.mark.parametrize("kind", ["gray", "bytes", "large"])
 def test_every_figure_is_drawn_and_says_what_it_shows(kind, tmp_path):
     for name, figure in every(kind).items():
         assert figure.get_label(), name
@@ -99,7 +99,7 @@ def test_charts_are_drawn(tmp_path):
         assert np.ptp(np.asarray(Image.open(save(figure, tmp_path / f"{name}.png")).convert("L"))) > 100
 
 
-@pytest.mark.parametrize("kind", ["grey", "colour", "grey bytes", "large"])
+@pytest.mark.parametrize("kind", ["gray", "color", "gray bytes", "large"])
 def test_pictures_are_drawn_pixel_for_pixel(kind):
     """Cut at the white between them, the pictures of a row are the pictures, enlarged by a whole number."""
     x = some(3, kind)
@@ -211,7 +211,7 @@ def test_tensors_are_taken_and_refused_with_a_reason():
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_same_figure_is_the_same_file(ending, tmp_path):
     one, other = (
-        save(figures.reconstructions(some(2, "grey"), some(2, "grey")), tmp_path / f"{i}.{ending}") for i in "ab"
+        save(figures.reconstructions(some(2, "gray"), some(2, "gray")), tmp_path / f"{i}.{ending}") for i in "ab"
     )
     assert one.read_bytes() == other.read_bytes()
     assert len(list(tmp_path.iterdir())) == 2
@@ -241,10 +241,10 @@ def test_save_where_it_cannot(tmp_path):
 
 
 def test_settings_of_the_user_change_nothing_and_stay():
-    usual = pixels(figures.interpolation(some(2, "grey")[None]))
+    usual = pixels(figures.interpolation(some(2, "gray")[None]))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "image.interpolation": "bicubic"}):
         before = dict(matplotlib.rcParams)
-        unusual = figures.interpolation(some(2, "grey")[None])
+        unusual = figures.interpolation(some(2, "gray")[None])
         assert dict(matplotlib.rcParams) == before
     np.testing.assert_array_equal(pixels(unusual), usual)
 
@@ -368,7 +368,7 @@ def read(text: str) -> Reader:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> str:
     table = figures.metric_table([{NASTY: NASTY, "fid": 3.0}], units={"fid": NASTY})
-    shown = [*every("grey").values(), figures.samples(some(2, "large")), *charts().values()]
+    shown = [*every("gray").values(), figures.samples(some(2, "large")), *charts().values()]
     body = [Captioned(figure, NASTY) for figure in shown] + [figures.sheet(some(3, "bytes")), table, NASTY]
     sections = [
         Section(NASTY, f"one\n\n{NASTY}", body),
@@ -411,9 +411,9 @@ def test_every_picture_of_the_page_has_words_for_it(report):
     assert all(re.search(r'role="img" aria-label="[^"]+"', plate) for plate in plates)
 
 
-def test_figures_of_the_page_take_its_colours(report):
+def test_figures_of_the_page_take_its_colors(report):
     drawn = "".join(re.findall(r"<svg.*?</svg>", report, flags=re.DOTALL)).lower()
-    assert not {colour for colour in figures.style.DARK if colour in drawn}
+    assert not {color for color in figures.style.DARK if color in drawn}
     for name in set(re.findall(r"var\((--c-[^)]+)\)", report)):
         assert report.count(f"{name}:") == 2, name  # a light one and a dark one
     assert "prefers-color-scheme:dark" in report

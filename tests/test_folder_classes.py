@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from mien import data
-from mien.data.folder import Source as Folder
+from mien.data.sets.folder import Source as Folder
 from mien.errors import MienError, UnknownName
-from mien.experiment import Data
+from mien.run.data import Data
 from test_cli import mien, refused
 from test_data import pictures_in
 from test_explore import write_idx
@@ -116,6 +116,6 @@ def test_synthesized_classes_are_read_back_and_trained_on(capsys, tmp_path, monk
     assert code == 0, text
     assert "class accuracy" in text
     Image.fromarray(rng.integers(0, 255, (20, 20, 3), np.uint8)).save("me.png")
-    code, text = mien(capsys, "recognise", "ssavae", "me.png", "--json")
+    code, text = mien(capsys, "recognize", "ssavae", "me.png", "--json")
     assert code == 0, text
     assert set(json.loads(text)[0]) == {"file", *digits.classes}

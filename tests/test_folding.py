@@ -6,7 +6,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from conftest import NAMES, batch_of, weights_of
-from mien.abilities import Decodes, Edits, Encodes, Generates, Recognises
+from mien.abilities import Decodes, Edits, Encodes, Generates, Recognizes
 from mien.folding import folded
 from mien.training.update import Update
 
@@ -49,8 +49,8 @@ def test_every_model_is_the_same_function_folded(model):
                 got.append(net.generate(3, seed=1))
             if isinstance(net, Edits):
                 got.append(net.edit(x, {NAMES[0]: 1.0}))
-            if isinstance(net, Recognises):
-                got.append(net.recognise(x))
+            if isinstance(net, Recognizes):
+                got.append(net.recognize(x))
             pairs.append(got)
     for plain, quick in zip(*pairs, strict=True):
         scale = float(plain.abs().max())
@@ -111,7 +111,7 @@ def test_what_cannot_be_folded_stays():
         nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU(), nn.BatchNorm2d(3)),  # something between
         nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)),
         nn.Sequential(nn.ConvTranspose2d(4, 4, 3, groups=2), nn.BatchNorm2d(4)),
-        nn.Sequential(nn.Linear(7, 12), nn.BatchNorm1d(6)),  # of (B, 6, 7), whose second axis is normalised
+        nn.Sequential(nn.Linear(7, 12), nn.BatchNorm1d(6)),  # of (B, 6, 7), whose second axis is normalized
         nn.Sequential(shared, nn.BatchNorm2d(3), nn.ReLU(), shared),
     ]
     for net in nets:

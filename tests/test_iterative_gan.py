@@ -73,7 +73,7 @@ def test_any_size(shape):
         assert z.shape == (2, 8 + 3)
         assert z[:, :8].abs().max() <= 1
         assert ((z[:, 8:] >= 0) & (z[:, 8:] <= 1)).all()
-        torch.testing.assert_close(z[:, 8:], model.recognise(x))
+        torch.testing.assert_close(z[:, 8:], model.recognize(x))
         assert model.decode(z).shape == x.shape
 
 
@@ -256,7 +256,7 @@ def test_running_statistics_are_of_real_pictures():
     assert (weights_of(model)[key] != before).any()
 
 
-def test_it_learns_to_recognise_rebuild_and_edit():
+def test_it_learns_to_recognize_rebuild_and_edit():
     """Half of the pictures have a light square: after 150 small steps it is seen, and c̃ puts it in or takes it out."""
 
     def pictures(n: int, seed: int):
@@ -279,8 +279,8 @@ def test_it_learns_to_recognise_rebuild_and_edit():
     without, having = pictures(20, 999)
     square = (slice(None), slice(None), slice(5, 9), slice(5, 9))
     with torch.no_grad():
-        assert (model.recognise(without) < 0.5).all()
-        assert (model.recognise(having) > 0.5).all()
+        assert (model.recognize(without) < 0.5).all()
+        assert (model.recognize(having) > 0.5).all()
         assert float(model.edit(without, {"Square": 1})[square].mean()) > 0.3
         assert float(model.edit(having, {"Square": -1})[square].mean()) < 0.1
         drawn = model.generate(20, torch.tensor([[1.0], [-1.0]]).repeat(10, 1))[square].mean((1, 2, 3))

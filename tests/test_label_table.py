@@ -8,17 +8,17 @@ from mien import report
 from mien.recipes.synthesized_labels import _spread
 
 
-def stored(folder, run, noise, few, both, labelled=20):
+def stored(folder, run, noise, few, both, labeled=20):
     """A result as the recipe writes it, with made-up accuracies."""
     accuracy = {"few": few, "synthesized": few, "both": both, "many": both, "label_kept": few}
     result = {
         "command": f"python -m mien.recipes.synthesized_labels runs/{run} --noise {noise:g}",
-        "run": run, "data": "mnist", "n_test": 2000, "labelled": labelled, "per_class": 200, "noise": noise, "steps": 300,
+        "run": run, "data": "mnist", "n_test": 2000, "labeled": labeled, "per_class": 200, "noise": noise, "steps": 300,
         "seeds": len(few), "accuracy": {key: _spread(np.array(v)) for key, v in accuracy.items()},
         "gain": _spread(np.array(both) - np.array(few)),
     }  # fmt: skip
     (folder / "synthesized_labels").mkdir(parents=True, exist_ok=True)
-    path = folder / "synthesized_labels" / f"{run}-{labelled}-{noise}.json"
+    path = folder / "synthesized_labels" / f"{run}-{labeled}-{noise}.json"
     path.write_text(json.dumps(result), encoding="utf-8")
 
 
@@ -26,7 +26,7 @@ def test_each_result_is_a_row_with_its_spread_and_its_command(tmp_path):
     assert report.label_table(tmp_path) == ""
     stored(tmp_path, "gan", 0.5, [0.9, 0.8, 0.7], [0.8, 0.6, 0.4])
     stored(tmp_path, "gan", 0.1, [0.9, 0.8, 0.7], [0.9, 0.8, 0.7])
-    stored(tmp_path, "gan", 0.1, [0.5, 0.5, 0.5], [0.6, 0.6, 0.6], labelled=5)
+    stored(tmp_path, "gan", 0.1, [0.5, 0.5, 0.5], [0.6, 0.6, 0.6], labeled=5)
     text = report.label_table(tmp_path)
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `gan`")]
     assert [(row[1], row[2]) for row in rows] == [("0.1", "20"), ("0.5", "20"), ("0.1", "5")]

@@ -7,11 +7,14 @@ import torch
 from torchvision.models.vgg import cfgs, make_layers
 
 from conftest import batch_of, tiny, tiny_loss_network
-from mien import losses, runs
+from mien import losses
 from mien.errors import MienError
+from mien.files import sha256
 from mien.models.base import json_config
 from mien.networks.loss_network import FeatureLoss
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
+from mien.run.loss_network import loss_network
+from mien.run.weights import save_weights
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +29,9 @@ def vgg19():
 def test_vgg19_from_a_file_gives_torchvisions_activations(vgg19, tmp_path, suffix):
     layers, state = vgg19
     path = tmp_path / f"vgg19{suffix}"
-    torch.save(state, path) if suffix == ".pth" else runs.save_weights(path, state)
-    network = runs.loss_network(str(path))
-    assert network.sha256 == runs.sha256(path)
+    torch.save(state, path) if suffix == ".pth" else save_weights(path, state)
+    network = loss_network(str(path))
+    assert network.sha256 == sha256(path)
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     h = ((x + 1) / 2 - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
     wanted = []
@@ -47,13 +50,13 @@ def test_bad_files_are_told(vgg19, tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(b"no weights")
     with pytest.raises(MienError, match="cannot be read"):
-        runs.loss_network(str(path))
+        loss_network(str(path))
     torch.save({k: v for k, v in vgg19[1].items() if not k.startswith("features.28")}, path)
     with pytest.raises(MienError, match="VGG-19"):
-        runs.loss_network(str(path))
+        loss_network(str(path))
     torch.save({"features.0.weight": torch.zeros(3)}, path)
     with pytest.raises(MienError, match=r"features\.0\.weight \(64, 3, 3, 3\)"):
-        runs.loss_network(str(path))
+        loss_network(str(path))
 
 
 def test_a_pickle_that_would_run_code_is_refused(tmp_path):
@@ -63,7 +66,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path):
 
     torch.save({"features.0.weight": Evil()}, tmp_path / "evil.pth")
     with pytest.raises(MienError, match="cannot be read"):
-        runs.loss_network(str(tmp_path / "evil.pth"))
+        loss_network(str(tmp_path / "evil.pth"))
     assert not (tmp_path / "owned").exists()
 
 
@@ -74,8 +77,8 @@ def test_an_attribute_run_is_a_loss_network(tmp_path):
     cnn.eval()
     config = {"format": 1, "model": "attribute_cnn", "config": json_config(cnn), "data": {}, "training": {}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    runs.save_weights(tmp_path / "weights.safetensors", cnn.weights())
-    network = runs.loss_network(str(tmp_path))
+    save_weights(tmp_path / "weights.safetensors", cnn.weights())
+    network = loss_network(str(tmp_path))
     network.train()
     x = batch_of().x
     with torch.no_grad():

@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 
 import mien as mien_
-from mien import applications, evaluation
+from mien import applications
 from mien.applications import basics
 from mien.cli.shared import read_pictures
 from mien.data.pictures import from_float
-from mien.experiment import Data, train
+from mien.experiment import train
+from mien.run.data import Data
+from mien.run.opening import cached_vectors
 from test_cli import mien, refused
 
 COUNT = 11
@@ -80,12 +82,12 @@ def test_a_folder_is_edited_into_a_folder(made, x, run, capsys, tmp_path):
     code, text = mien(capsys, *words)
     assert code == 0, text
     model = mien_.load(made / run)
-    vectors = evaluation.cached_vectors(made / run) if run == "vae" else None
+    vectors = cached_vectors(made / run) if run == "vae" else None
     y = applications.edit(model, x, {"Smiling": 1.0}, vectors)
     for number, picture in enumerate(from_float(y.numpy())):
         assert (opened(tmp_path / "smiling" / f"p{number:02d}.png") == picture).all()
-    grey = opened(tmp_path / "smiling" / "p00-residual.png").astype(int) - 127.5
-    assert np.abs(grey - (y[0] - x[0]).permute(1, 2, 0).numpy() * 127.5 / 2).max() <= 1
+    gray = opened(tmp_path / "smiling" / "p00-residual.png").astype(int) - 127.5
+    assert np.abs(gray - (y[0] - x[0]).permute(1, 2, 0).numpy() * 127.5 / 2).max() <= 1
     assert len(list((tmp_path / "smiling").iterdir())) == 2 * COUNT
 
 
@@ -119,16 +121,16 @@ def test_generated_pictures_are_those_of_a_sheet(made, capsys, tmp_path):
     assert len(list((tmp_path / "new").iterdir())) == 10
 
 
-def test_many_are_recognised_line_by_line_and_into_a_table(made, x, small_parts, capsys, tmp_path):
-    code, text = mien(capsys, "recognise", made / "cnn", made / "photos")
+def test_many_are_recognized_line_by_line_and_into_a_table(made, x, small_parts, capsys, tmp_path):
+    code, text = mien(capsys, "recognize", made / "cnn", made / "photos")
     assert code == 0, text
     assert small_parts == [4, 4, 3]
     assert [line.partition(":")[0] for line in text.splitlines()[-COUNT:]] == [f"p{n:02d}.png" for n in range(COUNT)]
-    code, text = mien(capsys, "recognise", made / "cnn", made / "photos", "--out", tmp_path / "t.csv")
+    code, text = mien(capsys, "recognize", made / "cnn", made / "photos", "--out", tmp_path / "t.csv")
     assert code == 0, text
     rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
     model = mien_.load(made / "cnn")
-    wanted = applications.recognise(model, x).numpy()
+    wanted = applications.recognize(model, x).numpy()
     assert [row["file"] for row in rows] == [str(made / "photos" / f"p{n:02d}.png") for n in range(COUNT)]
     got = np.array([[float(row[name]) for name in model.attributes] for row in rows])
     assert got == pytest.approx(wanted, abs=5e-5)
@@ -152,7 +154,7 @@ def test_what_cannot_be_done_is_said_before_anything_is(made, capsys, tmp_path, 
     assert "up to 10 pictures on one sheet, got 11: pass --out folder/" in refused(
         capsys, "reconstruct", made / "vae", photos, "--out", tmp_path / "y.png"
     )
-    assert "pass --out table.csv" in refused(capsys, "recognise", made / "cnn", photos, "--out", tmp_path / "y.png")
+    assert "pass --out table.csv" in refused(capsys, "recognize", made / "cnn", photos, "--out", tmp_path / "y.png")
     assert not (tmp_path / "y").exists()
 
 
@@ -169,16 +171,16 @@ def test_what_cannot_be_read_in_a_folder_is_left_out_and_named(made, capsys, tmp
     assert "10 pictures: PSNR" in text
     assert len(list((tmp_path / "again").iterdir())) == COUNT - 1
     assert (opened(tmp_path / "again" / "p06.png") != opened(tmp_path / "again" / "p04.png")).any()
-    code, text = mien(capsys, "recognise", made / "cnn", photos, "--out", tmp_path / "t.csv")
+    code, text = mien(capsys, "recognize", made / "cnn", photos, "--out", tmp_path / "t.csv")
     assert code == 0, text
     assert len((tmp_path / "t.csv").read_text().splitlines()) == COUNT
     # given by name, it is an error
-    assert "truncated" in refused(capsys, "recognise", made / "cnn", photos / "p05.png")
+    assert "truncated" in refused(capsys, "recognize", made / "cnn", photos / "p05.png")
     shutil.rmtree(photos)
     photos.mkdir()
     (photos / "a.png").write_bytes(b"no picture")
     assert "none of 1 that can be read" in refused(capsys, "reconstruct", made / "vae", photos, "--out", tmp_path / "z")
-    assert "none of 1 that can be read" in refused(capsys, "recognise", made / "cnn", photos)
+    assert "none of 1 that can be read" in refused(capsys, "recognize", made / "cnn", photos)
 
 
 def test_names_that_would_meet_and_odd_ones(made, capsys, tmp_path):
@@ -201,21 +203,21 @@ def test_names_that_would_meet_and_odd_ones(made, capsys, tmp_path):
         shutil.copy(made / "photos" / "p02.png", odd)
     except OSError:
         pytest.skip("this file system takes no name but UTF-8")
-    code, text = mien(capsys, "recognise", made / "cnn", photos, "--out", tmp_path / "t.csv")
+    code, text = mien(capsys, "recognize", made / "cnn", photos, "--out", tmp_path / "t.csv")
     assert code == 0, text
     assert b"caf\xe9[red].png" in (tmp_path / "t.csv").read_bytes()
 
 
 def test_what_is_said_of_many(made, x, capsys):
     model = mien_.load(made / "cnn")
-    wanted = applications.recognise(model, x).numpy()
-    code, text = mien(capsys, "recognise", made / "cnn", made / "photos")
+    wanted = applications.recognize(model, x).numpy()
+    code, text = mien(capsys, "recognize", made / "cnn", made / "photos")
     assert code == 0, text
     for line, row in zip(text.splitlines()[-COUNT:], wanted, strict=True):
         order = [a for a in (-row).argsort() if row[a] > 0.5]
         said = ", ".join(f"{model.attributes[a]} {row[a]:.2f}" for a in order) or "nothing"
         assert line.partition(": ")[2] == said
-    main_ = mien_main(capsys, "recognise", made / "cnn", made / "photos", "--json")
+    main_ = mien_main(capsys, "recognize", made / "cnn", made / "photos", "--json")
     assert [row["file"] for row in json.loads(main_)] == [str(made / "photos" / f"p{n:02d}.png") for n in range(COUNT)]
 
 

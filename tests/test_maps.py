@@ -12,9 +12,10 @@ from conftest import tiny
 from mien import figures
 from mien.abilities import MissingAbility
 from mien.applications import latent_map as maps
+from mien.applications.basics import latent_size
 from mien.errors import MienError
-from mien.evaluation import open_run
 from mien.figures.maps import MOST
+from mien.run.opening import open_run
 from test_cli import mien, refused
 
 
@@ -74,7 +75,7 @@ def test_grid_refuses():
     assert sorted(maps.grid_cells(np.zeros((4, 2))).flat) == [0, 1, 2, 3]
 
 
-def test_tsne_keeps_neighbours_and_is_fixed_by_its_seed():
+def test_tsne_keeps_neighbors_and_is_fixed_by_its_seed():
     rng = np.random.default_rng(0)
     kind = np.repeat([0, 1, 2], 20)
     z = rng.normal(size=(60, 60)) + 8 * np.eye(3)[kind] @ rng.normal(size=(3, 60))  # more dimensions than PCA leaves
@@ -127,7 +128,7 @@ def test_decoded_plane_refuses():
 
 def test_latent_size_leaves_the_model_as_it_was():
     model = tiny("vae", latent=5).train()
-    assert maps.latent_size(model) == 5
+    assert latent_size(model) == 5
     assert model.training
 
 
@@ -211,8 +212,8 @@ def test_picture_grid_puts_each_picture_into_its_cell(tmp_path):
     x[:] = np.array([[10, 0, 0], [20, 0, 0], [30, 0, 0]], np.uint8)[:, None, None]
     shown = pixels(figures.picture_grid(x, [[2, 0], [-1, 1]], gap=0), tmp_path / "g.png")
     height, width = shown.shape[0] // 2, shown.shape[1] // 2
-    centres = [[int(shown[height // 2 + i * height, width // 2 + j * width, 0]) for j in (0, 1)] for i in (0, 1)]
-    assert centres == [[30, 10], [255, 20]]
+    centers = [[int(shown[height // 2 + i * height, width // 2 + j * width, 0]) for j in (0, 1)] for i in (0, 1)]
+    assert centers == [[30, 10], [255, 20]]
     assert figures.picture_grid(np.zeros((7, 1, 8, 8))).get_label() == "7 pictures in a grid of 3 rows and 3 columns"
     for cells in ([[3]], [[-2]], [[0.5]], [0], [[]]):
         with pytest.raises(MienError, match="cells"):
@@ -223,7 +224,7 @@ def test_picture_grid_puts_each_picture_into_its_cell(tmp_path):
 
 def test_decoded_grid_has_its_first_row_on_top(tmp_path):
     rows = np.full((3, 3, 1, 8, 8), -1.0)
-    rows[0, 0] = 0  # grey, at the top left
+    rows[0, 0] = 0  # gray, at the top left
     figure = figures.decoded_grid(rows, z1=(-1, 1), z2=(-2, 2))
     shown = pixels(figure, tmp_path / "d.png")
     left, bottom, right, top = figure.axes[1].get_position().extents
@@ -232,7 +233,7 @@ def test_decoded_grid_has_its_first_row_on_top(tmp_path):
     assert abs(int(shown[at[0], at[1], 0]) - 128) <= 1
     below = round((1 - top + (top - bottom) * 0.83) * height)
     assert shown[below, at[1], 0] == 0
-    assert figure.axes[1].get_xlim() == (-1.5, 1.5)  # a picture is centred on its latent
+    assert figure.axes[1].get_xlim() == (-1.5, 1.5)  # a picture is centered on its latent
     assert figure.axes[1].get_ylim() == (-3, 3)
     with pytest.raises(MienError, match="range of z1"):
         figures.decoded_grid(rows, z1=(1, 1), z2=(0, 1))
@@ -241,7 +242,8 @@ def test_decoded_grid_has_its_first_row_on_top(tmp_path):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A VAE of 8 and one of 2 latent dimensions, and a classifier."""
-    from mien.experiment import Data, train
+    from mien.experiment import train
+    from mien.run.data import Data
 
     folder, data = tmp_path_factory.mktemp("maps"), Data("avatars", size=16, options={"count": 240})
     train("vae", data, folder / "faces", {"width": 4, "latent": 8}, steps=3, batch=16)

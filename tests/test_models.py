@@ -12,10 +12,10 @@ from lightning_fabric import Fabric
 
 from conftest import CLASSES, NAMES, SHAPE, batch_of, tiny, weights_of
 from mien import models
-from mien.abilities import ABILITIES, Decodes, Edits, Encodes, Generates, Recognises, names, require
+from mien.abilities import ABILITIES, Decodes, Edits, Encodes, Generates, Recognizes, names, require
 from mien.errors import MienError
 from mien.models.base import build, json_config, parse_settings
-from mien.runs import load, load_weights, save_weights
+from mien.run.weights import load, load_weights, save_weights
 from mien.training.update import Update
 
 fabric = Fabric(accelerator="cpu", devices=1)
@@ -142,8 +142,8 @@ def test_abilities_return_what_they_promise(model):
             assert NAMES[0] in model.editable
             with pytest.raises(MienError, match="Eyeglases"):
                 model.edit(x, {"Eyeglases": 1.0})
-        if isinstance(model, Recognises):
-            p = model.recognise(x)
+        if isinstance(model, Recognizes):
+            p = model.recognize(x)
             # attributes are independent questions, classes one question
             assert p.shape == ((5, len(model.attributes)) if model.attributes else (5, len(CLASSES)))
             assert ((p >= 0) & (p <= 1)).all()
@@ -170,8 +170,8 @@ def test_save_then_load_is_identical(model, tmp_path):
             assert torch.equal(model.encode(x).mean, again.encode(x).mean)
         if isinstance(model, Generates):
             assert torch.equal(model.generate(2, seed=3), again.generate(2, seed=3))
-        if isinstance(model, Recognises):
-            assert torch.equal(model.recognise(x), again.recognise(x))
+        if isinstance(model, Recognizes):
+            assert torch.equal(model.recognize(x), again.recognize(x))
 
 
 def test_config_survives_json(model):

@@ -21,9 +21,9 @@ from mien.applications import multiview as views_
 from mien.applications.basics import encode_all
 from mien.data.dataset import Splits
 from mien.errors import MienError
-from mien.evaluation import open_run
 from mien.metrics.latent_svm import latent_svm
 from mien.recipes import vae_wgan_table1 as table1
+from mien.run.opening import open_run
 from mien.transformer import EXPECTED_FAILED_CHECKS, ImageEncoder, NotPictures
 from test_cli import mien, refused
 
@@ -147,7 +147,7 @@ def test_the_same_view_twice_gains_nothing():
         seen.y_train, seen.y_test, (2, 2),
     )  # fmt: skip
     result = views_.compare(twice)
-    # what is there twice is penalised half as much, which may turn a picture on the border
+    # what is there twice is penalized half as much, which may turn a picture on the border
     assert abs(result["gain"]["a"]["mean"]) <= 0.005
     assert result["alone"]["a"] == result["alone"]["a #2"]
 
@@ -187,7 +187,8 @@ def test_standard_error_is_of_pictures():
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """VAEs of two sizes and one of another split, a classifier, and a VAE without attributes."""
-    from mien.experiment import Data, train
+    from mien.experiment import train
+    from mien.run.data import Data
 
     folder = tmp_path_factory.mktemp("views")
 
@@ -411,14 +412,14 @@ def test_check_estimator_passes_once_tables_are_pictures(runs):
 
 
 def test_encoder_takes_signals(tmp_path):
-    from mien import runs as runs_
     from mien.files import write_json
     from mien.models.base import json_config
+    from mien.run.weights import save_weights
 
     model = tiny("ssavae", shape=(1, 1, 64), latent=4)
     names: dict[str, dict] = {"data": {}, "training": {}}
     write_json(tmp_path / "config.json", {"format": 1, "model": "ssavae", "config": json_config(model), **names})
-    runs_.save_weights(tmp_path / "weights.safetensors", model.state_dict())
+    save_weights(tmp_path / "weights.safetensors", model.state_dict())
     x = np.sin(np.linspace(0, 9, 64, dtype=np.float32) * np.arange(1, 6)[:, None])
     z = ImageEncoder(tmp_path).fit(x).transform(x.reshape(5, 1, 64, 1))
     with torch.inference_mode():

@@ -40,10 +40,10 @@ def half_transparent(mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def test_grey_palette_and_cmyk_open_as_rgb():
-    grey = Image.new("L", (16, 12), 90)
+def test_gray_palette_and_cmyk_open_as_rgb():
+    gray = Image.new("L", (16, 12), 90)
     for image, kind in [
-        (grey, "png"),
+        (gray, "png"),
         (Image.new("1", (16, 12), 1), "png"),
         (Image.new("RGB", (16, 12), (90, 90, 90)).quantize(4), "gif"),
         (Image.new("CMYK", (16, 12), (0, 0, 0, 165)), "jpeg"),
@@ -64,7 +64,7 @@ def test_white_lies_behind_transparency(mode, kind):
     assert (levels[:, 8:] == 200).all()
 
 
-def test_white_lies_behind_a_transparent_palette_and_colour():
+def test_white_lies_behind_a_transparent_palette_and_color():
     palette = Image.new("P", (16, 12), 1)
     palette.putpalette([10, 20, 30, 200, 200, 200])
     palette.paste(0, (0, 0, 8, 12))
@@ -97,7 +97,7 @@ def test_a_turned_photograph_stands_upright():
 
 @pytest.mark.parametrize("kind", ["gif", "webp", "png"])
 def test_the_first_frame_of_an_animation(kind):
-    frames = [Image.new("RGB", (16, 12), colour) for colour in ((255, 0, 0), (0, 0, 255))]
+    frames = [Image.new("RGB", (16, 12), color) for color in ((255, 0, 0), (0, 0, 255))]
     options = {"lossless": True} if kind == "webp" else {}
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     assert open_picture(data).getpixel((3, 3)) == (255, 0, 0)
@@ -166,7 +166,7 @@ def test_jpeg_may_come_out_smaller_but_not_too_small():
     assert 128 <= small.height < 600
 
 
-def test_to_square_takes_the_centre():
+def test_to_square_takes_the_center():
     image = Image.new("RGB", (60, 20), "blue")
     image.paste((255, 0, 0), (20, 0, 40, 20))
     square = to_square(image, 20)

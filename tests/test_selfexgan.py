@@ -87,7 +87,7 @@ def test_tables(name):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_tables_normalise_where_they_say(name):
+def test_tables_normalize_where_they_say(name):
     table = TABLES[name]
     for rows in (table.generator, table.encoder, table.image, table.picture):
         norms = [row.norm for row in rows if isinstance(row, Conv | Deconv | Dense)]
@@ -145,7 +145,7 @@ def test_sphere():
     torch.testing.assert_close(
         project(z, 10.0, 1.0, 1.0)[0], torch.tensor([1 + 10 * 3 / 34**0.5, 1 + 10 * 5 / 34**0.5])
     )
-    assert torch.isfinite(project(torch.ones(1, 3), 1.0, 1.0)).all()  # the centre itself has no direction
+    assert torch.isfinite(project(torch.ones(1, 3), 1.0, 1.0)).all()  # the center itself has no direction
     model = tiny("selfexgan").eval()
     with torch.no_grad():
         z = model.encode(batch_of().x).mean

@@ -10,8 +10,10 @@ from mien.abilities import Encodes
 from mien.applications.similarity import available
 from mien.evaluation.measures import MEASURES
 from mien.evaluation.similarity import LEAST, tell_persons
-from mien.experiment import Data, train
+from mien.experiment import train
 from mien.metrics.similarity_auc import draw_pairs
+from mien.run.data import Data
+from mien.run.opening import open_run
 from test_cli import mien
 from test_data import celeba_folder
 
@@ -29,7 +31,7 @@ def run(tmp_path_factory):
 
 
 def test_it_equals_a_loop_and_says_what_it_was_taken_of(run):
-    opened = evaluation.open_run(run)
+    opened = open_run(run)
     result = evaluation.evaluate(opened, seed=3, metrics=["similarity_auc"])["similarity_auc"]
     test, dataset = opened.splits.test, opened.dataset
     same, strangers = [], []
@@ -42,7 +44,7 @@ def test_it_equals_a_loop_and_says_what_it_was_taken_of(run):
     pixels = result["measures"]["pixels"]
     assert pixels["auc"] == pytest.approx(naive, abs=1e-3), "pairs are compared in single precision"
     assert pixels["low"] < pixels["auc"] < pixels["high"]
-    assert set(result["measures"]) == {"neighbourhood", "shared", "cosine", "distance", "pixels"}
+    assert set(result["measures"]) == {"neighborhood", "shared", "cosine", "distance", "pixels"}
     assert (result["n_same"], result["n_strangers"]) == (len(same), len(strangers)) == (40, 80 * 79 // 2 - 40)
     assert (result["persons"], result["paired_persons"], result["paired_persons_in_training"]) == (40, 40, 40)
     assert (result["split"], result["split_rule"], result["seed"], result["bootstrap"]) == ("test", "official", 3, 1000)
@@ -50,7 +52,7 @@ def test_it_equals_a_loop_and_says_what_it_was_taken_of(run):
 
 
 def test_the_command_and_the_measure_agree_on_the_same_pictures(run):
-    opened = evaluation.open_run(run)
+    opened = open_run(run)
     measured = evaluation.evaluate(opened, seed=1, metrics=["similarity_auc"])["similarity_auc"]
     pairs = draw_pairs(opened.dataset.identity[opened.splits.test], seed=1)
     told, scores = tell_persons(opened, opened.splits.test, "test", 0.5, pairs, 1, lambda what, done, total: None)
@@ -66,7 +68,7 @@ def test_it_is_usual_and_told_with_its_pictures(capsys, run, tmp_path, monkeypat
     words = " ".join(text.replace("│", " ").split())
     assert "pixels alone" in words
     assert "40 pairs" in words
-    assert "same-person AUC, neighbourhood" in (run / "report.html").read_text()
+    assert "same-person AUC, neighborhood" in (run / "report.html").read_text()
     code, text = mien(capsys, "similarity", run, "--json")
     assert code == 0, text
     told = json.loads(text)
@@ -78,8 +80,8 @@ def test_it_is_usual_and_told_with_its_pictures(capsys, run, tmp_path, monkeypat
 def test_where_it_does_not_apply_and_where_it_cannot_be_taken(run, tmp_path):
     avatars = train("vae", Data("avatars", None, 16, {"count": 80}), tmp_path / "a", SMALL, steps=1)[0]
     metrics = ["reconstruction", "similarity_auc"]
-    assert "similarity_auc" not in evaluation.evaluate(evaluation.open_run(avatars), count=16, metrics=metrics)
-    faces = evaluation.open_run(run)
+    assert "similarity_auc" not in evaluation.evaluate(open_run(avatars), count=16, metrics=metrics)
+    faces = open_run(run)
     few = faces.dataset.identity.copy()
     few[faces.splits.test[40 + LEAST - 1 :]] = -1  # one pair too few
     reasons = ((few, "mien similarity takes valid"), (np.arange(240), "two pictures or more"))
@@ -89,16 +91,16 @@ def test_where_it_does_not_apply_and_where_it_cannot_be_taken(run, tmp_path):
         assert reason in skipped
 
 
-def test_a_model_that_only_encodes_has_no_neighbourhoods(run):
-    model = evaluation.open_run(run).model
+def test_a_model_that_only_encodes_has_no_neighborhoods(run):
+    model = open_run(run).model
 
     class Eye(Encodes):
         def encode(self, x):
             return model.encode(x)
 
-    z = model.encode(evaluation.open_run(run).dataset.batch(np.arange(30)).x).mean.detach()
+    z = model.encode(open_run(run).dataset.batch(np.arange(30)).x).mean.detach()
     assert sorted(available(Eye(), z, z)) == ["cosine", "distance", "shared"]
-    assert sorted(available(model, z, z)) == ["cosine", "distance", "neighbourhood", "shared"]
+    assert sorted(available(model, z, z)) == ["cosine", "distance", "neighborhood", "shared"]
     pair = np.array([[0, 1], [2, 2]])
     for name, measure in available(Eye(), z, z).items():
         np.testing.assert_array_equal(measure(pair), available(model, z, z)[name](pair))

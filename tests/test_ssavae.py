@@ -16,7 +16,7 @@ fabric = Fabric(accelerator="cpu", devices=1)
 VEC, DECODER = {"encoder", "classifier"}, {"decoder", "discriminator"}
 
 
-class Labelled:
+class Labeled:
     """What a model asks of a data set: its labels."""
 
     def __init__(self, labels):
@@ -101,7 +101,7 @@ def test_pictures_and_signals(shape):
     model.eval()
     with torch.no_grad():
         assert model.decode(model.encode(x).mean).shape == x.shape
-        assert model.recognise(x).shape == (4, len(CLASSES))
+        assert model.recognize(x).shape == (4, len(CLASSES))
         assert model.generate(2).shape == (2, *shape)
 
 
@@ -124,9 +124,9 @@ def test_long_axes_are_pooled_more():
 
 
 def test_labels_kept_are_balanced_and_seeded():
-    dataset = Labelled(np.repeat([0, 1, 2, 3], [500, 300, 200, 2]))
+    dataset = Labeled(np.repeat([0, 1, 2, 3], [500, 300, 200, 2]))
     index = np.arange(0, 1002)
-    model = tiny("ssavae", labelled=41)
+    model = tiny("ssavae", labeled=41)
     labels = model.training_labels(dataset, index, seed=3)
     kept = np.flatnonzero(labels >= 0)
     assert np.bincount(labels[kept]).tolist() == [13, 13, 13, 2]
@@ -138,7 +138,7 @@ def test_labels_kept_are_balanced_and_seeded():
 
 
 def test_all_labels_are_kept_by_default():
-    dataset = Labelled([0, 1, 2, 3, -1, 0])
+    dataset = Labeled([0, 1, 2, 3, -1, 0])
     model = tiny("ssavae")
     assert model.training_labels(dataset, np.arange(6), 0).tolist() == [0, 1, 2, 3, -1, 0]
     assert model.training_index(dataset, np.arange(6), 0).tolist() == list(range(6))
@@ -146,9 +146,9 @@ def test_all_labels_are_kept_by_default():
 
 
 def test_few_labels_are_repeated():
-    dataset = Labelled(np.tile([0, 1, 2, 3], 100))
+    dataset = Labeled(np.tile([0, 1, 2, 3], 100))
     index = np.arange(400)
-    model = tiny("ssavae", labelled=8, labelled_share=0.25)
+    model = tiny("ssavae", labeled=8, labeled_share=0.25)
     trained = model.training_index(dataset, index, seed=1)
     labels = model.training_labels(dataset, index, seed=1)
     assert (labels[trained] >= 0).mean() == pytest.approx(0.25, abs=0.01)
@@ -156,14 +156,14 @@ def test_few_labels_are_repeated():
     copies = np.bincount(trained)[labels >= 0]
     assert copies.max() - copies.min() <= 1
     assert model.repeats == pytest.approx(1 - 400 / len(trained))
-    literal = tiny("ssavae", labelled=8, labelled_share=0)
+    literal = tiny("ssavae", labeled=8, labeled_share=0)
     assert literal.training_index(dataset, index, seed=1).tolist() == index.tolist()
 
 
 def test_the_decoder_learns_all_pictures_alike():
-    """Step 2 leaves out as many pictures of a batch as are repeats, labelled ones first."""
-    model = tiny("ssavae", labelled=8)
-    dataset = Labelled(np.tile([0, 1, 2, 3], 100))
+    """Step 2 leaves out as many pictures of a batch as are repeats, labeled ones first."""
+    model = tiny("ssavae", labeled=8)
+    dataset = Labeled(np.tile([0, 1, 2, 3], 100))
     model.training_index(dataset, np.arange(400), seed=1)
     assert model.repeats == pytest.approx(0.49, abs=0.01)
     batch = batch_of()
@@ -181,16 +181,16 @@ def test_a_batch_without_labels_is_no_problem():
 
 
 def test_what_is_refused():
-    with pytest.raises(MienError, match="expected labelled of 4 or more"):
-        tiny("ssavae", labelled=3)
+    with pytest.raises(MienError, match="expected labeled of 4 or more"):
+        tiny("ssavae", labeled=3)
     with pytest.raises(MienError, match=r"expected first in \(0, 1\), got 1"):
         tiny("ssavae", first=1.0)
-    with pytest.raises(MienError, match="labelled_share"):
-        tiny("ssavae", labelled_share=1.0)
+    with pytest.raises(MienError, match="labeled_share"):
+        tiny("ssavae", labeled_share=1.0)
     with pytest.raises(MienError, match="two classes or more"):
         tiny("ssavae").needs(("Smiling",), ())
-    with pytest.raises(MienError, match="expected 4 labelled training pictures or more, got 3"):
-        tiny("ssavae", labelled=4).training_labels(Labelled([0, 1, 2, -1]), np.arange(4), 0)
+    with pytest.raises(MienError, match="expected 4 labeled training pictures or more, got 3"):
+        tiny("ssavae", labeled=4).training_labels(Labeled([0, 1, 2, -1]), np.arange(4), 0)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.5])

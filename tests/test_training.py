@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from conftest import CLASSES, batch_of, tiny, weights_of
 from mien.errors import MienError
-from mien.experiment import Data, dry_run, train
+from mien.experiment import dry_run, train
+from mien.run.data import Data
 from mien.training import logs, monitor
 from mien.training.loop import Order, Settings, fit, make_fabric
 from mien.training.update import PATIENCE, Diverged, Update
@@ -115,9 +116,9 @@ def test_a_signal_leaves_a_usable_run(tmp_path, number):
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 0, output
     assert "the same command goes on" in output
-    from mien import runs
+    from mien.run.weights import load
 
-    assert runs.load(out).name == "vae"
+    assert load(out).name == "vae"
     step = json.loads((out / "progress.json").read_text())["step"]
     assert torch.load(out / "state.pt", weights_only=True)["step"] == step > 0
 

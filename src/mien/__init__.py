@@ -1,4 +1,4 @@
-"""mien: encode, generate, edit and recognise images with VAE-GAN hybrids.
+"""mien: encode, generate, edit and recognize images with VAE-GAN hybrids.
 
 >>> import mien
 >>> "vae_wgan" in mien.models.names()
@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mien import abilities, applications, data, errors, figures, metrics, models
     from mien.errors import MienError
-    from mien.experiment import Data, train
-    from mien.runs import load
+    from mien.experiment import train
+    from mien.run.data import Data
+    from mien.run.opening import open_run
+    from mien.run.weights import load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,10 +33,17 @@ __all__ = [
     "load",
     "metrics",
     "models",
+    "open_run",
     "train",
 ]
 
-_WHERE = {"load": "mien.runs", "train": "mien.experiment", "Data": "mien.experiment", "MienError": "mien.errors"}
+_WHERE = {
+    "load": "mien.run.weights",
+    "open_run": "mien.run.opening",
+    "train": "mien.experiment",
+    "Data": "mien.run.data",
+    "MienError": "mien.errors",
+}
 
 
 def __getattr__(name: str) -> Any:

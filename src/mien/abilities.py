@@ -1,7 +1,7 @@
 """What a model can do, as abstract classes; read this file first.
 
 A model declares its abilities by inheriting from these classes; everything else in the library is a
-function of abilities and never names a model. There are five:
+function of abilities and never names a model. There are six:
 
 ==============  =======================================  =====================================
 ability         from                                     to
@@ -10,7 +10,8 @@ ability         from                                     to
 ``Decodes``     latents ``z``                            pictures
 ``Generates``   a count, optional attributes, a seed     pictures
 ``Edits``       pictures and ``{attribute: amount}``     pictures
-``Recognises``  pictures                                 a probability per attribute or class
+``Recognizes``  pictures                                 a probability per attribute or class
+``Describes``   pictures                                 features and logits
 ==============  =======================================  =====================================
 
 Pictures are float32 in [-1, 1] of shape (B, C, H, W) everywhere. What can be derived from these
@@ -28,6 +29,8 @@ from mien.errors import MienError
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributions import Distribution
+
+    from mien.networks.vgg import VGG
 
 
 class Encodes(ABC):
@@ -77,18 +80,35 @@ class Edits(ABC):
         """
 
 
-class Recognises(ABC):
+class Recognizes(ABC):
     """Names what is in a picture: its attributes, or else its class."""
 
     attributes: tuple[str, ...] = ()  # each a question of its own
     classes: tuple[str, ...] = ()  # one question; probabilities sum to 1
 
     @abstractmethod
-    def recognise(self, x: Tensor) -> Tensor:
+    def recognize(self, x: Tensor) -> Tensor:
         """Return probabilities in [0, 1] for pictures ``x``: (B, A) per attribute, or (B, classes)."""
 
 
-ABILITIES: tuple[type, ...] = (Encodes, Decodes, Generates, Edits, Recognises)
+class Describes(ABC):
+    """Turns pictures into features: what a judge, a loss network and a feature distance need."""
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """Return one feature vector for each picture, (B, F), of pictures ``x`` (B, C, H, W) in [-1, 1]."""
+
+    @abstractmethod
+    def logits(self, x: Tensor) -> Tensor:
+        """Return logits for pictures ``x`` (B, C, H, W): (B, A) per attribute, or (B, classes)."""
+
+    @property
+    @abstractmethod
+    def trunk(self) -> VGG:
+        """The convolutional network in front of the features; a loss network compares the maps inside it."""
+
+
+ABILITIES: tuple[type, ...] = (Encodes, Decodes, Generates, Edits, Recognizes, Describes)
 
 
 class MissingAbility(MienError):
@@ -107,6 +127,15 @@ def names(model: object) -> tuple[str, ...]:
     return tuple(ability.__name__ for ability in ABILITIES if issubclass(cls, ability))
 
 
+def can(model: object, *needed: type) -> bool:
+    """Return whether ``model`` has every ability ``needed``.
+
+    >>> can(object(), Encodes)
+    False
+    """
+    return all(isinstance(model, ability) for ability in needed)
+
+
 def require(model: object, *needed: type) -> None:
     """Do nothing if ``model`` has every ability ``needed``; otherwise say what is missing and who has it.
 
@@ -118,7 +147,7 @@ def require(model: object, *needed: type) -> None:
     ...
     mien.abilities.MissingAbility: needed a model that Encodes, got object, which has no abilities
     """
-    if all(isinstance(model, ability) for ability in needed):
+    if can(model, *needed):
         return
     wanted = [ability.__name__ for ability in needed]
     has = names(model)

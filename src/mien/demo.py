@@ -13,10 +13,13 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from mien import figures, runs
-from mien.evaluation import OpenRun, evaluate, open_run
+from mien import figures
+from mien.evaluation import evaluate
 from mien.evaluation.page import sections
-from mien.experiment import Data, train
+from mien.experiment import train
+from mien.run.data import Data
+from mien.run.opening import OpenRun, open_run
+from mien.run.weights import load
 from mien.training import logs
 
 # what two cores can do in four minutes: small pictures, a quarter of the paper's width, and, since the training
@@ -50,7 +53,7 @@ def run(out: Path, seed: int = 0, console: Console | None = None) -> Path:
     with logs.bars(console) as note:
         result = evaluate(opened, judge, count=600, seed=seed, note=note)
     minutes = (time.monotonic() - started) / 60
-    return _page(out, opened, runs.load(judge), result, minutes)
+    return _page(out, opened, load(judge), result, minutes)
 
 
 def _page(out: Path, opened: OpenRun, judge: Any, result: dict[str, Any], minutes: float) -> Path:

@@ -69,7 +69,7 @@ def _distance_rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
             rows.append((f"feature-KID, {side.replace('_', ' ')}", text, "the same; ± deviation over subsets"))
         for side, block in fid.get("precision_recall", {}).items():
             text = " / ".join(f"{block['value'][key]:.3f}" for key in ("precision", "recall"))
-            rows.append((f"feature precision / recall, {side.replace('_', ' ')}", text, "the same; 3 neighbours"))
+            rows.append((f"feature precision / recall, {side.replace('_', ' ')}", text, "the same; 3 neighbors"))
         for side, block in fid.get("score", {}).items():
             text = _with(block["value"], block["spread"], 2)
             rows.append((f"feature score, {side.replace('_', ' ')}", text, "by the judge's classes; ± over parts"))

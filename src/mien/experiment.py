@@ -6,87 +6,26 @@ import math
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 
 import mien
-from mien import data, runs, runs_light
-from mien.data.dataset import Dataset, Source, Splits
+from mien.data.dataset import Source
 from mien.errors import MienError
 from mien.files import write_json
 from mien.models.base import FROM_DATA, Model, arguments, build, json_config
 from mien.networks.loss_network import LossNetwork
+from mien.run import folder as run_folder
+from mien.run.data import Data
+from mien.run.loss_network import loss_network
 from mien.training.loop import Outcome, Settings, Stepping, fit, make_fabric, plain
 
 # what may differ between two calls on one run folder: nothing that changes what is learned
 _FREE = {"steps", "log_every", "picture_every", "save_seconds", "device", "processes", "compile"}
-
-
-@dataclass(frozen=True)
-class Data:
-    """Which pictures, by name; everything needed to open them again later.
-
-    Args:
-        name: a name of ``mien.data.names()``.
-        root: where the set lies; None where it is drawn or found by itself.
-        size: height and width in pixels after cropping; samples of a signal.
-        options: further arguments of the set, such as ``{"count": 4000}`` of avatars.
-        split_seed: seed of the split into training, validation and test.
-        share: (i, n): train on the i-th of n disjoint shares of the training pictures; judges and loss
-            networks train on different ones.
-    """
-
-    name: str
-    root: str | None = None
-    size: int = 64
-    options: Mapping[str, Any] = field(default_factory=dict)
-    split_seed: int = 0
-    share: tuple[int, int] = (1, 1)
-
-    def __post_init__(self) -> None:
-        i, n = self.share
-        if not 1 <= i <= n:
-            raise MienError(f"expected a share I/N with 1 <= I <= N, got {i}/{n}: such as --share 1/2")
-
-    def open(self, progress: Callable[[int, int], None] | None = None) -> Dataset:
-        """Return the prepared set, preparing it first when needed."""
-        return data.load(self.name, self.root, self.size, progress, **self.options)
-
-    def source(self) -> Source:
-        """Return the set where it comes from, as it is prepared at this size."""
-        source = data.source(self.name, self.root, **self.options)
-        least, most = source.sizes[0], source.sizes[-1]
-        if not least <= self.size <= most:
-            raise MienError(f"expected a size from {least} to {most} {source.unit}, got {self.size}")
-        return source.at(self.size)
-
-    def training_index(self, splits: Splits) -> np.ndarray:
-        """Return the positions of this share of the training pictures."""
-        i, n = self.share
-        if n == 1:
-            return splits.train
-        shuffled = np.random.default_rng([self.split_seed, n]).permutation(splits.train)
-        part = np.sort(np.array_split(shuffled, n)[i - 1])
-        if len(part) == 0:
-            raise MienError(f"expected {n} or more training pictures for --share {i}/{n}, got {len(splits.train)}")
-        return part
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values for config.json."""
-        values = asdict(self)
-        values["root"] = str(Path(self.root).expanduser().absolute()) if self.root else None
-        return {**values, "options": dict(self.options), "share": list(self.share)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Data:
-        """Return what :meth:`to_json` wrote."""
-        known = {k: values[k] for k in ("name", "root", "size", "options", "split_seed")}
-        return cls(**known, share=tuple(values["share"]))
 
 
 def make_model(name: str, settings: Mapping[str, Any], source: Source, size: int) -> Model:
@@ -101,13 +40,13 @@ def make_model(name: str, settings: Mapping[str, Any], source: Source, size: int
     config: dict[str, Any] = {**settings, **{k: v for k, v in given.items() if k in known}}
     for key, parameter in known.items():
         if parameter.annotation is LossNetwork and not isinstance(config.get(key), (LossNetwork, Mapping)):
-            config[key] = runs.loss_network(str(config.get(key, "vgg19")))
+            config[key] = loss_network(str(config.get(key, "vgg19")))
     model = build(name, config)
     network = next((v for v in model.config.values() if isinstance(v, LossNetwork)), None)
     if network is not None and network.config["channels"] != shape[0]:
         raise MienError(
             f"expected a loss network for pictures of {shape[0]} channels, got {network.source} of "
-            f"{network.config['channels']}: train an attribute_cnn on this data set"
+            f"{network.config['channels']}: train one on this data set"
         )
     return model
 
@@ -152,7 +91,7 @@ def train(
     chosen = plan(model, len(index), steps, epochs, training)
     folder = Path(out) if out else Path("runs") / f"{model}-{data.name}-{data.size}"
     config = {
-        "format": runs_light.FORMAT,
+        "format": run_folder.FORMAT,
         "model": model,
         "config": json_config(net),
         "data": {
@@ -203,7 +142,7 @@ def _claim(folder: Path, config: dict[str, Any]) -> None:
             )
         write_json(path, config)
         return
-    old = runs_light.read_config(folder)
+    old = run_folder.read_config(folder)
     for key in ("model", "config", "data", "training"):
         difference = _difference(old[key], config[key])
         if difference:

@@ -1,6 +1,6 @@
 """A run as ONNX files, one for each ability, for programs that have ONNX Runtime and no PyTorch.
 
-``encode.onnx`` gives the mean of q(z | x), ``decode.onnx`` pictures, ``recognise.onnx`` probabilities, ``edit.onnx``
+``encode.onnx`` gives the mean of q(z | x), ``decode.onnx`` pictures, ``recognize.onnx`` probabilities, ``edit.onnx``
 pictures with the attributes changed that were named when it was written. Every file is run once beside the model
 it came from; ``export.json`` holds shapes, names, hashes and the largest difference that was seen.
 """
@@ -17,13 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien import __version__, runs
-from mien.abilities import Decodes, Edits, Encodes, Recognises, require
-from mien.applications.arithmetic import AttributeVectors
+from mien import __version__
+from mien.abilities import Decodes, Edits, Encodes, Recognizes, can
+from mien.applications.arithmetic import AttributeVectors, Editor
+from mien.applications.basics import latent_size
 from mien.errors import MienError
-from mien.files import write_atomically, write_json
+from mien.files import sha256, write_atomically, write_json
 from mien.folding import folded
 from mien.models.base import Model
+from mien.run.folder import WEIGHTS
+from mien.run.weights import load
 
 TOLERANCE = 1e-3  # the largest difference to the model itself that a file may show, in [-1, 1] or in units of z
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -67,14 +70,14 @@ def export(
             "pip install 'mien[onnx]'"
         )
     run, out = Path(run), Path(out)
-    model = runs.load(run)
+    model = load(run)
     parts = _parts(model, dict(amounts or {}), vectors, keep)
     if not parts:
-        raise MienError(f"expected a model that encodes, decodes, edits or recognises, got {model.name}")
+        raise MienError(f"expected a model that encodes, decodes, edits or recognizes, got {model.name}")
     about: dict[str, Any] = {
         "run": run.name,
         "model": model.name,
-        "weights_sha256": runs.sha256(run / "weights.safetensors"),
+        "weights_sha256": sha256(run / WEIGHTS),
         "mien": __version__,
         "torch": torch.__version__,
         "pictures": "float32 (B, C, H, W) in [-1, 1]",
@@ -85,7 +88,7 @@ def export(
             about[key] = list(names)
     if amounts:
         about["edit"] = {"amounts": dict(amounts), "keep": list(keep)}
-    fast = folded(model)  # BatchNorm is part of the layers then, as in any runtime's own optimiser
+    fast = folded(model)  # BatchNorm is part of the layers then, as in any runtime's own optimizer
     for number, (name, (function, example)) in enumerate(parts.items()):
         if progress:
             progress("export", number, len(parts))
@@ -106,27 +109,19 @@ def _parts(
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(2, *model.config["shape"], generator=generator) * 2 - 1
     parts: dict[str, tuple[Callable[[Any, Tensor], Tensor], Tensor]] = {}
-    if keep and (not amounts or isinstance(model, Edits)):
-        why = f"{model.name} edits by itself" if amounts else "nothing is to be changed"
-        raise MienError(f"expected no attributes to keep, got {', '.join(keep)}: {why}, leave them out")
+    if keep and not amounts:
+        raise MienError(
+            f"expected no attributes to keep, got {', '.join(keep)}: nothing is to be changed, leave them out"
+        )
     if isinstance(model, Encodes):
         parts["encode"] = (lambda model, x: model.encode(x).mean, x)
     if isinstance(model, Encodes) and isinstance(model, Decodes):
-        with torch.inference_mode():
-            latent = model.encode(x).mean.shape[1]
-        parts["decode"] = (lambda model, z: model.decode(z), torch.randn(2, latent, generator=generator))
-    if isinstance(model, Recognises):
-        parts["recognise"] = (lambda model, x: model.recognise(x), x)
-    if amounts and isinstance(model, Edits):
-        parts["edit"] = (lambda model, x: model.edit(x, amounts), x)
-    elif amounts:
-        require(model, Encodes, Decodes)
-        if vectors is None:
-            raise MienError("expected attribute vectors to export an edit with, got none: pass run.vectors()")
-        shift = torch.zeros_like(vectors.vectors[0])
-        for name, amount in amounts.items():
-            shift = shift + amount * vectors.without(name, [other for other in keep if other not in amounts])
-        parts["edit"] = (lambda model, x: model.decode(model.encode(x).mean + shift), x)
+        z = torch.randn(2, latent_size(model), generator=generator)
+        parts["decode"] = (lambda model, z: model.decode(z), z)
+    if isinstance(model, Recognizes):
+        parts["recognize"] = (lambda model, x: model.recognize(x), x)
+    if amounts:
+        parts["edit"] = (Editor(model, None if can(model, Edits) else vectors, tuple(keep)).function(amounts), x)
     return parts
 
 
@@ -163,7 +158,7 @@ def _write(module: nn.Module, example: Tensor, expected: Tensor, path: Path) -> 
     return {
         "input": ["B", *example.shape[1:]],
         "output": ["B", *expected.shape[1:]],
-        "sha256": runs.sha256(path),
+        "sha256": sha256(path),
         "largest_difference": seen,
     }
 

@@ -61,7 +61,7 @@ def feature_reconstruction(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Te
 
 
 class Adversarial(NamedTuple):
-    """The two sides of an adversarial game, both to be minimised; scalars."""
+    """The two sides of an adversarial game, both to be minimized; scalars."""
 
     critic: Tensor
     generator: Tensor

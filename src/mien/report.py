@@ -18,7 +18,7 @@ from mien.errors import MienError
 from mien.evaluation_text import headline
 from mien.files import write_atomically
 
-ABILITIES = ("Encodes", "Decodes", "Generates", "Edits", "Recognises")
+ABILITIES = ("Encodes", "Decodes", "Generates", "Edits", "Recognizes")
 
 
 def model_table() -> str:
@@ -134,7 +134,7 @@ def label_table(folder: Path) -> str:
     results = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "synthesized_labels").glob("*.json")]
     if not results:
         return ""
-    results.sort(key=lambda result: (result["run"], -result["labelled"], result["noise"]))
+    results.sort(key=lambda result: (result["run"], -result["labeled"], result["noise"]))
     lines = [
         "| made by | noise | real a class | made a class | real few | made | few and made | gain, paired | as many real | label kept |",
         "|---" * 10 + "|",
@@ -142,7 +142,7 @@ def label_table(folder: Path) -> str:
     for result in results:
         cells = [_seeds(result["accuracy"][key]) for key in ("few", "synthesized", "both")]
         cells += [_seeds(result["gain"], "+"), *(_seeds(result["accuracy"][key]) for key in ("many", "label_kept"))]
-        first = (f"`{result['run']}`", f"{result['noise']:g}", str(result["labelled"]), str(result["per_class"]))
+        first = (f"`{result['run']}`", f"{result['noise']:g}", str(result["labeled"]), str(result["per_class"]))
         lines.append(f"| {' | '.join([*first, *cells])} |")
     one = results[0]
     about = (

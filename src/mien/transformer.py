@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mien import runs
 from mien.abilities import Encodes, require
-from mien.applications.basics import device_of
-from mien.applications.latent_map import latent_size
+from mien.applications.basics import device_of, latent_size
 from mien.applications.multiview import unique_names
 from mien.errors import MienError
+from mien.files import sha256
+from mien.run.weights import load
 
 _WIDTH = "fits a table of a few arbitrary columns; a run encodes pictures of the one shape it was trained on"
 EXPECTED_FAILED_CHECKS: dict[str, str] = {
@@ -98,7 +98,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         folders = self._folders()
         if isinstance(self.batch, bool) or not isinstance(self.batch, int | np.integer) or self.batch < 1:
             raise MienError(f"expected a batch of 1 or more, got {self.batch!r}")
-        self._models = [runs.load(folder, self.device) for folder in folders]
+        self._models = [load(folder, self.device) for folder in folders]
         for model in self._models:
             require(model, Encodes)
         shapes = [tuple(model.config["shape"]) for model in self._models]
@@ -109,7 +109,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
                     "use one ImageEncoder for each"
                 )
         self.shape_ = shapes[0]
-        self.weights_sha256_ = [runs.sha256(folder / "weights.safetensors") for folder in folders]
+        self.weights_sha256_ = [sha256(folder / "weights.safetensors") for folder in folders]
         self.widths_ = [latent_size(model) for model in self._models]
         self._checked(X, reset=True)
         return self
@@ -175,9 +175,9 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
             folders = self._folders()
             for folder, digest in zip(folders, self.weights_sha256_, strict=True):
                 path = folder / "weights.safetensors"
-                if path.exists() and runs.sha256(path) != digest:
+                if path.exists() and sha256(path) != digest:
                     raise MienError(f"expected the weights that were fitted in {folder}, got others: fit again")
-            self._models = [runs.load(folder, self.device) for folder in folders]
+            self._models = [load(folder, self.device) for folder in folders]
         return self._models
 
     def __getstate__(self) -> dict[str, Any]:

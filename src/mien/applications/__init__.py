@@ -1,6 +1,6 @@
 """What is done with models, as functions of abilities; no file here knows a model.
 
-``reconstruct``, ``interpolate``, ``edit``, ``attribute_vectors``, ``recognise`` and ``generate`` are the
+``reconstruct``, ``interpolate``, ``edit``, ``attribute_vectors``, ``recognize`` and ``generate`` are the
 everyday ones; each opens with :func:`mien.abilities.require`.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien.applications.arithmetic import AttributeVectors, attribute_vectors, edit
-    from mien.applications.basics import encode_all, generate, recognise, reconstruct
+    from mien.applications.basics import encode_all, generate, recognize, reconstruct
     from mien.applications.interpolation import interpolate
 
 _WHERE = {
@@ -20,7 +20,7 @@ _WHERE = {
     "edit": "arithmetic",
     "encode_all": "basics",
     "generate": "basics",
-    "recognise": "basics",
+    "recognize": "basics",
     "reconstruct": "basics",
     "interpolate": "interpolation",
 }
@@ -31,7 +31,7 @@ __all__ = [
     "encode_all",
     "generate",
     "interpolate",
-    "recognise",
+    "recognize",
     "reconstruct",
 ]
 

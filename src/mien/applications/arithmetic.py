@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from mien.abilities import Decodes, Edits, Encodes, require
-from mien.applications.basics import Progress, check_pictures, encode_all, map_batches
+from mien.abilities import Decodes, Edits, Encodes, can, require
+from mien.applications.basics import Progress, check_pictures, device_of, encode_all, map_batches
 from mien.data.dataset import Dataset
 from mien.errors import MienError, UnknownName
 from mien.files import write_atomically
@@ -84,6 +84,21 @@ class AttributeVectors:
             )
         return left
 
+    def shift(self, amounts: Mapping[str, float], keep: Sequence[str] = ()) -> Tensor:
+        """Return Σ amount · vector (K,), the step in latent space of an edit (§4.3.2).
+
+        Args:
+            amounts: by attribute.
+            keep: attributes whose directions the step must not move along; those that are changed are left out.
+
+        Raises:
+            UnknownName, MienError: as :meth:`without`.
+        """
+        step = torch.zeros_like(self.vectors[0])
+        for name, amount in amounts.items():
+            step = step + amount * self.without(name, [other for other in keep if other not in amounts])
+        return step
+
     def save(self, path: Path) -> None:
         """Write the vectors as safetensors."""
         about = json.dumps({"names": self.names, "positives": self.positives, "negatives": self.negatives})
@@ -140,6 +155,75 @@ def attribute_vectors(
     )
 
 
+@dataclass(frozen=True)
+class Editor:
+    """Changes attributes of pictures: by the model itself if it edits, by attribute vectors if it encodes and decodes.
+
+    Args:
+        model: a model that Edits, or that Encodes and Decodes.
+        vectors: its attribute vectors; None for a model that edits by itself.
+        keep: attributes whose directions an edit must not move along, see :meth:`AttributeVectors.without`.
+    """
+
+    model: Any
+    vectors: AttributeVectors | None = None
+    keep: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if can(self.model, Edits):
+            if self.keep:
+                raise MienError(
+                    f"expected no attributes to keep of {type(self.model).__name__}, which edits by itself and keeps "
+                    f"what it is not asked to change, got {', '.join(self.keep)}: leave them out"
+                )
+            return
+        require(self.model, Encodes, Decodes)
+        if self.vectors is None:
+            raise MienError(
+                "expected attribute vectors to edit with, got none: make them with applications.attribute_vectors"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The attributes that can be changed."""
+        if self.vectors is None:
+            return tuple(self.model.editable)
+        enough = zip(self.vectors.names, self.vectors.positives, self.vectors.negatives, strict=True)
+        return tuple(name for name, positives, negatives in enough if min(positives, negatives) >= FEWEST)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise UnknownName, or MienError for too few pictures, unless every attribute named can be changed."""
+        for name in names:
+            if self.vectors is not None:
+                self.vectors[name]
+            elif name not in self.names:
+                raise UnknownName("attribute", name, self.names)
+
+    def function(self, amounts: Mapping[str, float]) -> Callable[[Any, Tensor], Tensor]:
+        """Return the edit as a function (model, x) -> x of one batch, for a copy of the model such as a folded one.
+
+        A model that edits by itself is asked to; another one decodes E(x) + Σ amount · vector (§4.3.2).
+        """
+        if self.vectors is None:
+            return lambda model, x: model.edit(x, amounts)
+        shift = self.vectors.shift(amounts, self.keep).to(device_of(self.model))
+        return lambda model, x: model.decode(model.encode(x).mean + shift)
+
+    def __call__(self, x: Tensor, amounts: Mapping[str, float]) -> Tensor:
+        """Return pictures ``x`` (B, C, H, W) in [-1, 1] with each named attribute moved by its amount.
+
+        Args:
+            amounts: +1 adds an attribute, -1 removes it, fractions go part of the way.
+
+        Raises:
+            UnknownName: for an attribute that cannot be changed.
+            MienError: for pictures of another shape or range, or where ``keep`` leaves nothing of a vector.
+        """
+        x = check_pictures(self.model, x)
+        change = self.function(amounts)
+        return map_batches(lambda part: change(self.model, part), x)
+
+
 def edit(
     model: Any,
     x: Tensor,
@@ -147,35 +231,16 @@ def edit(
     vectors: AttributeVectors | None = None,
     keep: Sequence[str] = (),
 ) -> Tensor:
-    """Return pictures ``x`` (B, C, H, W) with each named attribute moved by its amount.
-
-    A model that edits by itself is asked to; one that encodes and decodes is edited by attribute vectors,
-    z + Σ amount · vector (§4.3.2).
+    """Return pictures ``x`` (B, C, H, W) with each named attribute moved by its amount; see :class:`Editor`.
 
     Args:
         amounts: +1 adds an attribute, -1 removes it, fractions go part of the way.
+        vectors: attribute vectors, for a model that does not edit by itself.
         keep: attributes whose directions the edit must not move along, see :meth:`AttributeVectors.without`;
             those that are themselves changed are left out.
 
     Raises:
-        UnknownName: for an attribute there is no vector of.
+        UnknownName: for an attribute that cannot be changed.
         MienError: ``keep`` of a model that edits by itself, or so much of it that nothing is left of a vector.
     """
-    x = check_pictures(model, x)
-    if isinstance(model, Edits):
-        if keep:
-            raise MienError(
-                f"expected no attributes to keep of {type(model).__name__}, which edits by itself and keeps what it "
-                f"is not asked to change, got {', '.join(keep)}: leave them out"
-            )
-        return map_batches(lambda part: model.edit(part, amounts), x)
-    require(model, Encodes, Decodes)
-    if vectors is None:
-        raise MienError(
-            "expected attribute vectors to edit with, got none: make them with applications.attribute_vectors"
-        )
-    shift = torch.zeros_like(vectors.vectors[0])
-    for name, amount in amounts.items():
-        shift = shift + amount * vectors.without(name, [other for other in keep if other not in amounts])
-    shift = shift.to(x.device)
-    return map_batches(lambda part: model.decode(model.encode(part).mean + shift), x)
+    return Editor(model, None if can(model, Edits) else vectors, tuple(keep))(x, amounts)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.abilities import Decodes, Encodes, Generates, Recognises, require
+from mien.abilities import Decodes, Encodes, Generates, Recognizes, require
 from mien.data.dataset import Dataset
 from mien.errors import MienError
 
@@ -106,10 +106,10 @@ def generate_batches(model: Any, n: int, seed: int = 0, attributes: Tensor | Non
         yield part
 
 
-def recognise(model: Any, x: Tensor) -> Tensor:
+def recognize(model: Any, x: Tensor) -> Tensor:
     """Return the probability of each attribute or class of pictures (B, C, H, W)."""
-    require(model, Recognises)
-    return map_batches(model.recognise, check_pictures(model, x))
+    require(model, Recognizes)
+    return map_batches(model.recognize, check_pictures(model, x))
 
 
 def encode_all(model: Any, dataset: Dataset, index: np.ndarray, progress: Progress = None) -> Tensor:
@@ -128,3 +128,19 @@ def encode_all(model: Any, dataset: Dataset, index: np.ndarray, progress: Progre
             if progress:
                 progress(done, len(index))
     return means
+
+
+def latent_size(model: Any) -> int:
+    """Return K, how many numbers a model's latent has.
+
+    >>> from mien.models.base import build
+    >>> latent_size(build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}))
+    8
+    """
+    require(model, Encodes)
+    training = model.training
+    with torch.inference_mode():
+        x = torch.zeros(1, *model.config["shape"], device=device_of(model))
+        size = model.eval().encode(x).mean.shape[1]
+    model.train(training)
+    return size

@@ -15,30 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mien.abilities import Decodes, Encodes, require
-from mien.applications.basics import Progress, device_of, encode_all, map_batches
+from mien.applications.basics import Progress, device_of, encode_all, latent_size, map_batches
 from mien.data.dataset import Dataset
 from mien.errors import MienError
 
-FEWEST = 5  # points that t-SNE's neighbourhoods make sense of
+FEWEST = 5  # points that t-SNE's neighborhoods make sense of
 COMPONENTS = 50  # what more dimensions are reduced to first, as van der Maaten and Hinton (2008, §4.1) do with 30
 PERPLEXITY = 30.0
 MOST_CELLS = 4096  # the table of costs grows with the square: 128 MiB here
-
-
-def latent_size(model: Any) -> int:
-    """Return K, how many numbers a model's latent has.
-
-    >>> from mien.models.base import build
-    >>> latent_size(build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}))
-    8
-    """
-    require(model, Encodes)
-    training = model.training
-    with torch.inference_mode():
-        x = torch.zeros(1, *model.config["shape"], device=device_of(model))
-        size = model.eval().encode(x).mean.shape[1]
-    model.train(training)
-    return size
 
 
 def perplexity_for(n: int) -> float:
@@ -58,7 +42,7 @@ def tsne(z: ArrayLike, seed: int = 0, perplexity: float | None = None) -> NDArra
 
     Args:
         z: latents (n, K), n ≥ 5, K ≥ 2.
-        perplexity: about how many neighbours a point has, between 1 and n - 1; by default :func:`perplexity_for`.
+        perplexity: about how many neighbors a point has, between 1 and n - 1; by default :func:`perplexity_for`.
 
     Raises:
         MienError: other shapes, values that are not finite, latents that are all equal, a perplexity out of range.

@@ -36,7 +36,7 @@ def residuals(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: Attr
 
 
 def as_picture(residual: Tensor, gain: float = 1.0) -> Tensor:
-    """Return residual images (B, C, H, W) in [-2, 2] as pictures in [-1, 1]: middle grey is no change.
+    """Return residual images (B, C, H, W) in [-2, 2] as pictures in [-1, 1]: middle gray is no change.
 
     Args:
         gain: makes small changes visible; what leaves the range is clipped.

@@ -1,10 +1,10 @@
-"""How alike two pictures are, by their neighbourhoods in latent space (SelfExGAN §4.2.2, Fig. 4.11).
+"""How alike two pictures are, by their neighborhoods in latent space (SelfExGAN §4.2.2, Fig. 4.11).
 
-The thesis makes a neighbourhood of fake faces G(E(x) + noise) for each face and leaves comparing them to the eye;
+The thesis makes a neighborhood of fake faces G(E(x) + noise) for each face and leaves comparing them to the eye;
 it gives no number. Here are two, both symmetric, in [0, 1], and 1 of a picture with itself:
 
-``neighbourhood``  the overlap of the two clouds of fakes where the encoder sees them, E(G(E(x) + noise)): the
-                   normalised inner product of their kernel mean embeddings (Smola et al. 2007). Of the noisy
+``neighborhood``  the overlap of the two clouds of fakes where the encoder sees them, E(G(E(x) + noise)): the
+                   normalized inner product of their kernel mean embeddings (Smola et al. 2007). Of the noisy
                    latents themselves, without G and E, the overlap would be a function of the distance alone.
 ``shared``         how many of the k nearest of a set of reference pictures the two have in common (Jaccard).
 
@@ -22,12 +22,12 @@ from torch import Tensor
 
 from mien.abilities import Decodes, Encodes, require
 from mien.applications.basics import BATCH, Progress, device_of
-from mien.applications.neighbours import nearest
+from mien.applications.neighbors import nearest
 from mien.applications.variations import check_scale, directions
 from mien.data.dataset import Dataset
 from mien.errors import MienError
 
-NOISE, COUNT = 0.5, 8  # of a neighbourhood; the thesis does not say
+NOISE, COUNT = 0.5, 8  # of a neighborhood; the thesis does not say
 REFERENCE, SHARED = 2000, 100  # reference pictures, and how many of them are near
 PAIRS = 2048  # compared at a time
 
@@ -38,11 +38,11 @@ Measure = Callable[[np.ndarray], np.ndarray]
 def clouds(
     model: Any, z: Tensor, noise: float = NOISE, n: int = COUNT, seed: int = 0, progress: Progress = None
 ) -> Tensor:
-    """Return the neighbourhoods of latents ``z`` (B, K) as the encoder sees them, E(G(z + noise)): (B, n, K) on the CPU.
+    """Return the neighborhoods of latents ``z`` (B, K) as the encoder sees them, E(G(z + noise)): (B, n, K) on the CPU.
 
     Args:
         noise: standard deviation of the noise.
-        n: fakes of each neighbourhood; their n directions are the same for every latent.
+        n: fakes of each neighborhood; their n directions are the same for every latent.
         seed: of the noise.
         progress: called with (done, total) latents.
     """
@@ -62,7 +62,7 @@ def clouds(
 
 
 def overlap(a: Tensor, b: Tensor) -> Tensor:
-    """Return the overlap (P,) in [0, 1] of neighbourhoods ``a`` and ``b``, both (P, n, K), pair by pair.
+    """Return the overlap (P,) in [0, 1] of neighborhoods ``a`` and ``b``, both (P, n, K), pair by pair.
 
     ⟨μ_a, μ_b⟩ / (|μ_a| |μ_b|) of the mean embeddings of a Gaussian kernel whose squared width is K, the mean
     squared length of a draw from N(0, I).
@@ -104,23 +104,23 @@ def measures(
 ) -> dict[str, Measure]:
     """Return, by name, functions of pairs (P, 2) of rows of ``z`` (B, K) that say how alike (P,) they are.
 
-    ``neighbourhood`` and ``shared`` are this file's; ``cosine`` is of the latents; ``distance`` is minus the
+    ``neighborhood`` and ``shared`` are this file's; ``cosine`` is of the latents; ``distance`` is minus the
     Euclidean one.
 
     Args:
         reference: latents (N, K) of the pictures for ``shared``, which is left out without them.
         k: how many of them are near, at most a twentieth.
-        noise, n, seed: of the neighbourhoods, see :func:`clouds`.
+        noise, n, seed: of the neighborhoods, see :func:`clouds`.
 
     >>> from mien.models.base import build
     >>> vae = build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).eval()
     >>> alike = measures(vae, torch.eye(3, 8))
     >>> sorted(alike), [round(float(s), 3) for s in alike["cosine"](np.array([[0, 0], [0, 1]]))]
-    (['cosine', 'distance', 'neighbourhood'], [1.0, 0.0])
+    (['cosine', 'distance', 'neighborhood'], [1.0, 0.0])
     """
     z = z.cpu()
     near = clouds(model, z, noise, n, seed, progress)
-    made: dict[str, Measure] = {"neighbourhood": _in_parts(lambda i, j: overlap(near[i], near[j]).numpy())}
+    made: dict[str, Measure] = {"neighborhood": _in_parts(lambda i, j: overlap(near[i], near[j]).numpy())}
     return made | of_latents(z, reference, k)
 
 

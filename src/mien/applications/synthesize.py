@@ -1,8 +1,8 @@
-"""Labelled training data: G(E(x) + noise) under the label of x (SelfExGAN §4.2.1, Fig. 4.10).
+"""Labeled training data: G(E(x) + noise) under the label of x (SelfExGAN §4.2.1, Fig. 4.10).
 
 What is written is a folder that ``--data folder`` reads: pictures in a subfolder for each class, ``attributes.csv``
 with a column for each class (1 or -1) and each attribute, ``classes.csv`` with the name of the class in each subfolder,
-and ``provenance.json``. Read as it is, that data set has attributes and no classes: what is trained on it recognises
+and ``provenance.json``. Read as it is, that data set has attributes and no classes: what is trained on it recognizes
 the class as the likeliest of its columns. Read with ``--data-set classes=folders`` it has the classes of its source.
 """
 
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from mien.abilities import Decodes, Encodes, require
-from mien.applications.basics import BATCH, Progress, device_of
+from mien.applications.basics import BATCH, Progress
 from mien.applications.variations import check_scale
 from mien.data.dataset import Dataset
 from mien.data.pictures import from_float, save_picture
@@ -46,7 +46,7 @@ class Planned:
     seed: tuple[int, int, int]
 
 
-def plan(dataset: Dataset, index: np.ndarray, per_class: int, seed: int = 0, labelled: int = 0) -> list[Planned]:
+def plan(dataset: Dataset, index: np.ndarray, per_class: int, seed: int = 0, labeled: int = 0) -> list[Planned]:
     """Return which pictures to make, class by class; the first ones are the same whatever ``per_class`` is.
 
     The sources of a class are taken in an order drawn by ``seed``, and from the first again when all had their turn.
@@ -54,7 +54,7 @@ def plan(dataset: Dataset, index: np.ndarray, per_class: int, seed: int = 0, lab
     Args:
         index: positions to take sources from, such as the training split.
         per_class: pictures of each class; of a set with attributes only, pictures in all.
-        labelled: take only so many sources of each class, as if no more were labelled; 0 takes all.
+        labeled: take only so many sources of each class, as if no more were labeled; 0 takes all.
 
     Raises:
         MienError: the set has neither classes nor attributes, or is one of signals.
@@ -67,15 +67,15 @@ def plan(dataset: Dataset, index: np.ndarray, per_class: int, seed: int = 0, lab
         raise MienError(
             f"expected a data set with classes or attributes, got {dataset.name}, which has neither: nothing to label by"
         )
-    if per_class < 1 or labelled < 0 or seed < 0:
-        raise MienError(f"expected 1 picture of each class or more, got {per_class} ({labelled} labelled, seed {seed})")
+    if per_class < 1 or labeled < 0 or seed < 0:
+        raise MienError(f"expected 1 picture of each class or more, got {per_class} ({labeled} labeled, seed {seed})")
     groups = {ANY: index}
     if dataset.classes and dataset.labels is not None:
         of = dataset.labels[index]
         groups = {c: index[of == c] for c in range(len(dataset.classes)) if (of == c).any()}
     planned = []
     for c, rows in groups.items():
-        order = np.random.default_rng([seed, c + 1]).permutation(rows)[: labelled or len(rows)]
+        order = np.random.default_rng([seed, c + 1]).permutation(rows)[: labeled or len(rows)]
         folder = "pictures" if c == ANY else _folder_name(c, dataset.classes[c])
         planned += [
             Planned(f"{folder}/{number:06d}.png", int(order[number % len(order)]), (seed, c + 1, number))
@@ -158,13 +158,6 @@ def synthesize(
     }
     write_json(out / PROVENANCE, {"made_with": about, "complete": True, "pictures": sources})
     return made
-
-
-def latent_size(model: Any, dataset: Dataset, index: np.ndarray) -> int:
-    """Return K, the numbers of a latent of the model."""
-    require(model, Encodes)
-    with torch.inference_mode():
-        return int(model.encode(dataset.batch(index[:1], device_of(model)).x).mean.shape[1])
 
 
 def _claim(out: Path, about: Mapping[str, Any]) -> None:

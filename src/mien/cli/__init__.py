@@ -8,14 +8,14 @@ import sys
 import types
 from typing import Any
 
-from mien.cli import explore, export, look, maps, recognise, similarity, synthesize, train, use
+from mien.cli import explore, export, look, maps, recognize, similarity, synthesize, train, use
 from mien.cli.app import app
 from mien.errors import MienError
 
-__all__ = ["app", "explore", "export", "look", "main", "maps", "recognise", "similarity", "synthesize", "train", "use"]
+__all__ = ["app", "explore", "export", "look", "main", "maps", "recognize", "similarity", "synthesize", "train", "use"]
 
 PANELS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
-LAST = ("recognise", "export")  # of their panel; the others stand as they are written
+LAST = ("recognize", "export")  # of their panel; the others stand as they are written
 
 
 def _place(command: Any) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import typer
 
 app = typer.Typer(
     name="mien",
-    help="Encode, generate, edit and recognise images with hybrids of VAEs and GANs.",
+    help="Encode, generate, edit and recognize images with hybrids of VAEs and GANs.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

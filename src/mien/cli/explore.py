@@ -1,4 +1,4 @@
-"""Commands that look around pictures: iterate, vary, neighbours, walk."""
+"""Commands that look around pictures: iterate, vary, neighbors, walk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mien.cli.shared import (
     shown,
 )
 from mien.errors import MienError, UnknownName
-from mien.runs_light import check_abilities
+from mien.run.folder import check_abilities
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,7 +136,7 @@ def _scales(text: str) -> list[float]:
 
 
 @app.command(rich_help_panel="Explore a run")
-def neighbours(
+def neighbors(
     run: Run,
     pictures: Pictures = None,
     k: Annotated[int, typer.Option("-k", help="How many of the nearest.", min=1, max=16)] = 8,
@@ -152,20 +152,20 @@ def neighbours(
 
     [bold]Examples[/]
 
-      mien neighbours runs/faces me.jpg
+      mien neighbors runs/faces me.jpg
 
-      mien neighbours runs/faces --generated -k 5 --out copies.png
+      mien neighbors runs/faces --generated -k 5 --out copies.png
     """
     if generated and pictures:
         raise MienError("expected pictures or --generated, got both: choose one")
-    out = picture_path(out, "neighbours.png")
+    out = picture_path(out, "neighbors.png")
     check_abilities(run, ["Encodes", "Generates"] if generated else ["Encodes"])
     from mien.applications.basics import encode_all
     from mien.applications.basics import generate as draw
-    from mien.applications.neighbours import latents, nearest
+    from mien.applications.neighbors import latents, nearest
     from mien.data.dataset import spread
-    from mien.evaluation import open_run
     from mien.figures import explore
+    from mien.run.opening import open_run
 
     console = make_console()
     opened = open_run(run, pick_device(device), str(root) if root else None)
@@ -188,7 +188,7 @@ def neighbours(
     _print_copies(console, opened, z, seed)
     near = opened.dataset.batch(where.ravel()).x.unflatten(0, where.shape)
     labels = names if pictures else ()
-    figure = explore.neighbours(shown(x), shown(near), found.distance.numpy(), labels=labels)
+    figure = explore.neighbors(shown(x), shown(near), found.distance.numpy(), labels=labels)
     save_figure(figure, out, console)
 
 
@@ -199,7 +199,7 @@ def _print_copies(console: Console, opened: Any, z: Any, seed: int) -> None:
     from mien.abilities import Generates
     from mien.applications.basics import encode_all
     from mien.applications.basics import generate as draw
-    from mien.applications.neighbours import latents, nearest
+    from mien.applications.neighbors import latents, nearest
     from mien.data.dataset import spread
 
     model = opened.model

@@ -36,15 +36,15 @@ def export(
 
       mien export runs/faces --set Smiling=+1 --set Eyeglasses=-1
     """
-    from mien.runs_light import check_abilities
+    from mien.run.folder import check_abilities
 
     check_abilities(run, ())
     amounts = attribute_amounts(set_ or [])
-    from mien import runs
     from mien.export import export as write
+    from mien.run.weights import load
 
     console = make_console()
-    vectors = vectors_for(run, runs.load(run), [*amounts, *(keep or [])], root, "cpu") if amounts else None
+    vectors = vectors_for(run, load(run), [*amounts, *(keep or [])], root, "cpu") if amounts else None
     with bars(console) as note:
         write(run, out, amounts, vectors, keep or (), note)
     for name in json.loads((out / "export.json").read_text(encoding="utf-8"))["files"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,24 +46,27 @@ def evaluate(
 
       mien evaluate runs/faces --judge runs/judge --metric all
     """
-    from mien.runs_light import check_abilities
+    from mien.run.folder import check_abilities
 
     check_abilities(run, ())
-    from mien import evaluation, runs
+    from mien import evaluation
     from mien.evaluation.page import write_page
     from mien.evaluation_text import tables
+    from mien.files import sha256
+    from mien.run.opening import open_run
+    from mien.run.weights import load
 
     console = make_console()
     with bars(console) as note:
-        opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
+        opened = open_run(run, pick_device(device), str(root) if root else None)
         result = evaluation.evaluate(opened, judge, count, seed, note, metric or ())
     for table in tables(result):
         console.print(table)
     if more := [name for name in evaluation.asked(["all"]) if name not in result["measures"]]:
         console.print(f"[dim]not asked for: {', '.join(more)} (--metric NAME, or all)[/]")
     wrote(console, run / "evaluation.json")
-    of_it = judge and runs.sha256(judge / "weights.safetensors") == result.get("judge", {}).get("weights_sha256")
-    wrote(console, write_page(opened, result, run / "report.html", runs.load(judge) if judge and of_it else None))
+    of_it = judge and sha256(judge / "weights.safetensors") == result.get("judge", {}).get("weights_sha256")
+    wrote(console, write_page(opened, result, run / "report.html", load(judge) if judge and of_it else None))
 
 
 @app.command(rich_help_panel="Measure")
@@ -85,7 +88,7 @@ def compare(
 
       mien compare runs/a runs/b runs/c --metric reconstruction --out compared/
     """
-    from mien.runs_light import check_abilities
+    from mien.run.folder import check_abilities
 
     if len(runs) < 2:
         raise MienError(f"expected two runs or more to compare, got {len(runs)}")
@@ -93,12 +96,12 @@ def compare(
         check_abilities(run, ())
     from rich.table import Table
 
-    from mien import evaluation
     from mien.evaluation import compare as comparing
+    from mien.run.opening import open_run
 
     console, place = make_console(), pick_device(device)
     with bars(console) as note:
-        opened = [evaluation.open_run(run, place, str(root) if root else None) for run in runs]
+        opened = [open_run(run, place, str(root) if root else None) for run in runs]
         results, page = comparing.compare(opened, out, judge, count, seed, note, metric or ())
     rows = comparing.table(results)
     table = Table(*rows[0], title=f"{results[0]['data']['test']:,} held-out pictures", title_justify="left")
@@ -175,7 +178,6 @@ def show(run: Run) -> None:
 
       mien show runs/faces
     """
-    from mien.runs_light import summary
 
     for renderable in summary(run):
         make_console().print(renderable)
@@ -228,3 +230,39 @@ def report(
         wrote(make_console(), report_.store(store, title or store.stem, about, command or [], runs))
     for path in report_.write():
         wrote(make_console(), path)
+
+
+def summary(run: str | Path) -> list[Any]:
+    """Return rich renderables that describe a run."""
+    from rich.table import Table
+
+    from mien.run.folder import progress, read_config, read_json
+
+    run = Path(run)
+    config, state = read_config(run), progress(run)
+    data, training = config["data"], config["training"]
+    table = Table(title=f"{run.name}: {config['model']}", show_header=False, title_justify="left")
+    counts = ", ".join(f"{v:,} {k}" for k, v in data["counts"].items())
+    table.add_row("data", f"{data['name']} at {data['size']} px, {counts} ({data['split']} split)")
+    settings = {k: v for k, v in config["config"].items() if k not in ("shape", "attributes")}
+    for key, value in settings.items():
+        if isinstance(value, dict) and "sha256" in value:
+            settings[key] = f"{value['source']} ({value['sha256'][:12]})"
+    table.add_row("settings", "\n".join(f"{k} = {v}" for k, v in settings.items()))
+    table.add_row(
+        "training", ", ".join(f"{k} {v}" for k, v in training.items() if k in ("batch", "seed", "precision", "ema"))
+    )
+    if state:
+        verdict = "finished" if state["finished"] else "unfinished: the same command resumes it"
+        table.add_row("progress", f"step {state['step']:,} of {state['steps']:,}, {state['seconds']:.0f} s, {verdict}")
+        for warning in state["warnings"][-5:]:
+            table.add_row("warning", f"[bold red]{warning}")
+    else:
+        table.add_row("progress", "no checkpoint yet")
+    shown: list[Any] = [table]
+    result = read_json(run / "evaluation.json")
+    if result:
+        from mien.evaluation_text import tables
+
+        shown += tables(result)
+    return shown

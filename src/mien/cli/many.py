@@ -47,7 +47,7 @@ def picture_files(paths: Iterable[Path], shape: Sequence[int]) -> list[Path]:
     Raises:
         MienError: a folder without any.
     """
-    from mien.data.folder import SUFFIXES
+    from mien.data.sets.folder import SUFFIXES
 
     suffixes = SIGNALS if shape[1] == 1 else SUFFIXES
     files: list[Path] = []

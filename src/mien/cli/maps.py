@@ -32,7 +32,7 @@ def map_(
         ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Colour by this attribute.  [default: classes, if any]", show_default=False)
+        str | None, typer.Option(help="Color by this attribute.  [default: classes, if any]", show_default=False)
     ] = None,
     count: Annotated[
         int | None,
@@ -67,25 +67,26 @@ def map_(
         picture_path(out, "map.png")
     else:
         writable(out)
-    from mien.runs_light import check_abilities, read_config
+    from mien.run.folder import check_abilities, read_config
 
     check_abilities(run, ["Encodes", "Decodes"] if kind and "decoded" in kind else ["Encodes"])
     attributes = read_config(run)["data"].get("attributes", [])
     if label is not None and label not in attributes:
         raise UnknownName("attribute", label, attributes)
     console = make_console()
-    from mien import abilities, evaluation
-    from mien.applications import latent_map as maps
+    from mien import abilities
+    from mien.applications.basics import latent_size
+    from mien.run.opening import open_run
 
-    opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
-    plane = maps.latent_size(opened.model) == 2
+    opened = open_run(run, pick_device(device), str(root) if root else None)
+    plane = latent_size(opened.model) == 2
     kinds = kind or ["latent" if plane else "tsne", "grid"]
     if not kind and plane and isinstance(opened.model, abilities.Decodes):
         kinds.append("decoded")
     for each in ("latent", "decoded"):
         if each in kinds and not plane:
             raise MienError(
-                f"expected a run of 2 latent dimensions for --kind {each}, got {maps.latent_size(opened.model)}: "
+                f"expected a run of 2 latent dimensions for --kind {each}, got {latent_size(opened.model)}: "
                 "use --kind tsne, which maps any number"
             )
     _draw(opened, kinds, _Asked(label, count, steps, split, seed, out), plane, console)
@@ -215,7 +216,7 @@ def multiview(
     if not 0 < c < float("inf"):
         raise MienError(f"expected --c above 0, got {c:g}: 1 is that of mien evaluate")
     file_path(out)
-    from mien.runs_light import check_abilities, read_config
+    from mien.run.folder import check_abilities, read_config
 
     folders = [*runs, *(beside or [])]
     for run in folders:

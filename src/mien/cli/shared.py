@@ -77,7 +77,7 @@ def make_data(
     if name not in datasets_.names():  # before the slow imports
         raise UnknownName("dataset", name, datasets_.names())
     options = parse_data(name, pairs)
-    from mien.experiment import Data
+    from mien.run.data import Data
 
     size = datasets_.default_size(name) if size is None else size
     return Data(name, str(root) if root else None, size, options, seed, parse_share(share))
@@ -107,16 +107,16 @@ def pick_device(name: str) -> str:
 
 def load_model(run: Path, device: str, *abilities: str) -> Any:
     """Return the model of a run after checking, before torch is imported, that it can do what is asked."""
-    from mien.runs_light import check_abilities
+    from mien.run.folder import check_abilities
 
     check_abilities(run, abilities)
-    from mien import runs
+    from mien.run.weights import load
 
-    return runs.load(run, pick_device(device))
+    return load(run, pick_device(device))
 
 
 def read_pictures(paths: list[Path], shape: tuple[int, ...]) -> Any:
-    """Return files as a tensor (B, C, H, W) in [-1, 1]: pictures cropped to the centre and scaled, or signals.
+    """Return files as a tensor (B, C, H, W) in [-1, 1]: pictures cropped to the center and scaled, or signals.
 
     A run on signals (height 1) reads .npy arrays and .csv columns of at least as many samples as it was trained on;
     the first of them are taken, and scaled as the bearing data are.
@@ -135,7 +135,7 @@ def read_pictures(paths: list[Path], shape: tuple[int, ...]) -> Any:
             picture = open_picture(path)
         except BadPicture as error:
             raise BadPicture(f"{path}: {error}") from None
-        # the largest centred part of the run's proportions
+        # the largest centered part of the run's proportions
         scale = min(picture.width / width, picture.height / height)
         left, top = (picture.width - scale * width) / 2, (picture.height - scale * height) / 2
         box = (left, top, left + scale * width, top + scale * height)
@@ -172,7 +172,7 @@ def shown(x: Any) -> Any:
 def held_out(run: Path, n: int, root: Path | None = None) -> Any:
     """Return n held-out pictures of a run's own data."""
     from mien.data.dataset import spread
-    from mien.evaluation import open_run
+    from mien.run.opening import open_run
 
     opened = open_run(run, root=str(root) if root else None)
     return opened.dataset.batch(spread(opened.splits.test, n)).x

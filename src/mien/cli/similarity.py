@@ -25,7 +25,7 @@ from mien.cli.shared import (
     shown,
 )
 from mien.errors import MienError
-from mien.runs_light import check_abilities
+from mien.run.folder import check_abilities
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +48,7 @@ def similarity(
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Say how alike pictures are, by their neighbourhoods; without pictures, how well that tells persons apart.
+    """Say how alike pictures are, by their neighborhoods; without pictures, how well that tells persons apart.
 
     [bold]Examples[/]
 
@@ -69,10 +69,10 @@ def similarity(
 
 
 def _compare(model: Any, pictures: list[Path], noise: float, seed: int, json: bool, out: Path | None) -> None:
-    """Print how alike each pair of picture files is, and draw their neighbourhoods."""
+    """Print how alike each pair of picture files is, and draw their neighborhoods."""
     import numpy as np
 
-    from mien.applications.neighbours import latents
+    from mien.applications.neighbors import latents
     from mien.applications.similarity import measures
     from mien.applications.variations import variations
     from mien.figures import explore
@@ -91,18 +91,18 @@ def _compare(model: Any, pictures: list[Path], noise: float, seed: int, json: bo
     else:
         from rich.table import Table
 
-        table = Table("", "", "neighbourhood", "cosine", "distance")
+        table = Table("", "", "neighborhood", "cosine", "distance")
         for p, (i, j) in enumerate(pairs):
-            numbers = (scores["neighbourhood"][p], scores["cosine"][p], -scores["distance"][p])
+            numbers = (scores["neighborhood"][p], scores["cosine"][p], -scores["distance"][p])
             table.add_row(pictures[i].name, pictures[j].name, *(f"{number:.3f}" for number in numbers))
         console.print(table)
     if out or not json:
         around = variations(model, x, (noise,), FAKES, seed)[:, 0]
-        first = dict(zip(pairs[:, 1][pairs[:, 0] == 0].tolist(), scores["neighbourhood"], strict=False))
+        first = dict(zip(pairs[:, 1][pairs[:, 0] == 0].tolist(), scores["neighborhood"], strict=False))
         like = [f" {first[i]:.2f}\N{NO-BREAK SPACE}like\N{NO-BREAK SPACE}first" if i else "" for i in range(len(x))]
         labels = [p.name[:20] + words for p, words in zip(pictures, like, strict=True)]
         save_figure(
-            explore.neighbourhoods(shown(x), shown(around), labels=labels), out or Path("similarity.png"), console
+            explore.neighborhoods(shown(x), shown(around), labels=labels), out or Path("similarity.png"), console
         )
 
 
@@ -112,10 +112,10 @@ def _same_person(
     """Print the AUC of every similarity on pictures the run was not trained on, and draw the ROC."""
     import numpy as np
 
-    from mien.evaluation import open_run
     from mien.evaluation.similarity import tell_persons
     from mien.figures import explore
     from mien.metrics import similarity_auc as auc
+    from mien.run.opening import open_run
 
     opened = open_run(run, pick_device(device), str(root) if root else None)
     dataset = opened.dataset

@@ -1,4 +1,4 @@
-"""The command synthesize: labelled training pictures of a run's own."""
+"""The command synthesize: labeled training pictures of a run's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mien.cli.outputs import writable
 from mien.cli.shared import Device, Out, Root, Run, Seed, bars, make_console, pick_device, save_figure, wrote
 from mien.cli.similarity import Noise
 from mien.errors import MienError
-from mien.runs_light import check_abilities
+from mien.run.folder import check_abilities
 
 
 @app.command(rich_help_panel="Explore a run")
@@ -22,15 +22,15 @@ def synthesize(
         int, typer.Option(help="Pictures of each class; in all where there are no classes.", min=1)
     ] = 100,
     noise: Noise = 0.5,
-    labelled: Annotated[
-        int, typer.Option(help="Make them of so many labelled pictures of each class; 0 is all.", min=0)
+    labeled: Annotated[
+        int, typer.Option(help="Make them of so many labeled pictures of each class; 0 is all.", min=0)
     ] = 0,
     seed: Seed = 0,
     root: Root = None,
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Make labelled training pictures of the run's own: a folder for --data folder, with where each comes from.
+    """Make labeled training pictures of the run's own: a folder for --data folder, with where each comes from.
 
     Interrupted, the same command goes on where it stopped.
 
@@ -49,25 +49,26 @@ def synthesize(
         raise MienError(f"expected a folder, got --out {out}: such as --out {out.with_suffix('')}")
     writable(out)
     check_abilities(run, ["Encodes", "Decodes"])
-    from mien import runs
     from mien.applications import synthesize as made
-    from mien.evaluation import open_run
+    from mien.applications.basics import latent_size
+    from mien.files import sha256
+    from mien.run.opening import open_run
 
     console = make_console()
     opened = open_run(run, pick_device(device), str(root) if root else None)
     model, dataset = opened.model, opened.dataset
-    planned = made.plan(dataset, opened.index, per_class, seed, labelled)
+    planned = made.plan(dataset, opened.index, per_class, seed, labeled)
     about = {
-        "run": run.resolve().name, "model": model.name, "weights_sha256": runs.sha256(run / "weights.safetensors"),
-        "data": opened.data.to_json() | {"root": None}, "noise": noise, "seed": seed, "labelled": labelled,
+        "run": run.resolve().name, "model": model.name, "weights_sha256": sha256(run / "weights.safetensors"),
+        "data": opened.data.to_json() | {"root": None}, "noise": noise, "seed": seed, "labeled": labeled,
     }  # fmt: skip
-    latent = made.latent_size(model, dataset, opened.index)
+    latent = latent_size(model)
     with bars(console) as note:
         new = made.synthesize(
             made.noisy(model, noise), latent, dataset, planned, out, about, pick_device(device),
             lambda done, total: note("pictures", done, total),
         )  # fmt: skip
-    console.print(f"{len(planned):,} labelled pictures, {new:,} of them made now", highlight=False)
+    console.print(f"{len(planned):,} labeled pictures, {new:,} of them made now", highlight=False)
     wrote(console, out)
     # beside the folder: in it, it would be taken for one of the pictures
     beside = Path(f"{out}.png") if out.name not in ("", "..") else Path(f"{out.resolve()}.png")
@@ -96,6 +97,6 @@ def _synthesized(dataset: Any, planned: list[Any], out: Path, most: int = 10) ->
         return figures.reconstructions(real(rows[0]), read(rows[0]), names=["original", "synthesized"])
     labels = [str(dataset.classes[int(dataset.labels[row[0].source])]) for row in rows]
     fakes = np.stack([read(row) for row in rows])
-    return explore.neighbourhoods(
+    return explore.neighborhoods(
         real([row[0] for row in rows]), fakes, labels=labels, heads=("a real one", "synthesized")
     )

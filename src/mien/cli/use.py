@@ -217,7 +217,7 @@ def edit(
             show_default=False,
         ),
     ] = None,
-    residual: Annotated[bool, typer.Option("--residual", help="Also write what was changed: grey is nothing.")] = False,
+    residual: Annotated[bool, typer.Option("--residual", help="Also write what was changed: gray is nothing.")] = False,
     root: Root = None,
     out: Out = None,
     device: Device = "auto",
@@ -295,7 +295,8 @@ def _edited_sheet(x: Any, edited: Callable[..., Any], label: str, residual: bool
 
 def vectors_for(run: Path, model: Any, named: list[str], root: Path | None, device: str) -> Any:
     """Return the attribute vectors to edit with, made now if need be; None for a model that edits by itself."""
-    from mien import abilities, evaluation
+    from mien import abilities
+    from mien.run.opening import cached_vectors, open_run
 
     if isinstance(model, abilities.Edits):
         for name in named:
@@ -303,10 +304,10 @@ def vectors_for(run: Path, model: Any, named: list[str], root: Path | None, devi
                 raise UnknownName("attribute", name, model.editable)
         return None
     abilities.require(model, abilities.Encodes, abilities.Decodes)
-    vectors = evaluation.cached_vectors(run)
+    vectors = cached_vectors(run)
     if vectors is None:
         with bars(make_console()) as note:
-            opened = evaluation.open_run(run, pick_device(device), str(root) if root else None)
+            opened = open_run(run, pick_device(device), str(root) if root else None)
             vectors = opened.vectors(lambda done, total: note("attribute vectors", done, total))
     for name in named:
         vectors[name]  # an unknown name is told before anything is computed

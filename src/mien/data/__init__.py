@@ -1,4 +1,4 @@
-"""Data sets by name: one file each in this folder, prepared once, then read without decoding."""
+"""Data sets by name: one file each in the folder ``sets``, prepared once, then read without decoding."""
 
 from __future__ import annotations
 
@@ -29,22 +29,21 @@ __all__ = [
     "source",
 ]
 
-_OTHER = {"__init__", "archives", "batch", "cifar_batches", "dataset", "idx", "packing", "pictures"}
+_SETS = Path(__file__).parent / "sets"
 
 
 def names() -> tuple[str, ...]:
-    """The data sets there are: the files of this folder.
+    """Return the names of the data sets: the files of the folder ``sets``.
 
     >>> "avatars" in names()
     True
     """
-    found = {file.stem for file in Path(__file__).parent.glob("*.py")}
-    return tuple(sorted(found - _OTHER))
+    return tuple(sorted(file.stem for file in _SETS.glob("*.py") if file.stem != "__init__"))
 
 
 def describe(name: str) -> str:
     """One line on the data set `name`, without importing it."""
-    text = (Path(__file__).parent / f"{_known(name)}.py").read_text("utf-8")
+    text = (_SETS / f"{_known(name)}.py").read_text("utf-8")
     doc = ast.get_docstring(ast.parse(text)) or ""
     return doc.partition("\n")[0]
 
@@ -137,7 +136,7 @@ def _known(name: str) -> str:
 
 
 def _class(name: str) -> type[Source]:
-    return importlib.import_module(f"mien.data.{_known(name)}").Source
+    return importlib.import_module(f"mien.data.sets.{_known(name)}").Source
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:

@@ -46,12 +46,6 @@ def locate(root: str | os.PathLike | None, names: Iterable[str], title: str, lay
     raise MienError(f"{title}: no {' nor '.join(map(str, paths))}: {layout}")
 
 
-def content(path: Path) -> str:
-    """The SHA-256 of a file: the same wherever it lies."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def npz_names(path: Path) -> list[str]:
     """The names of the arrays in an .npz.
 

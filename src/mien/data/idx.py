@@ -1,4 +1,4 @@
-"""Grey pictures of 28x28 in IDX files, gzipped or not: what MNIST and Fashion-MNIST are published in.
+"""Gray pictures of 28x28 in IDX files, gzipped or not: what MNIST and Fashion-MNIST are published in.
 
 Four files: `train-images-idx3-ubyte.gz`, `train-labels-idx1-ubyte.gz` and the same two of `t10k`; their names
 may lack `.gz`, or have a dot before `idx`. Only those of `train`, or only those of `t10k`, are enough.
@@ -22,9 +22,10 @@ import numpy as np
 from PIL import Image
 
 from mien.data import dataset
-from mien.data.archives import content, locate
+from mien.data.archives import locate
 from mien.data.pictures import resize
 from mien.errors import MienError
+from mien.files import sha256
 
 SIDE = 28  # pixels
 LARGEST = 2**31  # bytes of pictures in a file
@@ -121,7 +122,7 @@ class IdxSource(dataset.Source):
         return picture[..., None]
 
     def fingerprint(self) -> str:
-        files = [(part.name, content(part.images), content(part.labels)) for part in self._parts]
+        files = [(part.name, sha256(part.images), sha256(part.labels)) for part in self._parts]
         return hashlib.sha256(json.dumps([self.name, 1, files]).encode()).hexdigest()
 
     def options(self) -> dict:

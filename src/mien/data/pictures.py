@@ -33,7 +33,7 @@ class BadPicture(MienError):
 
 
 def open_picture(source: str | os.PathLike | bytes | BinaryIO, at_least: int | None = None) -> Image.Image:
-    """Open a picture as RGB, upright: grey of 8 or 16 bits, palettes, CMYK, first frames; white behind alpha.
+    """Open a picture as RGB, upright: gray of 8 or 16 bits, palettes, CMYK, first frames; white behind alpha.
 
     Args:
         source: a path, the bytes of a file, or an open binary file.
@@ -46,8 +46,8 @@ def open_picture(source: str | os.PathLike | bytes | BinaryIO, at_least: int | N
     Raises:
         BadPicture: no such file, a folder, empty, not a picture, cut short, under 8x8 or over 64 megapixels.
 
-    >>> grey = Image.new("L", (12, 9), 128)
-    >>> file = io.BytesIO(); grey.save(file, "png")
+    >>> gray = Image.new("L", (12, 9), 128)
+    >>> file = io.BytesIO(); gray.save(file, "png")
     >>> open_picture(file.getvalue()).getpixel((0, 0))
     (128, 128, 128)
     """
@@ -138,14 +138,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_square(image: Image.Image, size: int) -> np.ndarray:
-    """Crop the largest centred square and resize it (Lanczos, with antialiasing).
+    """Crop the largest centered square and resize it (Lanczos, with antialiasing).
 
     Args:
         image: a picture of mode RGB or L, any size.
         size: side of the result in pixels.
 
     Returns:
-        uint8 array (size, size, 3), or (size, size) of a grey one.
+        uint8 array (size, size, 3), or (size, size) of a gray one.
 
     >>> to_square(Image.new("RGB", (30, 20), "red"), 8)[0, 0]
     array([255,   0,   0], dtype=uint8)
@@ -167,7 +167,7 @@ def resize(
         box: None for all of it.
 
     Returns:
-        uint8 (height, width, 3), or (height, width) of a grey one.
+        uint8 (height, width, 3), or (height, width) of a gray one.
     """
     height, width = (size, size) if isinstance(size, int) else size
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
@@ -259,11 +259,11 @@ def save_picture(picture: np.ndarray | Image.Image, path: str | os.PathLike) -> 
     """
     path = Path(path)
     if isinstance(picture, np.ndarray):
-        grey = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
-        if picture.dtype != np.uint8 or not (grey.ndim == 2 or (grey.ndim == 3 and grey.shape[2] == 3)):
+        gray = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
+        if picture.dtype != np.uint8 or not (gray.ndim == 2 or (gray.ndim == 3 and gray.shape[2] == 3)):
             got = f"{picture.dtype} {picture.shape}"
             raise MienError(f"expected a uint8 picture (H, W, 3), got {got}: see pictures.from_float")
-        picture = Image.fromarray(grey)
+        picture = Image.fromarray(gray)
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
         raise MienError(f"{path.name}: '{path.suffix}' is no picture format: use .png or .jpg")

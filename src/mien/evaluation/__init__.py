@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mien import runs
-from mien.abilities import Recognises, names
+from mien.abilities import Recognizes, names
 from mien.applications.basics import device_of
 from mien.data.dataset import spread
 from mien.errors import MienError, UnknownName
 from mien.evaluation.measures import MEASURES, Context, Note, Skipped
-from mien.evaluation.opening import OpenRun, cached_vectors, open_run
 from mien.evaluation.stored import PARTIAL, about, holds, read, store, stored
-from mien.files import write_json
+from mien.files import sha256, write_json
 from mien.models.base import Model
 from mien.networks.loss_network import LossNetwork
+from mien.run.opening import OpenRun, cached_vectors, open_run
+from mien.run.weights import load
 
 __all__ = ["Note", "OpenRun", "asked", "cached_vectors", "check_judge", "evaluate", "judge_of", "open_run"]
 
@@ -43,7 +43,7 @@ def check_judge(
     model: Model, judge: Path, judge_model: Model, attributes: tuple[str, ...], classes: tuple[str, ...] = ()
 ) -> None:
     """Refuse a judge that cannot judge, or that is the loss network of what it would judge."""
-    if not isinstance(judge_model, Recognises) or not hasattr(judge_model, "features"):
+    if not isinstance(judge_model, Recognizes) or not hasattr(judge_model, "features"):
         raise MienError(f"expected an attribute_cnn run as judge, got {judge}, a run of {judge_model.name}")
     if tuple(judge_model.config["shape"]) != tuple(model.config["shape"]):
         raise MienError(
@@ -55,7 +55,7 @@ def check_judge(
             f"expected a judge of the data set's attributes or classes, got {judge}, which knows others: "
             "train one on the same --data"
         )
-    digest = runs.sha256(judge / "weights.safetensors")
+    digest = sha256(judge / "weights.safetensors")
     for value in model.config.values():
         if isinstance(value, LossNetwork) and value.sha256 == digest:
             raise MienError(
@@ -146,9 +146,9 @@ def measure(
 
 def judge_of(run: OpenRun, judge: str | Path) -> tuple[Model, dict[str, str]]:
     """Return a judge that may judge a run, and which it is."""
-    model = runs.load(judge, device_of(run.model))
+    model = load(judge, device_of(run.model))
     check_judge(run.model, Path(judge), model, tuple(run.dataset.attributes), tuple(run.dataset.classes))
-    return model, {"run": Path(judge).name, "weights_sha256": runs.sha256(Path(judge) / "weights.safetensors")}
+    return model, {"run": Path(judge).name, "weights_sha256": sha256(Path(judge) / "weights.safetensors")}
 
 
 def _measure(context: Context, chosen: Iterable[str], about: dict[str, Any], partial: Path) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from mien.errors import MienError
 from mien.evaluation import Note, asked, judge_of, measure
 from mien.evaluation.edits import TELLING, editable, edits_apply
 from mien.evaluation.measures import MEASURES
-from mien.evaluation.opening import OpenRun
 from mien.evaluation.stored import about, stored
 from mien.evaluation_text import headline
 from mien.figures import Captioned, Section
 from mien.files import write_json
+from mien.run.opening import OpenRun
 
 SHOWN = 10  # pictures in a row
 

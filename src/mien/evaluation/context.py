@@ -13,8 +13,8 @@ from torch import Tensor
 from mien.abilities import Decodes, Encodes
 from mien.applications.basics import device_of, reconstruct
 from mien.errors import MienError
-from mien.evaluation.opening import OpenRun
 from mien.models.base import Model
+from mien.run.opening import OpenRun
 
 Note = Callable[[str, int, int], None]
 

@@ -14,7 +14,7 @@ from mien.applications.arithmetic import FEWEST, AttributeVectors, edit
 from mien.applications.basics import map_batches
 from mien.data.dataset import spread
 from mien.evaluation.context import Context, Skipped
-from mien.evaluation.opening import OpenRun
+from mien.run.opening import OpenRun
 
 MOST = 400  # pictures edited by models of many attributes
 DRAWN = 200  # pictures compared with their true counterfactuals
@@ -60,7 +60,7 @@ def edits(context: Context) -> dict[str, Any] | None:
         return edit(model, x, {attribute: amount}, vectors)
 
     def ask(x: Tensor) -> Tensor:
-        return map_batches(judge.recognise, x)
+        return map_batches(judge.recognize, x)
 
     seen = ask(context.plain(batch.x)) if judge is not None else torch.empty(0)
     rows: dict[str, dict[str, Any]] = {}

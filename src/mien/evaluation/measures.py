@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.abilities import Encodes, Recognises
+from mien.abilities import Encodes, Recognizes
 from mien.applications.basics import BATCH, batches, encode_all, reconstruct
 from mien.evaluation.context import Context, Note, Skipped
 from mien.evaluation.distances import inception_features, judge_features, perceptual
@@ -98,12 +98,12 @@ def recognition(context: Context) -> dict[str, Any] | None:
     from mien.metrics.attributes import attribute_scores
 
     run, test = context.run, context.test
-    if not isinstance(run.model, Recognises) or not run.model.attributes:
+    if not isinstance(run.model, Recognizes) or not run.model.attributes:
         return None
     probabilities: list[np.ndarray] = []
     with torch.inference_mode():
         for batch in batches(run.dataset, test, context.device):
-            probabilities.append(run.model.recognise(batch.x).cpu().numpy())
+            probabilities.append(run.model.recognize(batch.x).cpu().numpy())
             context.note("recognition", sum(map(len, probabilities)), len(test))
     said = np.where(np.concatenate(probabilities) > 0.5, 1, -1)
     columns = [run.dataset.attributes.index(name) for name in run.model.attributes]
@@ -127,11 +127,11 @@ def classes(context: Context) -> dict[str, Any] | None:
 
     result: dict[str, Any] = {}
     with torch.inference_mode():
-        if isinstance(model, Recognises) and model.classes:
-            result["recognition"] = class_accuracy(named(model.recognise), labels[test], names)
+        if isinstance(model, Recognizes) and model.classes:
+            result["recognition"] = class_accuracy(named(model.recognize), labels[test], names)
         if judge is not None and judge.classes and not judge.attributes and context.autoencodes:
             note("classes by the judge", 0, 2)
-            real, fake = named(judge.recognise), named(lambda x: judge.recognise(reconstruct(model, x)))
+            real, fake = named(judge.recognize), named(lambda x: judge.recognize(reconstruct(model, x)))
             agreement = class_accuracy(fake, real, names)
             result["agreement"] = {k: agreement[k] for k in ("n", "accuracy", "sem", "per_class")}
             result["judge_on_real"] = class_accuracy(real, labels[test], names)

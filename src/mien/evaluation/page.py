@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from mien import applications, figures
-from mien.abilities import Decodes, Edits, Encodes, Generates, Recognises
+from mien.abilities import Decodes, Edits, Encodes, Generates, Recognizes
 from mien.data.dataset import spread
 from mien.data.pictures import shown, to_float
 from mien.evaluation.edits import TELLING, editable, edits_apply
-from mien.evaluation.opening import OpenRun
 from mien.evaluation_text import attribute_rows, headline, skipped
 from mien.figures import Captioned, Section
+from mien.run.opening import OpenRun
 from mien.training import logs
 
 ROWS = 6
@@ -30,7 +30,7 @@ def write_page(run: OpenRun, result: dict[str, Any], path: Path, judge: Any = No
     Args:
         result: what :func:`mien.evaluation.evaluate` returned.
         path: the file.
-        judge: the judge's model; what it says of pictures is shown where the run itself does not recognise.
+        judge: the judge's model; what it says of pictures is shown where the run itself does not recognize.
     """
     data = result["data"]
     subtitle = f"{result['model']} on {data['name']} at {data['size']} px; {data['test']:,} held-out pictures"
@@ -137,12 +137,12 @@ def _counterfactuals(run: OpenRun, drawn: Any, names: Sequence[str], vectors: An
 
 
 def _recognition(run: OpenRun, judge: Any) -> list[Section]:
-    own = isinstance(run.model, Recognises)
+    own = isinstance(run.model, Recognizes)
     by: Any = run.model if own else judge
     if by is None:
         return []
     batch = run.dataset.batch(spread(run.splits.test, 4))
-    said = applications.recognise(by, batch.x).cpu().numpy()
+    said = applications.recognize(by, batch.x).cpu().numpy()
     names = list(by.attributes or by.classes)
     truth = None
     if by.attributes and batch.attributes is not None:

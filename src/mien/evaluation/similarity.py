@@ -17,8 +17,8 @@ from mien.applications.basics import encode_all
 from mien.data.dataset import spread
 from mien.errors import MienError
 from mien.evaluation.context import Context, Note, Skipped
-from mien.evaluation.opening import OpenRun
 from mien.metrics import similarity_auc as auc
+from mien.run.opening import OpenRun
 
 LEAST = 20  # pairs of either kind; of fewer, the interval is wider than .25
 
@@ -30,7 +30,7 @@ def tell_persons(
 
     Args:
         held: positions (n,) of pictures the run was not trained on; split: what they are, in words.
-        noise: standard deviation of the noise of neighbourhoods, which a model that decodes has.
+        noise: standard deviation of the noise of neighborhoods, which a model that decodes has.
         pairs: rows of ``held``, of :func:`mien.metrics.similarity_auc.draw_pairs` with ``seed``.
         seed: of the pairs, the noise and the bootstrap.
         note: called with (what, done, total).
@@ -42,7 +42,7 @@ def tell_persons(
     index, model = held[rows], run.model
     z = encode_all(model, run.dataset, index, lambda d, t: note("encoding", d, t))
     reference = encode_all(model, run.dataset, spread(run.index, alike.REFERENCE))
-    made = alike.available(model, z, reference, noise=noise, seed=seed, progress=lambda d, t: note("neighbours", d, t))
+    made = alike.available(model, z, reference, noise=noise, seed=seed, progress=lambda d, t: note("neighbors", d, t))
     made["pixels"] = alike.pixels(run.dataset, index)
     scores = auc.score_pairs(made, placed, lambda d, t: note("comparing pairs", d, t))
     identity = run.dataset.identity

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mien import __version__, runs
+from mien import __version__
 from mien.data.dataset import spread
 from mien.evaluation.measures import MEASURES
-from mien.evaluation.opening import OpenRun
-from mien.files import write_json
+from mien.files import sha256, write_json
+from mien.run.opening import OpenRun
 
 RESULT = "evaluation.json"
 PARTIAL = "evaluation-unfinished.json"  # what an evaluation that was cut short had measured
@@ -28,7 +28,7 @@ def about(run: OpenRun, count: int, seed: int) -> dict[str, Any]:
     return {
         "run": run.folder.name,
         "model": run.model.name,
-        "weights_sha256": runs.sha256(run.folder / "weights.safetensors"),
+        "weights_sha256": sha256(run.folder / "weights.safetensors"),
         "data": {
             "name": run.dataset.name,
             "size": run.data.size,

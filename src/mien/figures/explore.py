@@ -1,4 +1,4 @@
-"""What lies around pictures: rounds of feeding back, neighbourhoods, variations, nearest neighbours, walks, ROC."""
+"""What lies around pictures: rounds of feeding back, neighborhoods, variations, nearest neighbors, walks, ROC."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def variations(
     return mosaic(bands, alt=alt, breaks=[1])
 
 
-def neighbourhoods(
+def neighborhoods(
     x: ArrayLike,
     around: ArrayLike,
     *,
@@ -109,7 +109,7 @@ def neighbourhoods(
     return mosaic([Band(cells, written, heads)], alt=alt, breaks=[0])
 
 
-def neighbours(x: ArrayLike, found: ArrayLike, distance: ArrayLike, *, labels: Sequence[str] = ()) -> Figure:
+def neighbors(x: ArrayLike, found: ArrayLike, distance: ArrayLike, *, labels: Sequence[str] = ()) -> Figure:
     """Draw each picture and its nearest ones with their distances above, one row each.
 
     Args:

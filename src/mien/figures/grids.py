@@ -157,7 +157,7 @@ def attribute_edits(
         listed(attributes, len(original), "attributes, one for each row"),
         ["original", *_alphas(alphas, steps.shape[1])],
     )
-    alt = f"pictures edited in steps towards {', '.join(dict.fromkeys(band.labels))}, the originals first"
+    alt = f"pictures edited in steps toward {', '.join(dict.fromkeys(band.labels))}, the originals first"
     return mosaic([band], alt=alt, breaks=(0,))
 
 

@@ -130,7 +130,7 @@ def _distances(values: ArrayLike, what: str) -> NDArray[np.float64]:
 
 
 def _histogram(axes: Axes, values: NDArray[np.float64], edges: NDArray[np.float64], kind: str, i: int) -> None:
-    """Draw the i-th kind as steps; dashes tell the kinds apart in grey."""
+    """Draw the i-th kind as steps; dashes tell the kinds apart in gray."""
     shares = 100 * np.histogram(values, edges)[0] / max(len(values), 1)
     color = style.SERIES[i]
     axes.stairs(shares, edges, fill=True, color=color, alpha=0.12)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# beyond the style's six, so that with its six colours sixty kinds differ
+# beyond the style's six, so that with its six colors sixty kinds differ
 MARKERS = (*style.MARKERS, "X", "p", "<", "*")
 MOST = len(style.SERIES) * len(MARKERS)
 FEW = 12  # up to so many kinds the legend stands beside the map, above it below
@@ -35,7 +35,7 @@ def latent_scatter(
     *,
     axes: tuple[str, str] | None = None,
 ) -> Figure:
-    """Draw points of a plane with what each of them is: by colour, by marker and, at each kind's centre, by name.
+    """Draw points of a plane with what each of them is: by color, by marker and, at each kind's center, by name.
 
     Args:
         positions: (n, 2), such as latents of two dimensions or a t-SNE map.
@@ -75,7 +75,7 @@ def latent_scatter(
             at = (left / size[0], (below - 8) / size[1])
             legend |= {"ncols": COLUMNS, "fontsize": SMALLEST, "columnspacing": 1.0, "labelspacing": 0.35}
             figure.legend(handles[: len(kinds)], words, loc="upper left", bbox_to_anchor=at, **legend)
-        _centres(panel, points, kinds if few else [str(i) for i in range(1, len(kinds) + 1)], number)
+        _centers(panel, points, kinds if few else [str(i) for i in range(1, len(kinds) + 1)], number)
     return figure
 
 
@@ -150,7 +150,7 @@ def decoded_grid(
         figure, _ = style.blank(wide + left + edge, high_ + bottom + edge, alt=alt, dpi=fit.dpi)
         figure.set_gid(fit.gid)
         panel = style.panel(figure, left, edge, wide, high_)
-        # a picture is centred on the latent it was decoded from
+        # a picture is centered on the latent it was decoded from
         half1 = (z1[1] - z1[0]) / max(columns - 1, 1) / 2
         half2 = (z2[1] - z2[0]) / max(count - 1, 1) / 2
         extent = (z1[0] - half1, z1[1] + half1, z2[0] - half2, z2[1] + half2)
@@ -244,32 +244,32 @@ def _draw(panel: Axes, points: NDArray, kinds: list[str], number: NDArray) -> li
     handles: list[Any] = []
     unknown = number < 0
     if unknown.any():
-        colour = style.MUTED if kinds else style.SERIES[0]
+        color = style.MUTED if kinds else style.SERIES[0]
         share, alpha = (0.5, 0.6) if kinds else (1, 0.8)
         panel.scatter(
             points[unknown, 0],
             points[unknown, 1],
             s=size * share,
-            c=colour,
+            c=color,
             linewidths=0,
             alpha=alpha,
             rasterized=len(points) > RASTER,
         )
     for k in range(len(kinds)):
-        colour, marker = style.SERIES[k % len(style.SERIES)], MARKERS[(k + k // len(style.SERIES)) % len(MARKERS)]
-        face = colour if k % 2 == 0 else style.PAPER
-        edge: Any = {"edgecolors": colour, "facecolors": face, "linewidths": 0.6}
+        color, marker = style.SERIES[k % len(style.SERIES)], MARKERS[(k + k // len(style.SERIES)) % len(MARKERS)]
+        face = color if k % 2 == 0 else style.PAPER
+        edge: Any = {"edgecolors": color, "facecolors": face, "linewidths": 0.6}
         rows = number == k
         panel.scatter(
             points[rows, 0], points[rows, 1], s=size, marker=marker, alpha=0.85, rasterized=len(points) > RASTER, **edge
         )
-        handles.append(Line2D([], [], ls="", marker=marker, ms=5, mfc=face, mec=colour, mew=0.9))
+        handles.append(Line2D([], [], ls="", marker=marker, ms=5, mfc=face, mec=color, mew=0.9))
     if unknown.any() and kinds:
         handles.append(Line2D([], [], ls="", marker="o", ms=2.5, mfc=style.MUTED, mec="none"))
     return handles
 
 
-def _centres(panel: Axes, points: NDArray, words: Sequence[str], number: NDArray) -> None:
+def _centers(panel: Axes, points: NDArray, words: Sequence[str], number: NDArray) -> None:
     """Write each kind's name where its points lie, from three kinds on, the commonest first and none on another.
 
     A kind all of whose points are covered by others' names has none; the legend has it.

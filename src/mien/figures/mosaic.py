@@ -1,4 +1,4 @@
-"""The layout of pictures in labelled rows and columns.
+"""The layout of pictures in labeled rows and columns.
 
 Every picture of a figure has the same size and its pixels are whole numbers of the figure's pixels, so a
 28x20 face stays as sharp as it is; only pictures too large for the page are shown smaller than they are.

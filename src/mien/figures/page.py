@@ -61,7 +61,7 @@ class Section:
 def page(path: str | os.PathLike[str], title: str, sections: Iterable[Section], subtitle: str = "") -> Path:
     """Write a report as one HTML file, whole or not at all.
 
-    Figures are drawn into the page as vectors in the reader's light or dark colours, sheets as pixels;
+    Figures are drawn into the page as vectors in the reader's light or dark colors, sheets as pixels;
     all text is escaped.
 
     Args:

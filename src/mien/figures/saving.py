@@ -95,7 +95,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def inline_svg(figure: Figure, alt: str, prefix: str) -> str:
-    """Return a figure as an ``<svg>`` element to put into a page, its colours the page's variables.
+    """Return a figure as an ``<svg>`` element to put into a page, its colors the page's variables.
 
     Args:
         figure: any matplotlib figure.
@@ -108,10 +108,10 @@ def inline_svg(figure: Figure, alt: str, prefix: str) -> str:
     text = _renumbered(text, prefix)
     view = re.search(r'viewBox="([^"]+)"', text)
     body = text[text.index(">", text.index("<svg")) + 1 :]
-    # pictures, unlike lines, may hold anything that looks like a colour only in base64, which has no '#'
-    for colour in (*style.DARK, "#000000"):
-        name = variable(style.INK if colour == "#000000" else colour)
-        body = re.sub(re.escape(colour) + r"\b", f"var({name})", body, flags=re.IGNORECASE)
+    # pictures, unlike lines, may hold anything that looks like a color only in base64, which has no '#'
+    for color in (*style.DARK, "#000000"):
+        name = variable(style.INK if color == "#000000" else color)
+        body = re.sub(re.escape(color) + r"\b", f"var({name})", body, flags=re.IGNORECASE)
     # metadata, and a style sheet that would be the whole page's
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<defs>\s*</defs>", "", body, flags=re.DOTALL)
     body = body.replace("xlink:href", "href")
@@ -130,13 +130,13 @@ SMOOTH = "smooth"
 """The gid of a figure whose pictures have more pixels than it has room for."""
 
 
-def variable(colour: str) -> str:
-    """Return the name of the page's variable for one of the style's colours.
+def variable(color: str) -> str:
+    """Return the name of the page's variable for one of the style's colors.
 
     >>> variable("#ffffff")
     '--c-ffffff'
     """
-    return f"--c-{colour[1:]}"
+    return f"--c-{color[1:]}"
 
 
 def _rendered(figure: Figure, ending: str, facecolor: str) -> bytes:

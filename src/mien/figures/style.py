@@ -1,4 +1,4 @@
-"""How every figure looks: colours, line styles, type sizes, and the lengths figures are laid out in.
+"""How every figure looks: colors, line styles, type sizes, and the lengths figures are laid out in.
 
 Lengths are *points of the page*: 120 to the inch, so that a figure of 864 is 7.2 in wide in print (two
 columns of a journal) and 864 CSS px wide on the report page. Figures are rendered at twice that
@@ -24,12 +24,12 @@ TEXT, SMALL = 8.0, 7.0  # type sizes in pt
 HINTING = 1.06  # letters drawn as pixels are up to this much wider than their outlines
 
 INK, MUTED, RULE, FAINT, PAPER = "#1c2128", "#59636e", "#c9d1d9", "#eaeef2", "#ffffff"
-# Okabe and Ito's colours, darkest first; told apart in grey by the dashes and markers beside them
+# Okabe and Ito's colors, darkest first; told apart in gray by the dashes and markers beside them
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#a8447f", "#b07c00", "#5b5f97")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-# what the report page puts for each colour when the reader's screen is dark
+# what the report page puts for each color when the reader's screen is dark
 DARK = {
     INK: "#e6edf3",
     MUTED: "#9aa6b2",

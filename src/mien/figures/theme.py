@@ -1,4 +1,4 @@
-"""The report page's style sheet, its colours those of :mod:`mien.figures.style`."""
+"""The report page's style sheet, its colors those of :mod:`mien.figures.style`."""
 
 from __future__ import annotations
 

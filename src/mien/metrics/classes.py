@@ -1,7 +1,7 @@
 """Classes: how many are named rightly, by a model, by a linear SVM on its latents, or on its reconstructions.
 
 Protocol: held-out pictures whose class is known; the class of the highest probability counts. The linear SVM is
-scikit-learn's LinearSVC (C = 1, one against the rest) on standardised latent means of training pictures.
+scikit-learn's LinearSVC (C = 1, one against the rest) on standardized latent means of training pictures.
 Agreement is of an independent classifier with itself: its class of x and of the reconstruction of x.
 """
 

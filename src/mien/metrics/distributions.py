@@ -33,7 +33,7 @@ from mien.metrics.feature_networks import FeatureNetwork
 from mien.metrics.fid import Moments, fid
 from mien.metrics.inception_score import SPLITS, inception_score
 from mien.metrics.kid import SUBSET_SIZE, kid
-from mien.metrics.precision_recall import NEIGHBOURS, precision_recall
+from mien.metrics.precision_recall import NEIGHBORS, precision_recall
 
 MOST = 50_000  # real pictures that enter
 KEPT = 10_000  # rows of features kept of one side
@@ -143,11 +143,11 @@ def _all_protocols() -> dict[str, Protocol]:
         Protocol("fid50k", "inception", 50_000, train, both, 2, _fid),
         Protocol("kid10k", "inception", 10_000, train, rows, 2 * SUBSET_SIZE, _kid),
         Protocol("kid50k", "inception", 50_000, train, rows, 2 * SUBSET_SIZE, _kid),
-        Protocol("precision_recall10k", "inception", 10_000, train, rows, NEIGHBOURS + 1, _precision_recall),
+        Protocol("precision_recall10k", "inception", 10_000, train, rows, NEIGHBORS + 1, _precision_recall),
         Protocol("inception2k", "inception", 2_000, "", logits, 2_000, _score),
         Protocol("feature_fid", "judge", 0, held, both, 2, _fid),
         Protocol("feature_kid", "judge", 0, held, rows, 4, _kid),
-        Protocol("feature_precision_recall", "judge", 0, held, rows, NEIGHBOURS + 1, _precision_recall),
+        Protocol("feature_precision_recall", "judge", 0, held, rows, NEIGHBORS + 1, _precision_recall),
         Protocol("feature_score", "judge", 0, "", logits, 2 * SPLITS, _score),
     ]
     return {p.name: p for p in protocols}

@@ -1,6 +1,6 @@
 """Faces in pictures, by dlib: where they are, their 68 landmarks, and an embedding of whom they show.
 
-Protocol, fixed for every number made with it: each picture as bytes, grey repeated; enlarged (Lanczos, never made
+Protocol, fixed for every number made with it: each picture as bytes, gray repeated; enlarged (Lanczos, never made
 smaller) until its longer side has 256 pixels, where dlib's HOG detector of frontal faces looks, and 512, where the
 landmarks are placed and the face is cut out (dlib rounds landmarks to whole pixels: at 512 an error of .004 of the
 distance between the eyes of a CelebA face on average, at 256 twice that). Of several faces the large and central one
@@ -16,7 +16,6 @@ placing its landmarks 1.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -33,6 +32,7 @@ from torch import Tensor
 
 from mien.data.pictures import from_float, resize
 from mien.errors import MienError
+from mien.files import sha256
 
 FOUND_AT, PLACED_AT = 256, 512  # pixels of the longer side, at least
 POINTS, NUMBERS = 68, 128
@@ -129,7 +129,7 @@ class Faces:
             x: pictures (B, C, H, W) in [-1, 1], C 1 or 3.
 
         Returns:
-            (B, 68, 2) of (x, y) in pixels of the given pictures, the centre of the first pixel (0, 0); NaN where
+            (B, 68, 2) of (x, y) in pixels of the given pictures, the center of the first pixel (0, 0); NaN where
             no face was found.
         """
         out = np.full((len(x), POINTS, 2), np.nan)
@@ -155,7 +155,7 @@ class Faces:
             "placed_at": PLACED_AT,
             "resampling": "Lanczos",
             "models": {
-                what: {"file": file.name, "sha256": _sha256(file.find(self._given[file]))}
+                what: {"file": file.name, "sha256": sha256(file.find(self._given[file]))}
                 for what, file in files.items()
             },
         }
@@ -202,11 +202,11 @@ def enlarged(picture: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], 
 
 
 def chosen(boxes: Any, width: int, height: int) -> Any:
-    """Return the box of the face that the picture is of: the largest, less its distance from the centre; or None."""
+    """Return the box of the face that the picture is of: the largest, less its distance from the center; or None."""
 
     def prominence(box: Any) -> float:
-        centre = box.center()
-        return float(box.width() - np.hypot(centre.x - width / 2, centre.y - height / 2))
+        center = box.center()
+        return float(box.width() - np.hypot(center.x - width / 2, center.y - height / 2))
 
     return max(boxes, key=prominence, default=None)
 
@@ -222,8 +222,3 @@ def _loaded(model: Callable[[str], Any], path: Path) -> Any:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:80]
         raise MienError(f"expected a model of dlib's, got {path.name}, which it cannot read ({reason})") from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,6 @@ Every result repeats the network's name, the hash of its weights and the preproc
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -18,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.abilities import Recognises
+from mien.abilities import Describes, Recognizes, require
 from mien.errors import MienError
+from mien.files import sha256
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_VARIABLE = "MIEN_INCEPTION"
@@ -72,8 +72,8 @@ class FeatureNetwork:
         }
 
 
-def as_colour(x: Tensor, what: str) -> Tensor:
-    """Return pictures (B, 3, H, W) of pictures of one or three channels: grey ones are repeated.
+def as_color(x: Tensor, what: str) -> Tensor:
+    """Return pictures (B, 3, H, W) of pictures of one or three channels: gray ones are repeated.
 
     Raises:
         MienError: for signals, which no network of photographs sees, and other numbers of channels.
@@ -93,12 +93,6 @@ def to_bytes(x: Tensor) -> Tensor:
     [0, 0, 128, 128, 255]
     """
     return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def local_weights(name: str, variable: str, path: str | Path | None = None) -> Path | None:
@@ -206,7 +200,7 @@ def inception(path: str | Path | None = None, device: str | torch.device = "cpu"
     network = network.to(place)
 
     def look(x: Tensor) -> tuple[Tensor, Tensor]:
-        levels = to_bytes(as_colour(x, "InceptionV3").to(place))
+        levels = to_bytes(as_color(x, "InceptionV3").to(place))
         parts = [network(part) for part in levels.split(INCEPTION_BATCH)]
         return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
@@ -217,25 +211,24 @@ def inception(path: str | Path | None = None, device: str | torch.device = "cpu"
         sha256=digest,
         number=2048,
         classes=1008,
-        preprocessing="grey repeated to three channels; rounded to bytes, as a PNG would hold them; resized to 299x299 "
+        preprocessing="gray repeated to three channels; rounded to bytes, as a PNG would hold them; resized to 299x299 "
         "bilinearly as TensorFlow 1 does, without antialiasing; (level - 128) / 128",
         device=place,
         look=look,
     )
 
 
-def of_judge(judge_model: Any, sha256: str) -> FeatureNetwork:
+def of_judge(judge_model: Any, digest: str) -> FeatureNetwork:
     """Return an attribute classifier's pooled features, and its logits where it tells classes apart.
 
     Args:
-        judge_model: the model of an ``attribute_cnn`` run, in evaluation mode.
-        sha256: of its weights.
+        judge_model: a model that recognizes and describes pictures, in evaluation mode.
+        digest: SHA-256 of its weights.
 
     Raises:
         MienError: a model without pooled features, or one that is training.
     """
-    if not isinstance(judge_model, Recognises) or not hasattr(judge_model, "features"):
-        raise MienError(f"expected an attribute_cnn run as judge, got a {type(judge_model).__name__}")
+    require(judge_model, Recognizes, Describes)
     model: Any = judge_model
     if model.training:
         raise MienError("expected a judge in evaluation mode, got one in training mode: call judge_model.eval()")
@@ -254,7 +247,7 @@ def of_judge(judge_model: Any, sha256: str) -> FeatureNetwork:
     return FeatureNetwork(
         name="judge",
         weights=str(getattr(model, "name", type(model).__name__)),
-        sha256=sha256,
+        sha256=digest,
         number=number,
         classes=len(classes),
         preprocessing=f"none: pictures {'x'.join(map(str, shape))} in [-1, 1] as they are, not rounded to bytes",

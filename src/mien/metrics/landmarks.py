@@ -1,10 +1,10 @@
 """How well landmarks can be placed on faces with glasses, and with the glasses removed (Residual GAN §6.4, Table 2).
 
 The paper runs dlib's regression trees (ERT, trained on 300-W) on held-out CelebA faces without glasses (D0), with
-them (D1), and with them removed by the model (D1m), and prints the mean normalised distance from the ground truth,
+them (D1), and with them removed by the model (D1m), and prints the mean normalized distance from the ground truth,
 eyes and the rest apart. Its ground truth: it names none, but its "rest landmarks" are "the nose and the left and
 right corners of the mouth", which with the eyes are CelebA's five annotated points. It does not say what distances
-are divided by either; here it is the distance between the centres of the eyes.
+are divided by either; here it is the distance between the centers of the eyes.
 
 Two protocols, which never share a name:
 
@@ -94,7 +94,7 @@ class LandmarkErrors:
 
 
 def inter_ocular(points: Points) -> NDArray[np.float64]:
-    """Return the distance between the centres of the eyes (B,) of landmarks (B, 68, 2), in their pixels."""
+    """Return the distance between the centers of the eyes (B,) of landmarks (B, 68, 2), in their pixels."""
     return np.linalg.norm(points[:, EYE_LEFT].mean(1) - points[:, EYE_RIGHT].mean(1), axis=-1)
 
 
@@ -159,7 +159,7 @@ def _unmirrored(points: Points, width: int) -> Points:
 
 
 def jpeg(x: Tensor, quality: int = 75) -> Tensor:
-    """Return pictures (B, C, H, W) in [-1, 1] as JPEG of a quality gives them back, colours at full resolution."""
+    """Return pictures (B, C, H, W) in [-1, 1] as JPEG of a quality gives them back, colors at full resolution."""
     rows = []
     for picture in from_float(x.detach().cpu().numpy()):
         file = io.BytesIO()
@@ -249,7 +249,7 @@ def find_five(root: str | os.PathLike[str]) -> Path | None:
 
 
 def read_five(path: str | os.PathLike[str], keys: Sequence[str], size: int) -> Points:
-    """Return CelebA's five points of pictures cropped to the centred square and scaled to ``size``, as they are.
+    """Return CelebA's five points of pictures cropped to the centered square and scaled to ``size``, as they are.
 
     Args:
         path: `list_landmarks_align_celeba.txt`: a count, the names of ten columns, rows of a file name and ten
@@ -257,7 +257,7 @@ def read_five(path: str | os.PathLike[str], keys: Sequence[str], size: int) -> P
         keys: file names of pictures (n).
 
     Returns:
-        (n, 5, 2) of (x, y), the centre of the first pixel (0, 0): eyes, nose, corners of the mouth, left in the
+        (n, 5, 2) of (x, y), the center of the first pixel (0, 0): eyes, nose, corners of the mouth, left in the
         picture first; NaN for pictures that are not in the file.
 
     Raises:

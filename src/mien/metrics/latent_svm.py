@@ -1,7 +1,7 @@
 """Attributes read off latents by linear SVMs: accuracy, majority baseline and Hamming loss.
 
 Protocol (VAE-WGAN §4.4): one linear SVM (L2, C = 1, scikit-learn's LinearSVC) for each attribute on
-standardised latent means, fitted on training pictures, judged on held-out ones.
+standardized latent means, fitted on training pictures, judged on held-out ones.
 """
 
 from __future__ import annotations

@@ -18,13 +18,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.errors import MienError
-from mien.metrics.feature_networks import as_colour, find_weights, is_published, read_weights, sha256
+from mien.files import sha256
+from mien.metrics.feature_networks import as_color, find_weights, is_published, read_weights
 
 SMALLEST = 64  # pixels of the shorter side
 BATCH = 32
 
 PREPROCESSING = (
-    f"grey repeated to three channels; clipped to [-1, 1]; enlarged bilinearly to {SMALLEST} pixels on the shorter "
+    f"gray repeated to three channels; clipped to [-1, 1]; enlarged bilinearly to {SMALLEST} pixels on the shorter "
     "side where that is less"
 )
 
@@ -125,7 +126,7 @@ def prepare(x: Tensor) -> Tensor:
     >>> prepare(torch.zeros(2, 1, 32, 48)).shape
     torch.Size([2, 3, 64, 96])
     """
-    x = as_colour(x, "LPIPS").float().clamp(-1, 1)
+    x = as_color(x, "LPIPS").float().clamp(-1, 1)
     shorter = min(x.shape[2:])
     if shorter >= SMALLEST:
         return x

@@ -1,6 +1,6 @@
-"""Precision and recall of generated pictures by nearest neighbours among features (Kynkäänniemi et al. 2019).
+"""Precision and recall of generated pictures by nearest neighbors among features (Kynkäänniemi et al. 2019).
 
-A set's manifold is the union of balls around its rows, each as far as the row's third nearest neighbour. Precision is
+A set's manifold is the union of balls around its rows, each as far as the row's third nearest neighbor. Precision is
 the share of generated pictures in the real manifold, recall the share of real ones in the generated manifold.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NEIGHBOURS = 3
+NEIGHBORS = 3
 BLOCK = 1000  # rows whose distances to all others are held at once
 SAME = 1e-12  # squared distance, as a share of the squared lengths, under which two rows are one
 
@@ -31,15 +31,15 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
 
 
 def precision_recall(
-    real: Tensor, generated: Tensor, k: int = NEIGHBOURS, progress: Callable[[int, int], None] | None = None
+    real: Tensor, generated: Tensor, k: int = NEIGHBORS, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Return precision and recall; their spread is the standard error over pictures with both manifolds fixed.
 
     Args:
         real, generated: features (m, D) and (n, D), more than ``k`` each.
     """
-    centre = real.mean(0)  # near the rows, distances lose less to rounding
-    real, generated = real - centre, generated - centre
+    center = real.mean(0)  # near the rows, distances lose less to rounding
+    real, generated = real - center, generated - center
     steps = 2 * len(real.split(BLOCK)) + 2 * len(generated.split(BLOCK))
     done = 0
 
@@ -50,7 +50,7 @@ def precision_recall(
             progress(done, steps)
 
     def radii(rows: Tensor) -> Tensor:
-        """Squared distance of each row to its k-th neighbour other than itself."""
+        """Squared distance of each row to its k-th neighbor other than itself."""
         found = []
         for start, part in zip(range(0, len(rows), BLOCK), rows.split(BLOCK), strict=True):
             distances = _distances(part, rows)

@@ -12,6 +12,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.abilities import ABILITIES
 from mien.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def abilities(name: str) -> tuple[str, ...]:
     >>> abilities("vae_wgan")
     ('Encodes', 'Decodes', 'Generates')
     """
-    known = ("Encodes", "Decodes", "Generates", "Edits", "Recognises")
+    known = tuple(ability.__name__ for ability in ABILITIES)
     bases = {
         base.id
         for node in _source(name).body

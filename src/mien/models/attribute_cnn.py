@@ -8,7 +8,7 @@ features of metrics where InceptionV3's weights cannot be had, and as the loss n
 Departures: the paper does not describe its CNN; the layout is VGG's (Simonyan & Zisserman 2015) with
 BatchNorm, a global average and a linear layer, at a width that trains on a CPU. ``widths=64,128,256,512,512
 depths=2,2,4,4,4`` is the size of VGG-19. ``batch_norm=false lr=1e-3`` is VGG-19's own way: as a loss network it
-weighs colour and brightness against edges more as pixels do (blurring CelebA by 5x5 at 32 px costs .14 of the
+weighs color and brightness against edges more as pixels do (blurring CelebA by 5x5 at 32 px costs .14 of the
 distance between two pictures instead of .30), and pixel errors fell; it classified worse at equal steps (86.3
 against 87.2 %), and a VAE-WGAN trained with it at 64 px had a reddish stain, whose cause is not established.
 """
@@ -23,14 +23,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien import losses
-from mien.abilities import Recognises
+from mien.abilities import Describes, Recognizes
 from mien.data.batch import Batch
 from mien.errors import MienError
 from mien.models.base import Model, Update, not_negative, positive
 from mien.networks.vgg import STAGES, VGG
 
 
-class AttributeCNN(Model, Recognises):
+class AttributeCNN(Model, Recognizes, Describes):
     """Classifier of binary attributes, or of classes.
 
     Args:
@@ -79,6 +79,11 @@ class AttributeCNN(Model, Recognises):
                 "use avatars, celeba, or folder with a table of attributes"
             )
 
+    @property
+    def trunk(self) -> VGG:
+        """The five stages of convolutions."""
+        return self.body
+
     def features(self, x: Tensor) -> Tensor:
         """Return the pooled features (B, widths[-1]) of pictures (B, C, H, W)."""
         return self.body(x).mean((2, 3)).float()
@@ -87,13 +92,13 @@ class AttributeCNN(Model, Recognises):
         """Return logits (B, A), or (B, classes)."""
         return self.head(F.dropout(self.features(x), self.dropout, self.training))
 
-    def recognise(self, x: Tensor) -> Tensor:
+    def recognize(self, x: Tensor) -> Tensor:
         """Return the probability of each attribute, (B, A), or class, (B, classes)."""
         logits = self.logits(x).float()
         return logits.sigmoid() if self.attributes else logits.softmax(1)
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """Minimise the cross-entropy over what is known."""
+        """Minimize the cross-entropy over what is known."""
         logits = self.logits(batch.x)
         if self.attributes:
             assert batch.attributes is not None

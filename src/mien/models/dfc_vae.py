@@ -78,7 +78,7 @@ class DFCVAE(Model, Encodes, Decodes, Generates):
         self.feature_loss.calibrate(batch.x)
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """Minimise Eq. 7."""
+        """Minimize Eq. 7."""
         q = self.encode(batch.x)
         x_rec = self.decode(q.rsample())
         real, fake = self.feature_loss.features(batch.x), self.feature_loss.features(x_rec)

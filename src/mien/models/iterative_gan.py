@@ -9,7 +9,7 @@ c̃ changes the picture.
 Departures
 - §4's 8,584 neurons reshaped to 5x5x512 do not double four times to 128: 8x8x512 do. Smaller pictures than 128
   pixels start at 4x4, with fewer stages; 256 has one more.
-- Eq. 1 has D and C maximise L_inte too, and with it the error of the z̃ that C is to find: all minimise it.
+- Eq. 1 has D and C maximize L_inte too, and with it the error of the z̃ that C is to find: all minimize it.
 - §3 writes expectations of norms; L_per (of each layer), L_pix and L_z are means here, so λ means the same at
   every size. L_label is the mean over the d attributes, times 10. On CelebA at 32x32 (2,000 steps of 32, seed 0, width
   16) the mean left edits hardly visible and the sum, ``label_weight=40``, made edits plainer and rebuilds worse.
@@ -35,11 +35,11 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from mien import losses
-from mien.abilities import Decodes, Edits, Encodes, Generates, Recognises
+from mien.abilities import Decodes, Edits, Encodes, Generates, Recognizes
 from mien.data.batch import Batch
 from mien.errors import MienError, UnknownName
 from mien.models.base import Model, Update, not_negative, positive
-from mien.networks.dcgan import DCGANGenerator, DCGANTrunk, initialise
+from mien.networks.dcgan import DCGANGenerator, DCGANTrunk, initialize
 from mien.networks.point import Point
 from mien.networks.residual import SLOPE
 
@@ -93,7 +93,7 @@ class Discriminator(nn.Module):
         self.trunk = DCGANTrunk(shape, width)
         self.source = nn.Linear(self.trunk.flat, 1)
         self.shared = nn.Sequential(nn.Linear(self.trunk.flat, shared), nn.LeakyReLU(SLOPE))
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, x: Tensor, remember: bool = True) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return logits (B,) of being real, the shared layer (B, S), and all maps h of ``x`` (B, C, H, W)."""
@@ -109,7 +109,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.code = nn.Linear(shared, latent)
         self.labels = nn.Sequential(nn.Linear(shared, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, attributes))
-        self.apply(initialise)
+        self.apply(initialize)
 
     def z(self, shared: Tensor) -> Tensor:
         """Return z̃ (B, K) in [-1, 1]."""
@@ -124,11 +124,11 @@ class Fake(NamedTuple):
     """What D and C say of pictures G(z, c)."""
 
     logit: Tensor  # (B,), of being real
-    common: Tensor  # what all players minimise: weighted L_label and L_z, a scalar
+    common: Tensor  # what all players minimize: weighted L_label and L_z, a scalar
     terms: dict[str, Tensor]  # for the log
 
 
-class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognises):
+class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
     """Iterative GAN; its latents are z̃ and c̃ joined, (B, latent + A), the last A in [0, 1].
 
     Args:
@@ -219,7 +219,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognises):
             c[:, column] += abs(amount) * (float(amount > 0) - c[:, column])
         return self.generator(z, c)
 
-    def recognise(self, x: Tensor) -> Tensor:
+    def recognize(self, x: Tensor) -> Tensor:
         """Return c̃, the probability of each attribute, (B, A)."""
         return self.classifier.logits(self.discriminator(x)[1]).sigmoid()
 

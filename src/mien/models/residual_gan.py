@@ -16,7 +16,7 @@ Departures
 - D, and G0 with G1, step at the same time from one forward pass; the paper says only "iteratively". BatchNorm in D
   takes real pictures, made ones and those of the dual phase as batches of their own. D's loss has x̃ in its third
   class as the text says, not x̂.
-- The paper names neither batch size, length, Adam's β nor the kind of upsampling: β₁ = 0.5 and nearest neighbours.
+- The paper names neither batch size, length, Adam's β nor the kind of upsampling: β₁ = 0.5 and nearest neighbors.
 - BatchNorm's running statistics are of real pictures only: those of the dual phase are what G0 and G1 made. With
   both in them, edits of CelebA at 32 px differed from the same edits by batch statistics by .074 on average (of 2),
   and by .007 without.

@@ -10,14 +10,14 @@ Departures
   and G. ``betas=0.9,0.99 lr_image=1e-3 lr_encoder=1e-3 pair_weight=1`` is the thesis. ``generator_updates=2`` is what
   §3.1 advises against the same ("update G twice, then update D"), ``smooth`` one of the means it cites.
 - Eq. 3.4 is one game; §4.1.1 plays two, with D1 and D2, and two fakes in each. Their values are added, and in each
-  the two fakes count half, so that real and fake weigh the same, as the proofs suppose. E and G minimise the same
+  the two fakes count half, so that real and fake weigh the same, as the proofs suppose. E and G minimize the same
   value, which reaches E by every way there is: through x̂ = G(E(x)), as either half of a pair, and in the real pair.
   Each has an optimizer and gradients of its own; the four networks step at once, from one forward pass.
 - Minimax is printed, of DCGAN, whose implementation the thesis adapts, the non-saturating form is known: that is the
   default, and ``saturating=true`` the formula.
-- The sphere's centre and radius are not given. Rays leave from 1/2, the middle of E's sigmoid, as from 0 they would
+- The sphere's center and radius are not given. Rays leave from 1/2, the middle of E's sigmoid, as from 0 they would
   reach positive codes only, which cannot match N(0, 1); the radius is √K, the length of a draw from N(0, I); and the
-  result is centred at 0. ``centre=0`` and ``shift=0.5`` are the other readings of step 1 and step 4.
+  result is centered at 0. ``center=0`` and ``shift=0.5`` are the other readings of step 1 and step 4.
 - Eq. 4.5 prints -M/2 outside the mean over M dimensions; it is -1/2 inside, as appendix A derives.
 - Tables: the last deconvolution of 4.5–4.7 gives 64x64x3, not 32x32x3; D1's last convolution, whose channels are not
   printed, keeps those before it; D2 of 4.6 and 4.7 joins 64 + 128 numbers, which are printed as 256.
@@ -221,13 +221,13 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
             4.1 to 4.7; empty for networks of their pattern at any shape.
         width: channels of the first stage where there is no table; the tables have 64.
         latent: K where there is no table; the tables have 64 or 128.
-        radius, centre, shift: of the sphere (Eq. 4.1–4.4): its radius, √K if 0; every coordinate of what rays leave
-            from, in (0, 1); every coordinate of its centre among latents.
+        radius, center, shift: of the sphere (Eq. 4.1–4.4): its radius, √K if 0; every coordinate of what rays leave
+            from, in (0, 1); every coordinate of its center among latents.
         kl_weight: of the KL of E's moments, Eq. 4.5.
         pair_weight: of D2's game, for E and G.
         generator_updates: of E and G for each of D1 and D2.
         smooth: what the discriminators' target for real is below 1.
-        saturating: E and G minimise log(1 - D), Eq. 3.4, in place of -log D.
+        saturating: E and G minimize log(1 - D), Eq. 3.4, in place of -log D.
         lr: Adam's, of G and D2.
         lr_image, lr_encoder: of D1, and of E.
         betas: Adam's.
@@ -243,7 +243,7 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
         width: int = 16,
         latent: int = 64,
         radius: float = 0.0,
-        centre: float = 0.5,
+        center: float = 0.5,
         shift: float = 0.0,
         kl_weight: float = 1.0,
         pair_weight: float = 3.0,
@@ -262,7 +262,7 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
         if not 0 <= smooth < 0.5:
             raise MienError(f"expected smooth in [0, 0.5), got {smooth}")
         rows = _choose(table, shape) if table else stacks(shape, width, latent)
-        self.latent, self.centre, self.shift = rows.latent, centre, shift
+        self.latent, self.center, self.shift = rows.latent, center, shift
         self.radius = radius or rows.latent**0.5
         self.kl_weight, self.pair_weight, self.smooth = kl_weight, pair_weight, smooth
         self.generator_updates, self.fool = generator_updates, _minimax if saturating else _non_saturating
@@ -286,7 +286,7 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
 
     def _code(self, x: Tensor, remember: bool = True) -> Tensor:
         """Return E(x) (B, K) on the sphere: Eq. 4.1–4.4."""
-        return project(self.encoder(x, remember), self.radius, self.centre, self.shift)
+        return project(self.encoder(x, remember), self.radius, self.center, self.shift)
 
     def play(self, x: Tensor, noise: Tensor) -> Game:
         """Return what D1 and D2 see of pictures ``x`` (B, C, H, W) and ``noise`` (B, K) ~ N(0, I): §3.3.1, Fig. 3.9."""
@@ -308,7 +308,7 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
         )
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """One iteration (§3.3.1, §4.1.1): D1 and D2 maximise Eq. 3.4, E and G minimise it, and E its KL (4.5)."""
+        """One iteration (§3.3.1, §4.1.1): D1 and D2 maximize Eq. 3.4, E and G minimize it, and E its KL (4.5)."""
         for number in range(self.generator_updates):
             game = self.play(batch.x, torch.randn(len(batch), self.latent, device=batch.x.device))
             kl = moment_kl(game.z)
@@ -316,7 +316,7 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
             pair = (self.fool(game.pair_x) + self.fool(game.pair_z)) / 2
             d1 = _judge(game.x, (game.x_rec, game.x_new), self.smooth)
             d2 = _judge(game.pair, (game.pair_x, game.pair_z), self.smooth)
-            # z = E(x) is in the real pair too, and there E minimises log D2; G has no part in it, nor in the KL
+            # z = E(x) is in the real pair too, and there E minimizes log D2; G has no part in it, nor in the KL
             encoder = self.kl_weight * kl + self.pair_weight * self.fool(-game.pair)
             losses: dict[str | tuple[str, ...], Tensor] = {
                 ("generator", "encoder"): image + self.pair_weight * pair + encoder,

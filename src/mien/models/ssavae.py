@@ -12,13 +12,13 @@ Departures
   The decoder's seventh convolution makes the picture and therefore has no BatchNorm and no residual block.
 - Axes that would stay longer than 16 after two pools of 2 are pooled by more (1,024 samples by 8 and 8), so that the
   dense layers stay small.
-- Few labels are repeated (``labelled_share``): otherwise a batch has 0.1 of MNIST's 100. Step 2 leaves as many
-  pictures out of each batch, so it sees all alike. ``labelled_share=0`` is the paper.
+- Few labels are repeated (``labeled_share``): otherwise a batch has 0.1 of MNIST's 100. Step 2 leaves as many
+  pictures out of each batch, so it sees all alike. ``labeled_share=0`` is the paper.
 - ``consistency`` is not the paper's and 0 by default. With 100 of MNIST's labels, 800 training steps at seed 0 named 92.3
   instead of 78.2 % of the test digits with ``consistency=1``; step 1 then costs twice as much.
 - The decoder can learn no more than step 1 kept, and that asks for the class alone: at the default length MNIST's
   reconstructions have an MSE of .21, as each class's mean has. ``kl_weight=0.02`` keeps more of the picture. Of 8
-  channels the compared maps may hardly tell a grey level, and L_adv moves it: at one seed of three the black around a
+  channels the compared maps may hardly tell a gray level, and L_adv moves it: at one seed of three the black around a
   digit became -.66 and the MSE .32; there it is -.95 with ``width=16`` and -.97 with ``beta=0``.
 - Algorithm 2 draws new pictures for each update; here the updates of one step share a batch, the first round of the
   discriminator and the decoder share a reconstruction, and further rounds draw a new z.
@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from mien import losses
-from mien.abilities import Decodes, Encodes, Generates, Recognises
+from mien.abilities import Decodes, Encodes, Generates, Recognizes
 from mien.data.batch import Batch
 from mien.data.dataset import Dataset
 from mien.errors import MienError
@@ -47,7 +47,7 @@ from mien.networks.prior import standard_normal
 SURE = 0.95  # probability from which a class counts as known
 
 
-class SSAVAE(Model, Encodes, Decodes, Generates, Recognises):
+class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
     """SSAVAE.
 
     Args:
@@ -63,8 +63,8 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognises):
         alphas: weights of the encoder's first three layers in L_rec, Eq. 9.
         beta, gamma: weights of L_adv and L_latent, Eq. 8.
         n_dis: rounds of the discriminator before each update of the decoder.
-        labelled: how many labels are kept, as many of each class; 0 keeps all there are.
-        labelled_share: labelled pictures are repeated until they are this share of those step 1 sees; 0 does not.
+        labeled: how many labels are kept, as many of each class; 0 keeps all there are.
+        labeled_share: labeled pictures are repeated until they are this share of those step 1 sees; 0 does not.
         lr, betas: Adam's; in each step the learning rate follows half a cosine to zero.
     """
 
@@ -85,29 +85,29 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognises):
         beta: float = 0.005,
         gamma: float = 0.1,
         n_dis: int = 1,
-        labelled: int = 0,
-        labelled_share: float = 0.5,
+        labeled: int = 0,
+        labeled_share: float = 0.5,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
     ):
         super().__init__()
         positive(latent=latent, width=width, hidden=hidden, n_dis=n_dis, lr=lr)
-        not_negative(kl_weight=kl_weight, consistency=consistency, beta=beta, gamma=gamma, labelled=labelled)
+        not_negative(kl_weight=kl_weight, consistency=consistency, beta=beta, gamma=gamma, labeled=labeled)
         for number, alpha in enumerate(alphas, start=1):
             not_negative(**{f"alphas[{number}]": alpha})
         if not 0 < first < 1:
             raise MienError(f"expected first in (0, 1), got {first}: each of the two steps needs a share")
-        if not 0 <= labelled_share < 1:
-            raise MienError(f"expected labelled_share in [0, 1), got {labelled_share}")
-        if 0 < labelled < len(classes):
+        if not 0 <= labeled_share < 1:
+            raise MienError(f"expected labeled_share in [0, 1), got {labeled_share}")
+        if 0 < labeled < len(classes):
             raise MienError(
-                f"expected labelled of {len(classes)} or more, one for each class, or 0 for all, got {labelled}"
+                f"expected labeled of {len(classes)} or more, one for each class, or 0 for all, got {labeled}"
             )
         self.classes, self.latent = classes, latent
         self.first, self.stages = first, (0.0, first)
         self.kl_weight, self.consistency = kl_weight, consistency
         self.alphas, self.beta, self.gamma, self.n_dis = alphas, beta, gamma, n_dis
-        self.labelled, self.labelled_share = labelled, labelled_share
+        self.labeled, self.labeled_share = labeled, labeled_share
         self.repeats = 0.0  # share of the positions trained on that are repeats; training_index knows
         self.lr, self.betas = lr, betas
         self.encoder = PoolingEncoder(shape, latent, width, hidden)
@@ -127,7 +127,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognises):
         """Return n pictures decoded from z ~ N(0, I); ``attributes`` cannot be asked for and are ignored."""
         return self.decode(standard_normal(n, self.latent, seed, self))
 
-    def recognise(self, x: Tensor) -> Tensor:
+    def recognize(self, x: Tensor) -> Tensor:
         """Return the probability of each class, (B, classes), at the mean of q(z | x)."""
         return self.classifier(self.encode(x).mean).softmax(1)
 
@@ -201,7 +201,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognises):
         return (real + fake).detach()
 
     def _once(self, batch: Batch) -> Tensor:
-        """Return the pictures of a batch without the share that are repeats: the labelled ones are left out first.
+        """Return the pictures of a batch without the share that are repeats: the labeled ones are left out first.
 
         The decoder learns all pictures alike. How many remain does not depend on the batch, so no device waits.
         """
@@ -225,9 +225,9 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognises):
             )
 
     def training_index(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray:
-        """Return the positions to train on: all, and the labelled ones again until their share is reached."""
+        """Return the positions to train on: all, and the labeled ones again until their share is reached."""
         kept = self._kept(dataset, index, seed)
-        others, share = len(index) - len(kept), self.labelled_share
+        others, share = len(index) - len(kept), self.labeled_share
         wanted = round(others * share / (1 - share))
         extra = max(0, wanted - len(kept))
         self.repeats = extra / (len(index) + extra)
@@ -245,12 +245,12 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognises):
         """Return the positions whose label training may see: as many of each class as can be, drawn with ``seed``."""
         labels = np.full(len(index), -1) if dataset.labels is None else np.asarray(dataset.labels)[index]
         known = np.flatnonzero(labels >= 0)
-        if len(known) < max(self.labelled, 1):
+        if len(known) < max(self.labeled, 1):
             raise MienError(
-                f"expected {max(self.labelled, 1)} labelled training pictures or more, got {len(known)}: "
-                "lower labelled, or choose another data set"
+                f"expected {max(self.labeled, 1)} labeled training pictures or more, got {len(known)}: "
+                "lower labeled, or choose another data set"
             )
-        if not self.labelled:
+        if not self.labeled:
             return index[known]
         shuffled = np.random.default_rng([seed, 4]).permutation(known)
         # the first of each class, then the second of each, …
@@ -258,7 +258,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognises):
         for c in np.unique(labels[known]):
             mine = labels[shuffled] == c
             rank[mine] = np.arange(mine.sum())
-        return np.sort(index[shuffled[rank.argsort(kind="stable")[: self.labelled]]])
+        return np.sort(index[shuffled[rank.argsort(kind="stable")[: self.labeled]]])
 
 
 def shifted(x: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class VAE(Model, Encodes, Decodes, Generates):
         return self.decode(standard_normal(n, self.latent, seed, self))
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """Minimise Eq. 3."""
+        """Minimize Eq. 3."""
         q = self.encode(batch.x)
         x_rec = self.decode(q.rsample())
         kl = losses.kl(q).mean()  # Eq. 2

@@ -86,7 +86,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         self.encoder = ResidualEncoder(shape, latent, width)
         self.decoder = ResidualDecoder(shape, latent, width)
         # the critic sees relu1_1 of the pictures, not their pixels (§3.4)
-        self.critic = ResidualCritic((loss_network.network.widths[0], *shape[1:]), width)
+        self.critic = ResidualCritic((loss_network.config["widths"][0], *shape[1:]), width)
 
     def encode(self, x: Tensor) -> Normal:
         """Return q(z | x), a Normal of (B, K)."""

@@ -34,7 +34,7 @@ class DCGANGenerator(nn.Module):
     Args:
         shape: (C, H, W) of the pictures.
         inputs: length of what is decoded.
-        width: channels before the last layer; they double towards the first, up to eight times this.
+        width: channels before the last layer; they double toward the first, up to eight times this.
 
     >>> import torch
     >>> DCGANGenerator((3, 32, 32), 10, 4)(torch.zeros(2, 10)).shape
@@ -56,7 +56,7 @@ class DCGANGenerator(nn.Module):
         for before, after in pairwise(widths):
             layers += [_double(before, after, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
         self.body = nn.Sequential(*layers, _double(widths[-1], shape[0], bias=True))
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) in [-1, 1], float32, of ``z`` (B, inputs)."""
@@ -90,7 +90,7 @@ class DCGANTrunk(nn.Module):
             )
             for i, (before, after) in enumerate(pairwise([shape[0], *widths]))
         )
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, x: Tensor, remember: bool = True) -> list[Tensor]:
         """Return the maps of all stages, (B, w, H/2, W/2) first, of ``x`` (B, C, H, W).
@@ -109,7 +109,7 @@ class DCGANTrunk(nn.Module):
         return maps
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """Set the weights of ``module``, if it is of a kind that has some, as DCGAN does: N(0, 0.02), and no bias."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, DEVIATION)

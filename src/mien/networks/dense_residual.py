@@ -116,7 +116,7 @@ class PoolingEncoder(nn.Module):
         self.dense = nn.Sequential(nn.Flatten(), *_dense([widths[-1] * _area(plane), *[hidden] * 3]))
         self.mean = nn.Linear(hidden, latent)
         self.log_variance = nn.Linear(hidden, latent)
-        self.apply(initialise)
+        self.apply(initialize)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the maps of the first three convolutions, of ``x`` (B, C, H, W)."""
@@ -166,7 +166,7 @@ class UpsamplingDecoder(nn.Module):
             *_dense([latent, hidden, hidden, base[0] * _area(plane)], norm=True), nn.Unflatten(1, base)
         )
         self.body = nn.Sequential(*layers, plane.conv(widths[-1], shape[0]))
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return (B, C, H, W) in [-1, 1], float32, of latents ``z`` (B, K)."""
@@ -191,7 +191,7 @@ class DenseDiscriminator(nn.Module):
         ]
         self.body = nn.Sequential(convs[0], first, convs[1], second, convs[2], nn.Flatten())
         self.dense = nn.Sequential(*_dense([widths[-1] * _area(plane), *[hidden] * 4]), nn.Linear(hidden, 1))
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores (B,) of ``x`` (B, C, H, W)."""
@@ -215,14 +215,14 @@ class ResidualClassifier(nn.Module):
             block += [nn.Linear(after, after, bias=False), nn.BatchNorm1d(after)]
             layers += [*_dense([before, after], norm=True), Residual(*block)]
         self.body = nn.Sequential(*layers, nn.Linear(hidden, classes))
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return logits (B, classes), float32, of ``z`` (B, K)."""
         return self.body(z).float()
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """Set the weights of ``module``, if it is of a kind that has some, so that activations keep their size (He 2015).
 
     Most of these networks have no BatchNorm outside their residual blocks that would see to it.

@@ -8,18 +8,18 @@ from torch import Tensor
 SMALLEST = 1e-6  # length, and variance, below which nothing is divided by or taken the logarithm of
 
 
-def project(z: Tensor, radius: float, centre: float = 0.0, shift: float = 0.0) -> Tensor:
-    """Return ``z`` (B, K), in float32, moved along its ray from the centre onto a sphere.
+def project(z: Tensor, radius: float, center: float = 0.0, shift: float = 0.0) -> Tensor:
+    """Return ``z`` (B, K), in float32, moved along its ray from the center onto a sphere.
 
     Args:
         radius: of the sphere.
-        centre: every coordinate of the point that rays leave from.
-        shift: every coordinate of the centre of the sphere in the result.
+        center: every coordinate of the point that rays leave from.
+        shift: every coordinate of the center of the sphere in the result.
 
     >>> project(torch.tensor([[3.0, 4.0]]), radius=1.0)
     tensor([[0.6000, 0.8000]])
     """
-    ray = z.float() - centre
+    ray = z.float() - center
     return radius / torch.linalg.vector_norm(ray, dim=1, keepdim=True).clamp(min=SMALLEST) * ray + shift
 
 

@@ -48,7 +48,7 @@ class Translator(nn.Module):
             nn.ZeroPad2d((1, 2, 1, 2)),  # a kernel of even size has no middle
             nn.Conv2d(width, channels, 4),
         )
-        self.apply(_initialise)
+        self.apply(_initialize)
 
     def forward(self, x: Tensor, remember: bool = True) -> Tensor:
         """Return float32 maps (B, C, H, W) of ``x`` (B, C, H, W).
@@ -84,7 +84,7 @@ class StridedClassifier(nn.Module):
             for before, after in pairwise([shape[0], *widths])
         )
         self.head = nn.Conv2d(widths[-1], classes, (shape[1] >> stages, shape[2] >> stages))
-        self.apply(_initialise)
+        self.apply(_initialize)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, classes), float32, and the third layer's maps (the last's, where there are fewer)."""
@@ -100,7 +100,7 @@ def _stage(conv: nn.Conv2d) -> tuple[nn.Module, ...]:
     return conv, nn.BatchNorm2d(conv.out_channels), nn.LeakyReLU(SLOPE, inplace=True)
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0.0, DEVIATION)
         if module.bias is not None:

@@ -7,6 +7,7 @@ activation after the first convolution of the third stage.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,12 @@ class VGG(nn.Module):
         std: Sequence[float] = (0.5,),
     ):
         super().__init__()
-        self.widths, self.depths, self.batch_norm = tuple(widths), tuple(depths), batch_norm
+        # what builds the same network again, as plain values for a file
+        self.architecture: dict[str, Any] = {
+            "channels": channels, "widths": list(widths), "depths": list(depths), "batch_norm": batch_norm
+        }  # fmt: skip
+        if tuple(mean) != (0.5,) or tuple(std) != (0.5,):
+            self.architecture |= {"mean": list(mean), "std": list(std)}
         # not in the state: they are configuration; ((x + 1) / 2 - mean) / std is one product and one sum
         gain = 0.5 / torch.tensor(std, dtype=torch.float64)
         offset = (0.5 - torch.tensor(mean, dtype=torch.float64)) * 2 * gain

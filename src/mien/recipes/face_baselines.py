@@ -28,17 +28,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from mien import data, figures, runs
+from mien import data, figures
 from mien.abilities import Decodes, Edits, Encodes
 from mien.applications import edit, reconstruct
 from mien.applications.arithmetic import attribute_vectors
 from mien.data.dataset import Source, spread
 from mien.data.pictures import to_float
 from mien.errors import MienError, UnknownName
-from mien.evaluation import OpenRun, cached_vectors, open_run
-from mien.files import write_json
+from mien.files import sha256, write_json
 from mien.metrics import identity, landmarks
 from mien.metrics.faces import Faces
+from mien.run.opening import OpenRun, cached_vectors, open_run
 from mien.training.logs import Bar
 
 GLASSES = "Eyeglasses"
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         _landmark_section(source, asked.seed, asked.size[0], faces, asked.out),
     ]
     if run:
-        weights = runs.sha256(run.folder / "weights.safetensors")
+        weights = sha256(run.folder / "weights.safetensors")
         about = {"name": run.folder.name, "model": run.model.name, "size": run.dataset.size, "weights_sha256": weights}
         store(result, "run", about)
         base = spreads[f"{run.dataset.size} px"]

@@ -21,11 +21,13 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from mien import figures, runs
+from mien import figures
 from mien.data.dataset import Dataset
-from mien.experiment import Data, train
+from mien.experiment import train
 from mien.files import write_json
 from mien.models.base import Model, build, json_config
+from mien.run.data import Data
+from mien.run.weights import load
 from mien.training.logs import Bar
 from mien.training.loop import Order, Settings, make_fabric
 from mien.training.update import Update
@@ -82,10 +84,10 @@ def _decoder(
     base: Path, dataset: Dataset, index: np.ndarray, beta: float, gamma: float, steps: int, seed: int
 ) -> Model:
     """Return the base run's model with its decoder and discriminator trained by step 2."""
-    config = {**json_config(runs.load(base)), "beta": beta, "gamma": gamma, "first": 0.5}
+    config = {**json_config(load(base)), "beta": beta, "gamma": gamma, "first": 0.5}
     torch.manual_seed(seed)
     model = build("ssavae", config)
-    weights = runs.load(base).weights()
+    weights = load(base).weights()
     # what step 1 made; the base run's single last step has touched its decoder
     kept = {k: v for k, v in weights.items() if k.startswith(("encoder.", "classifier."))}
     model.load_state_dict(kept, strict=False)
@@ -110,7 +112,7 @@ def _measure(model: Model, x: Tensor) -> dict[str, float]:
     """Return how many classes survive the reconstruction, and its error."""
     x_rec = _reconstruct(model, x)
     with torch.inference_mode():
-        kept = model.recognise(x).argmax(1) == model.recognise(x_rec).argmax(1)  # type: ignore[operator]
+        kept = model.recognize(x).argmax(1) == model.recognize(x_rec).argmax(1)  # type: ignore[operator]
     return {"class_kept": float(kept.float().mean()), "mse": float((x - x_rec).square().mean())}
 
 

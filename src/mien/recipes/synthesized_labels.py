@@ -1,11 +1,11 @@
-"""Does labelled data made by a model train a classifier? (SelfExGAN, Liu 2018, §4.2.1, Fig. 4.10)
+"""Does labeled data made by a model train a classifier? (SelfExGAN, Liu 2018, §4.2.1, Fig. 4.10)
 
-    python -m mien.recipes.synthesized_labels runs/selfexgan-mnist --labelled 20 --per-class 200 --out synthesized-labels
+    python -m mien.recipes.synthesized_labels runs/selfexgan-mnist --labeled 20 --per-class 200 --out synthesized-labels
 
 The thesis shows pictures made of E(x) + noise and trains nothing on them. Here the same small classifier
 (``attribute_cnn``, one column a class, its class the likeliest) learns for the same number of steps from
 
-    few           a few real pictures of each class (``--labelled``)
+    few           a few real pictures of each class (``--labeled``)
     synthesized   many made of those few (``--per-class``)
     both          the few and the many
     many          as many real ones, which is what more labels would have given
@@ -32,15 +32,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from mien import runs
 from mien.applications import synthesize as made
-from mien.applications.basics import batches, map_batches
+from mien.applications.basics import batches, latent_size, map_batches
 from mien.data.dataset import Dataset, spread
 from mien.errors import MienError
-from mien.evaluation import open_run
-from mien.experiment import Data, train
-from mien.files import write_atomically, write_json
+from mien.experiment import train
+from mien.files import sha256, write_atomically, write_json
 from mien.models.base import Model
+from mien.run.data import Data
+from mien.run.opening import open_run
+from mien.run.weights import load
 from mien.training.logs import Bar
 
 KINDS = ("few", "synthesized", "both", "many")
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="a run of a model that encodes and decodes, on a set with classes")
     parser.add_argument("--root", help="where the run's data lie, if they have moved")
-    parser.add_argument("--labelled", type=int, default=20, help="real pictures of each class (default 20)")
+    parser.add_argument("--labeled", type=int, default=20, help="real pictures of each class (default 20)")
     parser.add_argument("--per-class", type=int, default=200, help="synthesized pictures of each class (default 200)")
     parser.add_argument("--noise", type=float, default=made.NOISE, help=f"on the latent (default {made.NOISE})")
     parser.add_argument("--steps", type=int, default=300, help="updates of each classifier (default 300)")
@@ -81,21 +82,21 @@ def main(arguments: Sequence[str] | None = None) -> Path:
 
 def _folders(opened: Any, asked: argparse.Namespace, seed: int) -> dict[str, Path]:
     """Return the four folder data sets of a seed, written if they are not there."""
-    few = made.plan(opened.dataset, opened.index, asked.labelled, seed)
+    few = made.plan(opened.dataset, opened.index, asked.labeled, seed)
     many = made.plan(opened.dataset, opened.index, asked.per_class, seed)
-    # of the few that are labelled, and no others
-    fakes = made.plan(opened.dataset, opened.index, asked.per_class, seed, asked.labelled)
-    latent = made.latent_size(opened.model, opened.dataset, opened.index)
-    about = {"weights_sha256": runs.sha256(asked.run / "weights.safetensors"), "noise": asked.noise, "seed": seed}
+    # of the few that are labeled, and no others
+    fakes = made.plan(opened.dataset, opened.index, asked.per_class, seed, asked.labeled)
+    latent = latent_size(opened.model)
+    about = {"weights_sha256": sha256(asked.run / "weights.safetensors"), "noise": asked.noise, "seed": seed}
     folders = {kind: asked.out / f"{seed}-{kind}" for kind in KINDS}
     real = {"pictures": "real", "seed": seed}
-    made.synthesize(made.unchanged, latent, opened.dataset, few, folders["few"], real | {"per_class": asked.labelled})
+    made.synthesize(made.unchanged, latent, opened.dataset, few, folders["few"], real | {"per_class": asked.labeled})
     made.synthesize(
         made.unchanged, latent, opened.dataset, many, folders["many"], real | {"per_class": asked.per_class}
     )
     made.synthesize(
         made.noisy(opened.model, asked.noise), latent, opened.dataset, fakes, folders["synthesized"],
-        about | {"labelled": asked.labelled, "per_class": asked.per_class},
+        about | {"labeled": asked.labeled, "per_class": asked.per_class},
     )  # fmt: skip
     _merge([folders["few"], folders["synthesized"]], folders["both"])
     return folders
@@ -125,15 +126,15 @@ def _classifier(folder: Path, size: int, out: Path, steps: int, seed: int) -> Mo
     """Return a small classifier trained on a folder data set."""
     data = Data("folder", str(folder), size, split_seed=seed)
     path, _ = train("attribute_cnn", data, out, steps=steps, batch=BATCH, seed=seed, device="cpu")
-    return runs.load(path)
+    return load(path)
 
 
 def _classes(model: Any, x: Tensor, names: tuple[str, ...]) -> np.ndarray:
     """Return the likeliest of the classes, by number, of pictures (B, C, H, W)."""
     columns = [model.attributes.index(name) for name in names]
-    # a folder data set is always one of colour
+    # a folder data set is always one of color
     seen = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-    return map_batches(model.recognise, seen)[:, columns].argmax(1).numpy()
+    return map_batches(model.recognize, seen)[:, columns].argmax(1).numpy()
 
 
 def _accuracy(model: Model, dataset: Dataset, index: np.ndarray) -> float:
@@ -155,13 +156,13 @@ def _label_kept(model: Model, folder: Path, opened: Any) -> float:
 def _result(opened: Any, asked: argparse.Namespace, rows: list[dict[str, float]]) -> dict[str, Any]:
     """Return settings and accuracies, with mean and standard deviation over the seeds, as JSON can hold them."""
     values = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-    about = {key: getattr(asked, key) for key in ("labelled", "per_class", "noise", "steps", "seeds")}
+    about = {key: getattr(asked, key) for key in ("labeled", "per_class", "noise", "steps", "seeds")}
     words = " ".join(f"--{key.replace('_', '-')} {value:g}" for key, value in about.items())
     return {
         "command": f"python -m mien.recipes.synthesized_labels runs/{asked.run.resolve().name} {words}",
         "model": opened.model.name,
         "run": asked.run.resolve().name,
-        "weights_sha256": runs.sha256(asked.run / "weights.safetensors"),
+        "weights_sha256": sha256(asked.run / "weights.safetensors"),
         "data": opened.dataset.name,
         "size": opened.data.size,
         "n_test": min(JUDGED, len(opened.splits.test)),
@@ -184,7 +185,7 @@ def _table(result: dict[str, Any]) -> Table:
         f"held-out real pictures, {seeds}, {result['steps']} steps each"
     )
     table = Table("trained on", "pictures a class", "accuracy", title=title, title_justify="left")
-    few, many = result["labelled"], result["per_class"]
+    few, many = result["labeled"], result["per_class"]
     counts = {"few": f"{few}", "synthesized": f"{many}", "both": f"{few} + {many}", "many": f"{many}", "label_kept": ""}
     for key, scores in result["accuracy"].items():
         spread_ = "" if scores["sd"] is None else f" ± {scores['sd']:.1%}"

@@ -94,9 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> Path:
 
 
 def _print_plan(asked: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
-    from mien import runs_light
 
     print("dry run: nothing is written")
+    from mien.run.folder import progress
+
     for run in runs:
         folder = asked.out / run["run"]
         words = [f"mien train {run['model']} --data {asked.data} --size {asked.size} --steps {run['steps']}"]
@@ -104,7 +105,7 @@ def _print_plan(asked: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
         words += [f"--share {run['share'][0]}/{run['share'][1]}"] if run["share"] != (1, 1) else []
         words += [f"--{key} {value}" for key, value in run["training"].items()]
         words += [f"--set {key}={_text(value)}" for key, value in run["settings"].items()]
-        done = runs_light.progress(folder) if folder.is_dir() else {}
+        done = progress(folder) if folder.is_dir() else {}
         state = f"step {done['step']} of {run['steps']} done" if done else "to do"
         print(f"{' '.join(words)} --out {folder}  # {state}")
     names = [str(asked.out / f"view-{layer}") for layer in LAYERS]
@@ -123,8 +124,9 @@ def _text(value: Any) -> str:
 def _run(asked: argparse.Namespace, runs: list[dict[str, Any]]) -> Path:
     from rich.console import Console
 
-    from mien.experiment import Data, train
+    from mien.experiment import train
     from mien.files import write_json
+    from mien.run.data import Data
     from mien.training.logs import bars
 
     console = Console()
@@ -168,9 +170,9 @@ def measure(
         c: of the SVMs; 1 is that of ``mien evaluate``.
         note: called with (what, done, total).
     """
-    from mien import runs
     from mien.applications import multiview
-    from mien.evaluation import open_run
+    from mien.files import sha256
+    from mien.run.opening import open_run
 
     started = time.monotonic()
     folders = [*together, *beside]
@@ -188,11 +190,11 @@ def measure(
             name: {
                 "model": run.model.name,
                 "size": run.data.size,
-                "weights_sha256": runs.sha256(run.folder / "weights.safetensors"),
+                "weights_sha256": sha256(run.folder / "weights.safetensors"),
             }
             for name, run in zip(names, opened, strict=True)
         },
-        "protocol": f"one linear SVM (C = {c:g}) for each attribute on standardised latent means; standard errors over pictures",
+        "protocol": f"one linear SVM (C = {c:g}) for each attribute on standardized latent means; standard errors over pictures",
     }
     if first.dataset.name == "celeba" and len(first.dataset.attributes) == 40:
         about["published"] = {"source": SOURCE, "percent": PUBLISHED, "order": list(first.dataset.attributes)}

@@ -17,13 +17,13 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from mien import runs_light
 from mien.data.batch import Batch, on_device
 from mien.data.dataset import Dataset, spread
 from mien.errors import MienError
 from mien.files import write_json
 from mien.models.base import Model
-from mien.runs import save_weights
+from mien.run.folder import PROGRESS, WEIGHTS, progress
+from mien.run.weights import save_weights
 from mien.training import checkpoint, monitor
 from mien.training.compiling import as_written, compile_networks
 from mien.training.logs import Bar, Log, terms_text, warn
@@ -238,7 +238,7 @@ class Trainer:
         self.pictures = where_it_fits(dataset, self.order.index, fabric.device)
         self.watched = dataset.batch(spread(held_out, monitor.WATCHED), fabric.device)
         # of earlier calls too: a resumed run does not forget what went wrong
-        self.warnings: list[str] = runs_light.progress(folder).get("warnings", [])
+        self.warnings: list[str] = progress(folder).get("warnings", [])
         self.seconds = self.waited = self.images = 0.0
         self.images_per_second = 0.0
 
@@ -379,9 +379,9 @@ class Trainer:
             return
         seconds = self.before + self.seconds
         checkpoint.save(self.folder, self.model, self.update, self.step, seconds, self.average)
-        save_weights(self.folder / "weights.safetensors", self.average or self.model.weights())
+        save_weights(self.folder / WEIGHTS, self.average or self.model.weights())
         write_json(
-            self.folder / "progress.json",
+            self.folder / PROGRESS,
             {
                 "step": self.step,
                 "steps": self.settings.steps,

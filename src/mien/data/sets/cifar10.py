@@ -22,10 +22,11 @@ import numpy as np
 from PIL import Image
 
 from mien.data import dataset
-from mien.data.archives import Files, content, locate
+from mien.data.archives import Files, locate
 from mien.data.cifar_batches import BATCHES, read_batch
 from mien.data.pictures import open_picture, to_square
 from mien.errors import MienError
+from mien.files import sha256
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HOMES = ("cifar10", "cifar10.zip", "cifar-10-batches-bin", "cifar-10-batches-py")
@@ -68,7 +69,7 @@ class Batches:
         return Image.fromarray(self._read[0][i])
 
     def fingerprint(self) -> list:
-        return [(path.name, content(path)) for path in self.paths]
+        return [(path.name, sha256(path)) for path in self.paths]
 
 
 class Folders:

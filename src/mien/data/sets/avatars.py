@@ -1,12 +1,12 @@
 """Avatars: cartoon faces with CelebA-style attributes and the true counterfactual of every edit.
 
-`python-avatars` supplies the parts, `resvg-py` rasterises each of them once for a size, and a face is their
+`python-avatars` supplies the parts, `resvg-py` rasterizes each of them once for a size, and a face is their
 superposition. As faces are drawn, what one would be with an attribute changed is known: `counterfactual`.
 
 Every factor has its own random stream, a function of (seed, factor, number of the avatar) only. Attributes
 are therefore independent of each other and of the nuisances (skin tone, background, style of hair…), except
-the colours of hair, which exclude each other: black, blond, brown and gray at 23 % each, red at 8 % for none
-of them. Brows and beard have the colour of the hair; under a hat short hair is a fringe, to stay visible.
+the colors of hair, which exclude each other: black, blond, brown and gray at 23 % each, red at 8 % for none
+of them. Brows and beard have the color of the hair; under a hat short hair is a fringe, to stay visible.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHARES = {
     "Smiling": 0.50, "Wearing_Hat": 0.35,
 }  # fmt: skip
 
-COLOURS = {
+COLORS = {
     "Black_Hair": "#17141A", "Blond_Hair": "#EBCB62", "Brown_Hair": "#5E2F14", "Gray_Hair": "#B4B6BA",
     "": "#C9421B",
 }  # fmt: skip
@@ -60,7 +60,9 @@ MOUTHS = {  # by (Smiling, Mouth_Slightly_Open)
 }  # fmt: skip
 
 VIEW = (33.0, 4.0, 198.0)  # left, top and side of what is seen, in the drawing's units: the head
-FINER = 2  # parts are rasterised at this many times the size, then averaged
+# the names start random streams: another spelling would draw other avatars
+HAIR_STREAM, OTHER_HAIR_STREAM, HAT_STREAM = "hair colour", "other hair colour", "hat colour"
+FINER = 2  # parts are rasterized at this many times the size, then averaged
 
 
 class Source(dataset.Source):
@@ -68,7 +70,7 @@ class Source(dataset.Source):
 
     Args:
         count, seed: how many, and which.
-        classes: "hair" to make the colour of the hair the class, for models that need classes; None for no classes.
+        classes: "hair" to make the color of the hair the class, for models that need classes; None for no classes.
     """
 
     name = "avatars"
@@ -103,14 +105,14 @@ class Source(dataset.Source):
         if not self.classes:
             return -1
         has = self._attributes(i, {})
-        colour = next((name for name in HAIR if name and has[name] > 0), "")
-        return list(HAIR).index(colour)
+        color = next((name for name in HAIR if name and has[name] > 0), "")
+        return list(HAIR).index(color)
 
     def read(self, i: int, size: int) -> np.ndarray:
         return self.draw(i, size)
 
     def row(self, i: int, changes: Mapping[str, int] | None = None) -> np.ndarray:
-        """Attributes (A,) int8 ±1 of avatar i with `changes` {attribute: ±1}; a new hair colour ends the old.
+        """Attributes (A,) int8 ±1 of avatar i with `changes` {attribute: ±1}; a new hair color ends the old.
 
         >>> Source().row(0, {"Gray_Hair": 1}).tolist()[1:6]
         [-1, -1, -1, -1, 1]
@@ -124,7 +126,7 @@ class Source(dataset.Source):
         Args:
             i: number of the avatar.
             attribute: one of `attributes`.
-            value: +1 or -1; None for the opposite of what it has. Hair that loses its colour takes another,
+            value: +1 or -1; None for the opposite of what it has. Hair that loses its color takes another,
                 always the same one for this avatar.
             size: side in pixels.
 
@@ -143,14 +145,14 @@ class Source(dataset.Source):
     def draw(self, i: int, size: int, changes: Mapping[str, int] | None = None) -> np.ndarray:
         """Avatar i with `changes` {attribute: ±1} made: uint8 (size, size, 3)."""
         has = self._attributes(i, changes or {})
-        hair = self._shade(i, "hair", COLOURS[next((n for n in HAIR if n and has[n] > 0), "")], 0.06)
+        hair = self._shade(i, "hair", COLORS[next((n for n in HAIR if n and has[n] > 0), "")], 0.06)
         skin = self._pick(i, "pale", PALE) if has["Pale_Skin"] > 0 else self._pick(i, "skin", DARKER)
         mouth = MOUTHS[has["Smiling"], has["Mouth_Slightly_Open"]]
         out = np.empty((size, size, 3), np.float32)
         out[:] = self._shade(i, "background", self._pick(i, "background", BACKGROUNDS), 0.05)
 
-        def add(slot: str, part: str, colour: np.ndarray | None = None) -> None:
-            _layer(slot, part, size).over(out, colour)
+        def add(slot: str, part: str, color: np.ndarray | None = None) -> None:
+            _layer(slot, part, size).over(out, color)
 
         add("skin", "", self._shade(i, "skin tone", skin, 0.03))
         cloth = self._shade(i, "cloth", self._pick(i, "cloth", CLOTHES), 0.05)
@@ -164,7 +166,7 @@ class Source(dataset.Source):
         long = self._pick(i, "long", LONG) if has["Long_Hair"] > 0 else None
         if has["Wearing_Hat"] > 0:
             add("hair under hat", long or UNDER_HAT, hair)
-            fabric = self._shade(i, "hat", self._pick(i, "hat colour", HATS), 0.05)
+            fabric = self._shade(i, "hat", self._pick(i, HAT_STREAM, HATS), 0.05)
             add("hat", self._pick(i, "hat", HAT_KINDS), fabric)
         else:
             add("hair", long or self._pick(i, "short", SHORT), hair)
@@ -176,7 +178,7 @@ class Source(dataset.Source):
         if not 0 <= i < self.count:
             raise MienError(f"expected an avatar of 0 to {self.count - 1}, got {i}")
         has = {name: 1 if self._uniform(i, name) < share else -1 for name, share in SHARES.items()}
-        colour = _among(self._uniform(i, "hair colour"), HAIR)
+        color = _among(self._uniform(i, HAIR_STREAM), HAIR)
         for name, value in changes.items():
             if name not in self.attributes:
                 raise UnknownName("attribute", name, self.attributes)
@@ -185,11 +187,11 @@ class Source(dataset.Source):
             if name not in HAIR:
                 has[name] = value
             elif value > 0:
-                colour = name
-            elif colour == name:
+                color = name
+            elif color == name:
                 others = {other: share for other, share in HAIR.items() if other != name}
-                colour = _among(self._uniform(i, "other hair colour"), others)
-        has |= {name: 1 if name == colour else -1 for name in HAIR if name}
+                color = _among(self._uniform(i, OTHER_HAIR_STREAM), others)
+        has |= {name: 1 if name == color else -1 for name in HAIR if name}
         return has
 
     @cached_property
@@ -209,9 +211,9 @@ class Source(dataset.Source):
     def _pick(self, i: int, factor: str, of: tuple[str, ...]) -> str:
         return of[int(self._uniform(i, factor) * len(of))]
 
-    def _shade(self, i: int, factor: str, colour: str, spread: float) -> np.ndarray:
-        """The colour (3,) in [0, 1], up to `spread` lighter or darker."""
-        rgb = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)], np.float32) / 255
+    def _shade(self, i: int, factor: str, color: str, spread: float) -> np.ndarray:
+        """The color (3,) in [0, 1], up to `spread` lighter or darker."""
+        rgb = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)], np.float32) / 255
         return rgb + np.float32(spread * (2 * self._uniform(i, factor + " shade") - 1))
 
 
@@ -227,9 +229,9 @@ def _among(u: float, shares: Mapping[str, float]) -> str:
 
 
 class _Layer(NamedTuple):
-    """A part as it lies over what is below: (1 - cover) * below + fixed + tint * colour.
+    """A part as it lies over what is below: (1 - cover) * below + fixed + tint * color.
 
-    A drawing is affine in the colour of one of its fills, so that two renderings of it give every colour.
+    A drawing is affine in the color of one of its fills, so that two renderings of it give every color.
     """
 
     box: tuple[slice, slice]
@@ -237,12 +239,12 @@ class _Layer(NamedTuple):
     fixed: np.ndarray  # (h, w, 3)
     tint: np.ndarray  # (h, w, 1)
 
-    def over(self, out: np.ndarray, colour: np.ndarray | None) -> None:
+    def over(self, out: np.ndarray, color: np.ndarray | None) -> None:
         below = out[self.box]
         below *= self.keep
         below += self.fixed
-        if colour is not None:
-            below += self.tint * colour
+        if color is not None:
+            below += self.tint * color
 
 
 @lru_cache(maxsize=512)
@@ -267,7 +269,7 @@ def _below_hat(size: int) -> np.ndarray:
 
 
 def _raster(svg: str, size: int) -> np.ndarray:
-    """float32 (size, size, 4), colours multiplied by alpha, in [0, 1]."""
+    """float32 (size, size, 4), colors multiplied by alpha, in [0, 1]."""
     import resvg_py
 
     png = resvg_py.svg_to_bytes(svg_string=svg, width=FINER * size, skip_system_fonts=True)
@@ -281,7 +283,7 @@ _NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
 def _svg(slot: str, part: str, paint: str) -> str:
-    """The drawing of one part alone, where it belongs in the head, with `paint` for its colour."""
+    """The drawing of one part alone, where it belongs in the head, with `paint` for its color."""
     import python_avatars as pa
 
     where = {  # slot: (python_avatars' argument, its kind of part, the group of the drawing it lands in)
@@ -326,5 +328,5 @@ def _adjust(head: ElementTree.Element, slot: str, paint: str) -> None:
         group.set("transform", "translate(0 82) scale(1 0.78) translate(0 -102)")
         dim = "#000000" if paint == "#000000" else "#C0C0C0"
         for element in group.iter():
-            if element.get("fill") == "#F4F4F4":  # white would pass for gray hair: the hat's colour, darker
+            if element.get("fill") == "#F4F4F4":  # white would pass for gray hair: the hat's color, darker
                 element.set("fill", dim)

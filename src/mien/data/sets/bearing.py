@@ -11,7 +11,7 @@ cut inside each part, so no two parts share a sample, and only those for trainin
 This is the official split; with one drawn by a seed instead, overlapping windows come into different parts.
 
 A window has its mean subtracted and is divided by its largest absolute value, to lie in [-1, 1]. This removes
-the amplitude, which alone tells some of the conditions apart: what remains to be recognised is the form.
+the amplitude, which alone tells some of the conditions apart: what remains to be recognized is the form.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mien.data import dataset
-from mien.data.archives import content, locate, npz_array, npz_names, reason
+from mien.data.archives import locate, npz_array, npz_names, reason
 from mien.data.pictures import BadPicture
 from mien.errors import MienError
+from mien.files import sha256
 
 PUBLISHED = {  # number of the file at 0 hp (1797 rpm), 12 kHz, drive end; outer race at 6 o'clock
     97: "normal",
@@ -142,7 +143,7 @@ class Source(dataset.Source):
         return (window / largest).astype(np.float32).reshape(1, size, 1)
 
     def fingerprint(self) -> str:
-        files = [(path.name, content(path)) for path in self._paths]
+        files = [(path.name, sha256(path)) for path in self._paths]
         return hashlib.sha256(json.dumps(["bearing", 1, files, self.hop]).encode()).hexdigest()
 
     def options(self) -> dict:
@@ -179,7 +180,7 @@ def _from_mat(path: Path) -> np.ndarray:
 
     try:
         keys = [key for key, _, _ in whosmat(path) if key.endswith("_DE_time")]
-        if len(keys) > 1:  # some published files hold those of their neighbours too
+        if len(keys) > 1:  # some published files hold those of their neighbors too
             keys = [key for key in keys if key == f"X{_number(path):03d}_DE_time"] or keys
         arrays = loadmat(path, variable_names=keys[:1])
     except Exception as error:  # damaged ones raise anything: TypeError, zlib.error, NotImplementedError…

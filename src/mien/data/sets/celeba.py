@@ -3,7 +3,7 @@
 The folder is as it is downloaded: `img_align_celeba.zip` (read where it lies, never unpacked) or the folder
 `img_align_celeba`, with `list_attr_celeba.txt` and, where wanted, `identity_CelebA.txt` and
 `list_eval_partition.txt`; the subfolders `Img`, `Anno` and `Eval` of the official download are looked into.
-Each picture is cropped to the centred square of its full width, 178x178 of 178x218.
+Each picture is cropped to the centered square of its full width, 178x178 of 178x218.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Source(dataset.Source):
         return self._partitions.get(self._keys[i], -1)
 
     def read(self, i: int, size: int) -> np.ndarray:
-        """Picture i: the centred square of its full width, (size, size, 3)."""
+        """Picture i: the centered square of its full width, (size, size, 3)."""
         member = self._members[self._keys[i]]
         if self._folder is not None:
             return to_square(open_picture(member, at_least=2 * size), size)

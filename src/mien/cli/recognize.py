@@ -1,4 +1,4 @@
-"""The command recognise: what is in pictures, few or many."""
+"""The command recognize: what is in pictures, few or many."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE_BY_SIDE = 5  # pictures that have a column each; of more, each has a line
 
 
 @app.command(rich_help_panel="Use a run")
-def recognise(
+def recognize(
     run: Run,
     pictures: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.", show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -28,16 +28,16 @@ def recognise(
 
     [bold]Examples[/]
 
-      mien recognise runs/cnn me.jpg --out me.png
+      mien recognize runs/cnn me.jpg --out me.png
 
-      mien recognise runs/cnn *.jpg --json
+      mien recognize runs/cnn *.jpg --json
 
-      mien recognise runs/cnn photos/ --out photos.csv
+      mien recognize runs/cnn photos/ --out photos.csv
     """
     table = out is not None and out.suffix.lower() == ".csv"
     if out:
-        out = file_path(out) if table else picture_path(out, "recognised.png")
-    model = load_model(run, device, "Recognises")
+        out = file_path(out) if table else picture_path(out, "recognized.png")
+    model = load_model(run, device, "Recognizes")
     import numpy as np
 
     from mien import applications, figures
@@ -52,11 +52,11 @@ def recognise(
     console = make_console(json)
     with bars(console) as note:
         for part, x in parts(files, model.config["shape"], left_out if files != pictures else None):
-            found.append(applications.recognise(model, x).cpu().numpy())
+            found.append(applications.recognize(model, x).cpu().numpy())
             drawn += [x] if out and not table else []
             read += part
             if len(files) > len(part):
-                note("recognising", len(read) + len(left_out), len(files))
+                note("recognizing", len(read) + len(left_out), len(files))
     tell_left_out(console, left_out, len(read))
     files = read
     names = list(model.config.get("attributes") or model.config.get("classes") or [])

@@ -1,4 +1,4 @@
-"""MNIST: 70,000 handwritten digits, white on black, 28x28 grey (LeCun et al., 1998), or a part of them.
+"""MNIST: 70,000 handwritten digits, white on black, 28x28 gray (LeCun et al., 1998), or a part of them.
 
 The folder holds the IDX files as they are published; what they may be called, how they are resized and how
 they are split is told in `mien.data.idx`: 55,000 for training, 5,000 valid, 10,000 for the test.

@@ -1,6 +1,6 @@
 """Any folder of pictures, with a table of attributes (CSV) or without.
 
-Pictures are found in all subfolders, cropped to their centred square, and named by their path in the folder.
+Pictures are found in all subfolders, cropped to their centered square, and named by their path in the folder.
 The table (`attributes.csv` in the folder unless another is named) opens with a header; its first column holds
 the path of a picture, or its bare file name where only one has it, and each further column is an attribute:
 1 or -1, 1 or 0, true or false, yes or no. An empty field is not known, and so is 0 in a column that has -1.

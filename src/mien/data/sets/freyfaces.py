@@ -1,9 +1,9 @@
-"""Frey faces: 1,965 grey pictures of one man's face, 28x20, frames of one film (Roweis, Saul and Hinton).
+"""Frey faces: 1,965 gray pictures of one man's face, 28x20, frames of one film (Roweis, Saul and Hinton).
 
 Read are `freyfaces.npz` (an array `images`, uint8 N, 28, 20) or `frey_rawface.mat` as it is published (key `ff`).
 The size is the height: 28 gives the pictures as they are. They are not square, and stay so: at another size
 they are resized (Lanczos) in proportion, height and width each rounded to a multiple of 4, as 64x44 at 64.
-There are no labels and no official split; neighbouring frames resemble each other, so any part drawn at
+There are no labels and no official split; neighboring frames resemble each other, so any part drawn at
 random has near copies in the others: a likelihood on it says less than it seems to.
 """
 
@@ -18,9 +18,10 @@ import numpy as np
 from PIL import Image
 
 from mien.data import dataset
-from mien.data.archives import content, locate, npz_array, npz_names, reason
+from mien.data.archives import locate, npz_array, npz_names, reason
 from mien.data.pictures import resize
 from mien.errors import MienError
+from mien.files import sha256
 
 HEIGHT, WIDTH = 28, 20  # pixels
 FILES = ("freyfaces.npz", "frey_rawface.mat")
@@ -75,7 +76,7 @@ class Source(dataset.Source):
         return picture[..., None]
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(f"freyfaces 1 {content(self._path)}".encode()).hexdigest()
+        return hashlib.sha256(f"freyfaces 1 {sha256(self._path)}".encode()).hexdigest()
 
     def options(self) -> dict:
         return {"root": str(self.root.resolve())}

@@ -1,4 +1,4 @@
-"""Nearest neighbours among latents: what a picture resembles, and whether generated ones are copies."""
+"""Nearest neighbors among latents: what a picture resembles, and whether generated ones are copies."""
 
 from __future__ import annotations
 

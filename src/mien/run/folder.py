@@ -1,4 +1,8 @@
-"""What can be said of a run folder without importing torch: its configuration, progress and measures."""
+"""A run folder, read without importing torch: its configuration and its progress.
+
+A run folder holds ``config.json`` (model, its settings, data, training), ``weights.safetensors``, ``state.pt`` (what
+resuming needs; read with ``weights_only``), ``log.jsonl``, ``tensorboard/`` and ``pictures/``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from mien import models
 from mien.errors import MienError
 
 FORMAT = 1  # of config.json
+CONFIG, WEIGHTS, PROGRESS = "config.json", "weights.safetensors", "progress.json"
 
 
 def read_config(run: str | Path) -> dict[str, Any]:
@@ -25,7 +30,7 @@ def read_config(run: str | Path) -> dict[str, Any]:
         raise MienError(
             f"expected a run folder, got {run}, which {'is a file' if run.exists() else 'does not exist'}: {make}"
         )
-    path = run / "config.json"
+    path = run / CONFIG
     if not path.exists():
         raise MienError(f"expected a run folder, got {run}, which has no config.json: {make}")
     try:
@@ -54,14 +59,15 @@ def check_abilities(run: str | Path, needed: Sequence[str]) -> None:
             f"needed a model that {' and '.join(needed)}, got {config['model']}, which only {' and '.join(has)}: "
             f"use a run of {' or '.join(able)}"
         )
-    if not (Path(run) / "weights.safetensors").exists():
+    if not (Path(run) / WEIGHTS).exists():
         raise MienError(
             f"expected {Path(run) / 'weights.safetensors'}, got a run without weights: "
             "run its mien train command again to finish it"
         )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file of a run holds, nothing where it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -70,38 +76,4 @@ def _json(path: Path) -> dict[str, Any]:
 
 def progress(run: str | Path) -> dict[str, Any]:
     """Return how far a run is, or nothing where it has not been saved yet."""
-    return _json(Path(run) / "progress.json")
-
-
-def summary(run: str | Path) -> list[Any]:
-    """Return rich renderables that describe a run."""
-    from rich.table import Table
-
-    run = Path(run)
-    config, state = read_config(run), progress(run)
-    data, training = config["data"], config["training"]
-    table = Table(title=f"{run.name}: {config['model']}", show_header=False, title_justify="left")
-    counts = ", ".join(f"{v:,} {k}" for k, v in data["counts"].items())
-    table.add_row("data", f"{data['name']} at {data['size']} px, {counts} ({data['split']} split)")
-    settings = {k: v for k, v in config["config"].items() if k not in ("shape", "attributes")}
-    for key, value in settings.items():
-        if isinstance(value, dict) and "sha256" in value:
-            settings[key] = f"{value['source']} ({value['sha256'][:12]})"
-    table.add_row("settings", "\n".join(f"{k} = {v}" for k, v in settings.items()))
-    table.add_row(
-        "training", ", ".join(f"{k} {v}" for k, v in training.items() if k in ("batch", "seed", "precision", "ema"))
-    )
-    if state:
-        verdict = "finished" if state["finished"] else "unfinished: the same command resumes it"
-        table.add_row("progress", f"step {state['step']:,} of {state['steps']:,}, {state['seconds']:.0f} s, {verdict}")
-        for warning in state["warnings"][-5:]:
-            table.add_row("warning", f"[bold red]{warning}")
-    else:
-        table.add_row("progress", "no checkpoint yet")
-    shown: list[Any] = [table]
-    result = _json(run / "evaluation.json")
-    if result:
-        from mien.evaluation_text import tables
-
-        shown += tables(result)
-    return shown
+    return read_json(Path(run) / PROGRESS)

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 grey pictures of clothes, 28x28 (Xiao et al., 2017), in the files and split of MNIST.
+"""Fashion-MNIST: 70,000 gray pictures of clothes, 28x28 (Xiao et al., 2017), in the files and split of MNIST.
 
 The folder holds the IDX files as they are published, see `mien.data.idx`; they are called as MNIST's are, so
 they need a folder of their own.
