@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mien import abilities, applications, data, errors, figures, metrics, models
+    from mien.data.reading import read_pictures
     from mien.errors import MienError
     from mien.experiment import train
     from mien.run.data import Data
@@ -34,12 +35,14 @@ __all__ = [
     "metrics",
     "models",
     "open_run",
+    "read_pictures",
     "train",
 ]
 
 _WHERE = {
     "load": "mien.run.weights",
     "open_run": "mien.run.opening",
+    "read_pictures": "mien.data.reading",
     "train": "mien.experiment",
     "Data": "mien.run.data",
     "MienError": "mien.errors",

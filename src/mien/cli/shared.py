@@ -116,50 +116,10 @@ def load_model(run: Path, device: str, *abilities: str) -> Any:
 
 
 def read_pictures(paths: list[Path], shape: tuple[int, ...]) -> Any:
-    """Return files as a tensor (B, C, H, W) in [-1, 1]: pictures cropped to the center and scaled, or signals.
+    """Return files as a tensor (B, C, H, W) in [-1, 1] of the shape a model takes."""
+    from mien.data.reading import read_shape
 
-    A run on signals (height 1) reads .npy arrays and .csv columns of at least as many samples as it was trained on;
-    the first of them are taken, and scaled as the bearing data are.
-    """
-    import numpy as np
-    import torch
-
-    from mien.data.pictures import BadPicture, open_picture, resize, to_float
-
-    channels, height, width = shape
-    if height == 1:
-        return torch.from_numpy(np.stack([_read_signal(path, shape) for path in paths]))
-    rows = []
-    for path in paths:
-        try:
-            picture = open_picture(path)
-        except BadPicture as error:
-            raise BadPicture(f"{path}: {error}") from None
-        # the largest centered part of the run's proportions
-        scale = min(picture.width / width, picture.height / height)
-        left, top = (picture.width - scale * width) / 2, (picture.height - scale * height) / 2
-        box = (left, top, left + scale * width, top + scale * height)
-        part = resize(picture.convert("L").convert("RGB") if channels == 1 else picture, (height, width), box)
-        rows.append(to_float(part[..., :channels]))
-    return torch.from_numpy(np.stack(rows))
-
-
-def _read_signal(path: Path, shape: tuple[int, ...]) -> Any:
-    import numpy as np
-
-    wanted = f"expected a signal of {shape[2]} samples or more as .npy or .csv"
-    try:
-        values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",")
-    except (OSError, ValueError, EOFError) as error:
-        raise MienError(f"{wanted}, got {path}, which cannot be read as such: {error}") from None
-    if shape[0] != 1 or values.ndim != 1 or values.dtype.kind not in "fiu" or len(values) < shape[2]:
-        raise MienError(f"{wanted}, got {values.dtype} {values.shape} in {path}")
-    window = values[: shape[2]].astype(np.float64)
-    window = window - window.mean()
-    largest = abs(window).max()
-    if not 0 < largest < np.inf:
-        raise MienError(f"{wanted}, got one that is constant or not finite in {path}")
-    return (window / largest).astype(np.float32)[None, None]
+    return read_shape(paths, shape)
 
 
 def shown(x: Any) -> Any:
