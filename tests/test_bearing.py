@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mien import data
-from mien.data.dataset import Dataset, Source
+from mien.data.base import Source
+from mien.data.dataset import Dataset
 from mien.errors import MienError
 from sources import Evil, load, real
 
@@ -70,7 +71,7 @@ def test_a_window_is_its_own_size(tmp_path, signals):
 def test_signals_that_are_none(tmp_path, signals):
     path = tmp_path / "s.npz"
     np.savez(path, **signals)
-    with pytest.raises(MienError, match=r"normal has 1,000 samples.* window of 101: ask for a size of 100 or less"):
+    with pytest.raises(MienError, match=r"normal has 1,000 samples.* window of 101: use a size of 100 or less"):
         load("bearing", path, tmp_path, 101)
     with pytest.raises(MienError, match="expected a size of 8 to 8192 samples, got 8193"):
         load("bearing", path, tmp_path, 8193)
@@ -94,8 +95,8 @@ def test_bad_windows_are_left_out_and_named(tmp_path):
     np.savez(tmp_path / "s.npz", normal=signal)
     report = load("bearing", tmp_path / "s.npz", tmp_path, 50).report
     assert report["rejected"] == [
-        {"file": "normal@0", "reason": "samples that are not finite"},
-        {"file": "normal@100", "reason": "a constant: nothing to scale to [-1, 1]"},
+        {"file": "normal@0", "reason": "some samples are not finite"},
+        {"file": "normal@100", "reason": "all samples are equal: the window cannot be scaled to [-1, 1]"},
     ]
 
 
@@ -120,7 +121,7 @@ def test_bearing_as_published(tmp_path, signals):
     with pytest.raises(MienError, match=r"own\.mat cannot be read as \.mat"):
         load("bearing", root, tmp_path, 50)
     (root / "own.mat").rename(root / "Normal_97.mat")
-    with pytest.raises(MienError, match=r"normal is in 97\.mat and Normal_97\.mat: leave one"):
+    with pytest.raises(MienError, match=r"normal is in 97\.mat and Normal_97\.mat: remove one"):
         data.source("bearing", root)
 
 
