@@ -18,10 +18,21 @@ from sources import ADDED
 # -- sizes and messages --
 def test_default_sizes():
     sizes = {name: data.default_size(name) for name in data.names()}
-    expected = {"mnist": 28, "fashion_mnist": 28, "cifar10": 32, "omniglot": 28, "freyfaces": 28, "bearing": 1024}
+    expected = {
+        "mnist": 28,
+        "fashion_mnist": 28,
+        "cifar10": 32,
+        "omniglot": 28,
+        "freyfaces": 28,
+        "bearing": 1024,
+        "lfw": 64,
+        "silhouettes": 28,
+    }
     assert {name: sizes[name] for name in ADDED} == expected
     assert {sizes[name] for name in ("avatars", "celeba", "folder")} == {64}
     assert data.options("bearing") == {"hop": 0}
+    assert data.options("lfw") == {"crop": 250}
+    assert data.options("silhouettes") == {"seed": 0}
 
 
 @pytest.mark.parametrize("name", ADDED)
