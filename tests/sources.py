@@ -7,7 +7,7 @@ import pytest
 from mien import data
 from mien.data.dataset import Dataset
 
-ADDED = ("bearing", "cifar10", "fashion_mnist", "freyfaces", "lfw", "mnist", "omniglot", "silhouettes")
+ADDED = ("bearing", "cifar10", "fashion_mnist", "freyfaces", "imagenet32", "lfw", "mnist", "omniglot", "silhouettes")
 
 
 def load(name: str, root: Path | None, cache: Path, size: int | None = None, **options) -> Dataset:

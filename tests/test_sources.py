@@ -25,6 +25,7 @@ def test_default_sizes():
         "omniglot": 28,
         "freyfaces": 28,
         "bearing": 1024,
+        "imagenet32": 32,
         "lfw": 64,
         "silhouettes": 28,
     }

@@ -16,34 +16,27 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mien.data import base
-from mien.data.archives import Files, locate
+from mien.data.archives import locate
+from mien.data.class_folders import ClassFolders, Item, partition
 from mien.data.formats.cifar import BATCHES, read_batch
-from mien.data.pictures import open_picture, to_square
+from mien.data.pictures import to_square
 from mien.errors import MienError
 from mien.files import sha256
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HOMES = ("cifar10", "cifar10.zip", "cifar-10-batches-bin", "cifar-10-batches-py")
-SUFFIXES = (".jpg", ".jpeg", ".png")
+PARTS = {"train": False, "test": True}  # True for the test part
 LAYOUT = (
     "put the unpacked cifar-10-batches-bin/ or cifar-10-batches-py/ there, or cifar10.zip with "
     "train/CLASS/*.jpg and test/CLASS/*.jpg"
 )
-
-
-class Item(NamedTuple):
-    """One picture: its name, its class number, and whether it belongs to the published test part."""
-
-    key: str
-    label: int
-    test: bool
 
 
 class Batches:
@@ -73,27 +66,6 @@ class Batches:
         return [(path.name, sha256(path)) for path in self.paths]
 
 
-class Folders:
-    """Reader of pictures in ``train/CLASS`` and ``test/CLASS`` of a folder or a zip."""
-
-    def __init__(self, path: Path):
-        self.files = Files(path)
-        rows = []
-        for name in self.files.names:
-            part, kind, _ = ["", "", *name.split("/")][-3:]
-            if part in ("train", "test") and name.lower().endswith(SUFFIXES):
-                rows.append((part == "test", kind, name))
-        self.classes = tuple(sorted({kind for _, kind, _ in rows}))
-        number = {kind: label for label, kind in enumerate(self.classes)}
-        self.items = [Item(name, number[kind], test) for test, kind, name in sorted(rows)]
-
-    def picture(self, i: int) -> Image.Image:
-        return open_picture(self.files.read(self.items[i].key))
-
-    def fingerprint(self) -> str:
-        return self.files.fingerprint()
-
-
 class Source(base.Source):
     """CIFAR-10 in ``root``, a folder or a zip; cifar10 or cifar10.zip in $MIEN_DATA if None.
 
@@ -115,12 +87,7 @@ class Source(base.Source):
 
     @cached_property
     def _partition(self) -> NDArray[np.int64]:
-        labels, test = (np.array([item[k] for item in self._items]) for k in (1, 2))
-        partition = np.where(test, 2, 0)
-        for label in range(len(self.classes)):
-            members = np.flatnonzero((labels == label) & ~test)
-            partition[members[len(members) - len(members) // 10 :]] = 1
-        return partition
+        return partition(self._items)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -145,7 +112,7 @@ class Source(base.Source):
         return {"root": str(self.root.resolve())}
 
 
-def _open(root: Path) -> Batches | Folders:
+def _open(root: Path) -> Batches | ClassFolders:
     """Return a reader of the first layout that exists in ``root``."""
     if root.is_dir():
         for end in (".bin", ""):
@@ -157,7 +124,7 @@ def _open(root: Path) -> Batches | Folders:
             root = root / "cifar10.zip"
         elif not any((root / part).is_dir() for part in ("train", "test")):
             raise MienError(f"CIFAR-10: expected its files in {root}, got none: {LAYOUT}")
-    reader = Folders(root)
+    reader = ClassFolders(root, PARTS)
     if not reader.items:
         raise MienError(f"CIFAR-10: expected train/CLASS/*.jpg in {root}, got none: {LAYOUT}")
     return reader
