@@ -18,12 +18,12 @@ def signals():
 
 def spans(source: Source, size: int, part: int) -> dict[str, list[int]]:
     """The first samples of the windows of a part, by condition."""
-    found: dict[str, list[int]] = {}
+    starts: dict[str, list[int]] = {}
     for i in range(len(source)):
         if source.partition(i) == part:
             condition, start = source.key(i).split("@")
-            found.setdefault(condition, []).append(int(start))
-    return found
+            starts.setdefault(condition, []).append(int(start))
+    return starts
 
 
 def test_windows_of_signals(tmp_path, signals):
@@ -48,14 +48,14 @@ def test_no_part_shares_a_sample_with_another(tmp_path, signals, hop):
     np.savez(tmp_path / "s.npz", **signals)
     source = data.source("bearing", tmp_path / "s.npz", hop=hop).at(50)
     for condition, signal in signals.items():
-        seen = np.zeros((3, len(signal)), int)
+        uses = np.zeros((3, len(signal)), int)
         for part in range(3):
             for start in spans(source, 50, part)[condition]:
                 assert start + 50 <= len(signal)
-                seen[part, start : start + 50] += 1
-        assert ((seen > 0).sum(0) <= 1).all()
-        assert seen[1:].max() == 1  # only windows for training overlap
-        assert seen[0].max() == {0: 1, 1: 50, 20: 3, 70: 1}[hop]
+                uses[part, start : start + 50] += 1
+        assert ((uses > 0).sum(0) <= 1).all()
+        assert uses[1:].max() == 1  # only windows for training overlap
+        assert uses[0].max() == {0: 1, 1: 50, 20: 3, 70: 1}[hop]
 
 
 def test_a_window_is_its_own_size(tmp_path, signals):

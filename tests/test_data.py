@@ -28,14 +28,14 @@ from mien.errors import MienError, UnknownName
 
 
 class Counted(Source):
-    """Pictures filled with their number, some of them bad; remembers what was read."""
+    """Pictures filled with their number, some of them bad; records which were read."""
 
     name = "counted"
     attributes = ("Odd", "Big")
 
     def __init__(self, count: int = 20, bad: tuple = (), stop: int | None = None, parts: bool = False):
         self.count, self.bad, self.stop, self.parts = count, bad, stop, parts
-        self.asked: list[int] = []
+        self.reads: list[int] = []
 
     def __len__(self):
         return self.count
@@ -46,7 +46,7 @@ class Counted(Source):
     def read(self, i, size):
         if i == self.stop:
             raise KeyboardInterrupt
-        self.asked.append(i)
+        self.reads.append(i)
         if i in self.bad:
             raise BadPicture("it is bad")
         return np.full((size, size, 3), i % 256, np.uint8)
@@ -150,12 +150,12 @@ def test_a_second_time_does_nothing(tmp_path):
     folder = prepare(Counted(), 8, tmp_path)
     again = Counted()
     assert prepare(again, 8, tmp_path) == folder
-    assert again.asked == []
+    assert again.reads == []
     assert prepare(Counted(), 16, tmp_path) != folder
     assert prepare(Counted(21), 8, tmp_path) != folder
 
 
-def test_an_interrupted_run_goes_on(tmp_path):
+def test_an_interrupted_run_continues(tmp_path):
     whole = prepare(Counted(1500, bad=(5,)), 8, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         prepare(Counted(1500, bad=(5,), stop=1200), 8, tmp_path / "cut")
@@ -164,7 +164,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
         file.write(b"x" * 1000)
     rest = Counted(1500, bad=(5,))
     folder = prepare(rest, 8, tmp_path / "cut")
-    assert min(rest.asked) == 1024
+    assert min(rest.reads) == 1024
     for name in ("images.npy", "attributes.npy", "labels.npy", "keys.json"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
     assert Dataset(folder).report["rejected"] == Dataset(whole).report["rejected"]
@@ -178,7 +178,7 @@ def test_a_partial_folder_that_lost_its_pictures_starts_anew(tmp_path):
         file.truncate(500)
     rest = Counted(1500)
     prepare(rest, 8, tmp_path)
-    assert sorted(rest.asked) == list(range(1500))
+    assert sorted(rest.reads) == list(range(1500))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are POSIX")
@@ -203,7 +203,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_done(tmp_path):
     assert len(data.load("avatars", size=16, count=1000, cache=tmp_path)) == 1000
 
 
-def test_too_little_room_is_told_before(tmp_path, monkeypatch):
+def test_too_little_room_is_reported_before_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1000))
     with pytest.raises(MienError, match=r"needs 0 MB, and 0 MB are free on the disk of .*MIEN_CACHE"):
         prepare(Counted(), 8, tmp_path)
@@ -231,7 +231,7 @@ def test_two_at_once_prepare_it_once(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(sources[0].asked + sources[1].asked) == list(range(1500))
+    assert sorted(sources[0].reads + sources[1].reads) == list(range(1500))
     assert (Dataset(prepare(Counted(1500), 8, tmp_path)).pictures([1400]) == 1400 % 256).all()
 
 
@@ -273,7 +273,7 @@ def test_pictures_come_in_the_order_asked(counted):
     assert counted.pictures(np.array([], np.int64)).shape == (0, 8, 8, 3)
 
 
-def test_a_batch_is_in_range_with_all_that_is_known(counted):
+def test_a_batch_is_in_range_with_attributes_and_labels(counted):
     batch = counted.batch(np.array([0, 51]))
     assert batch.x.shape == (2, 3, 8, 8)
     assert batch.x.dtype.is_floating_point
@@ -297,7 +297,7 @@ def test_a_data_set_survives_pickling(counted):
     assert (again.pictures(np.array([7])) == 7).all()
 
 
-def test_a_damaged_folder_is_told(counted, tmp_path):
+def test_a_damaged_folder_is_reported(counted, tmp_path):
     with (counted.folder / "images.npy").open("r+b") as file:
         file.truncate(1000)
     with pytest.raises(MienError, match=r"images\.npy: expected 11648 bytes, got 1000: delete the folder"):
@@ -439,7 +439,7 @@ def test_celeba_takes_what_is_in_both_and_names_the_rest(tmp_path):
     }
 
 
-def test_celeba_tells_a_wrong_count_and_goes_on(tmp_path):
+def test_celeba_reports_a_wrong_count_and_continues(tmp_path):
     root = celeba_folder(tmp_path / "c")
     table = root / "list_attr_celeba.txt"
     table.write_text(table.read_text().replace("6\n", "202599\n", 1))
@@ -484,7 +484,7 @@ def test_celeba_names_the_line_that_is_wrong(tmp_path, file, old, new, message):
         prepare(CelebA(root), 32, tmp_path / "cache")
 
 
-def test_celeba_says_where_to_put_what(tmp_path, monkeypatch):
+def test_celeba_names_the_files_it_needs(tmp_path, monkeypatch):
     monkeypatch.delenv("MIEN_DATA", raising=False)
     with pytest.raises(MienError, match=r"where is CelebA\? .* MIEN_DATA .*img_align_celeba\.zip"):
         CelebA()

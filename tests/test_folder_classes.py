@@ -1,4 +1,4 @@
-"""Class folders: the first folder on a picture's path is its class, if that is asked for."""
+"""Class folders: with the option classes="folders", the first folder on a picture's path is its class."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_names_and_order_can_be_given(tmp_path):
         (("a/1.png", "b/1.png"), 'folder,class\n"a,A\n', r"classes\.csv cannot be read as a CSV table"),
     ],
 )
-def test_what_is_no_set_of_classes_is_reported(tmp_path, names, table, message):
+def test_a_folder_without_classes_is_reported(tmp_path, names, table, message):
     root = pictures_in(tmp_path / "p", *names)
     if table:
         (root / "classes.csv").write_text(table)

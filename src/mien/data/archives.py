@@ -35,9 +35,8 @@ def locate(root: str | os.PathLike[str] | None, names: Iterable[str], title: str
             raise MienError(f"{title}: expected an existing folder or file, got no {path}: {layout}")
         return path
     if not (base := os.environ.get("MIEN_DATA")):
-        raise MienError(
-            f"{title}: expected the folder of its files, got none: pass it, or set MIEN_DATA to its parent folder; {layout}"
-        )
+        hint = f"pass it, or set MIEN_DATA to its parent folder; {layout}"
+        raise MienError(f"{title}: expected the folder of its files, got none: {hint}")
     paths = [Path(base).expanduser() / name for name in names]
     for path in paths:
         if path.exists():

@@ -216,7 +216,10 @@ class Source(base.Source):
         return {}
 
     def _uniform(self, i: int, factor: str) -> float:
-        """Return a number in [0, 1) from the stream of this factor: SplitMix64 (Steele et al., 2014), seeded by its name."""
+        """Return a number in [0, 1) from the stream of this factor.
+
+        The stream is SplitMix64 (Steele et al., 2014), seeded by the seed and the name of the factor.
+        """
         if (stream := self._streams.get(factor)) is None:
             digest = hashlib.sha256(f"{self.seed} {factor}".encode()).digest()
             stream = self._streams[factor] = int.from_bytes(digest[:8], "little")

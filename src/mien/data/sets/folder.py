@@ -173,6 +173,7 @@ class Source(base.Source):
     def _values(self) -> NDArray[np.int8]:
         """The values of the table, int8 (rows, A): +1 present, -1 absent, 0 unknown."""
         attributes, rows = self._table
+        table = self._path.name if self._path else ""
         signed = [any(row[2][a] in ("-1", "-1.0") for row in rows) for a in range(len(attributes))]
         values = np.zeros((len(rows), len(attributes)), np.int8)
         for r, (line, _, fields) in enumerate(rows):
@@ -182,10 +183,9 @@ class Source(base.Source):
                 elif field in NO:
                     values[r, a] = 0 if signed[a] and field in ("0", "0.0") else -1
                 elif field:
-                    raise MienError(
-                        f"{self._path.name}, line {line}, column {a + 2} ({attributes[a]}): "  # type: ignore[union-attr]
-                        f"expected 1, -1, 0, true, false, yes, no or nothing, got '{field}': correct it"
-                    )
+                    where = f"{table}, line {line}, column {a + 2} ({attributes[a]})"
+                    expectation = "expected 1, -1, 0, true, false, yes, no or nothing"
+                    raise MienError(f"{where}: {expectation}, got '{field}': correct it")
         return values
 
     @cached_property

@@ -1,8 +1,9 @@
 """ImageNet at 32x32: photographs of many classes, named by WordNet (Chrabaszcz et al., 2017), or a part of them.
 
-The set reads folders ``train/WNID/*.JPEG`` and ``val/WNID/*.JPEG`` with ``words.txt`` (WNID, tab, names), or a zip of them
-(``imagenet32_200classes_75+15.zip``, ``imagenet32.zip``), which is not unpacked. A class has the first of its names in
-``words.txt``, followed by the WNID if two classes have the same first name; without ``words.txt`` it has the WNID.
+The set reads folders ``train/WNID/*.JPEG`` and ``val/WNID/*.JPEG`` with ``words.txt`` (WNID, tab, names), or a zip of
+them (``imagenet32_200classes_75+15.zip``, ``imagenet32.zip``), which is not unpacked. The name of a class is its first
+name in ``words.txt``. If two classes have the same first name, the WNID follows it. Without ``words.txt`` the name is
+the WNID.
 
 The official split: ``val`` is the test part; in ``train``, the last tenth of each class in the order of the files is
 the validation part. At sizes other than 32, pictures are resized by Lanczos.

@@ -2,8 +2,8 @@
 
 The set reads a folder ``lfw/PERSON/PERSON_0001.jpg`` or a zip of it (``lfw_150x150.zip``, ``lfw.zip``), which is not
 unpacked. The identity of a picture is its person; there are no attributes, no classes and no official split. Each
-picture is cropped to a centered square. ``crop`` is its side in pixels of the official 250x250; files of another size are
-cropped in proportion. The default is the whole picture.
+picture is cropped to a centered square. ``crop`` is its side in pixels of the official 250x250; files of another size
+are cropped in proportion. The default is the whole picture.
 
 If the folder also holds ``list_landmarks_lfw.txt`` (five points of each picture, in the format of CelebA's
 ``list_landmarks_align_celeba.txt``), ``Source.landmarks`` returns them.
@@ -130,8 +130,8 @@ class Source(base.Source):
             size: side in pixels of the picture that ``read(i, size)`` returns.
 
         Returns:
-            float64 (5, 2) of (x, y) in pixels of that picture, left before right as seen in it; None without a list or
-            without a row for this picture.
+            float64 (5, 2) of (x, y) in pixels of that picture, the left one in the picture first; None without
+            a list or without a row for this picture.
 
         Raises:
             MienError: a wrong line in the list.
