@@ -29,7 +29,10 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#a8447f", "#b07c00", "#5b5f97")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-# what the report page puts for each color when the reader's screen is dark
+# the names under which the page's style sheet uses these colors
+PAGE = {"ink": INK, "muted": MUTED, "rule": RULE, "faint": FAINT, "paper": PAPER, "accent": SERIES[0]}
+
+# the color that replaces each one on the report page when the reader's screen is dark
 DARK = {
     INK: "#e6edf3",
     MUTED: "#9aa6b2",

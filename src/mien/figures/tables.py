@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.errors import MienError, UnknownName
+from mien.pages import render
 
 NOTHING = "–"
 
@@ -61,20 +62,8 @@ class Table:
         return "\n".join(map(line, [map(_markdown, self.heads), rule, *rows]))
 
     def html(self) -> str:
-        """Return the table as an HTML element, everything in it escaped, the best values in bold."""
-        kinds = [' class="n"' if right else "" for right in self.numeric]
-        heads = "".join(
-            f'<th scope="col"{kind}>{html.escape(head)}</th>' for head, kind in zip(self.heads, kinds, strict=True)
-        )
-        lines = []
-        for i, row in enumerate(self.rows):
-            cells = []
-            for j, text in enumerate(map(_html, row)):
-                text = f"<strong>{text}</strong>" if (i, j) in self.best else text
-                named = j == 0 and not self.numeric[0]
-                cells.append(f'<th scope="row">{text}</th>' if named else f"<td{kinds[j]}>{text}</td>")
-            lines.append("<tr>" + "".join(cells) + "</tr>")
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        """Return the table as an HTML element, its text escaped, the best values in bold."""
+        return render("table.html.j2", table=self)
 
 
 def metric_table(
@@ -179,12 +168,6 @@ def _best(numbers: Sequence[float | None], choose: object, written: Sequence[str
         return []
     best = written[numbers.index(choose(finite))]  # type: ignore[operator]
     return [i for i, text in enumerate(written) if text.split(" ±")[0] == best.split(" ±")[0]]
-
-
-def _html(text: str) -> str:
-    """Return text escaped; spaces that indent it, which HTML would drop, become unbreakable ones."""
-    indent = len(text) - len(text.lstrip(" "))
-    return "&nbsp;" * indent + html.escape(text[indent:])
 
 
 def _markdown(text: str) -> str:
