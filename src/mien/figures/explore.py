@@ -171,7 +171,7 @@ def roc_curves(scores: Mapping[str, tuple[ArrayLike, ArrayLike]], *, auc: Mappin
         from matplotlib.figure import Figure
 
         title, words = "AUC, 95 % interval", {name: f"{name}  {auc[name]}" for name in scores}
-        left, top, bottom, line, gap = 48, 10, 44, 46, 24  # in points of the page; ``line`` is a legend's line
+        left, top, bottom, line, gap = 62, 10, 44, 46, 24  # in points of the page; ``line`` is a legend's line
         beside = max(style.text_width(text, style.SMALL) for text in (*words.values(), title)) + line + 2 * gap
         size = (left + ROC + beside, top + ROC + bottom)
         figure = Figure(figsize=(size[0] / style.PAGE_DPI, size[1] / style.PAGE_DPI), dpi=style.DPI)
