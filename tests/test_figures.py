@@ -301,6 +301,30 @@ def test_a_long_history_is_drawn_with_few_points():
     assert max(map(np.max, drawn)) == 9  # a spike is not lost
 
 
+@pytest.mark.parametrize("value", [1e-4, 0.0, -3.0])
+def test_a_constant_has_one_tick(value):
+    (axes,) = curves([{"step": i, "lr": value} for i in range(60)]).axes
+    assert axes.get_yticks() == [value]
+    low, high = axes.get_ylim()
+    assert low < value < high
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_legends_cover_no_line_and_lie_in_the_figure(n):
+    from mien.figures.explore import roc_curves
+
+    names = [f"{'name of a series'[: 16 // n]} {i}" for i in range(n)]
+    alike = [{"step": i} | {name: np.sin(i + k) for k, name in enumerate(names)} for i in range(50)]
+    scores = {name: (np.arange(5) + 1, np.arange(5)) for name in names}
+    for figure in (curves(alike), roc_curves(scores, auc=dict.fromkeys(names, ".68 (.50 to .90)"))):
+        figure.canvas.draw()
+        (axes,) = figure.axes
+        legend = axes.get_legend().get_window_extent()
+        assert not legend.overlaps(axes.get_window_extent())
+        assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= legend.y0 < legend.y1 <= figure.bbox.y1
+
+
 def test_accuracies_are_sorted_and_wrong_bars_are_hatched():
     figure = figures.accuracy_bars(["low", "high", "middle"], [0.2, 0.9, 0.5], 0.4)
     axes = figure.axes[1]

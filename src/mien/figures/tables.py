@@ -97,15 +97,15 @@ def metric_table(
     vae_wgan  38.5 ± 0.4*
     """
     records = [dict(row) for row in rows]
-    known = list(dict.fromkeys(key for record in records for key in record))
-    columns = known if columns is None else list(columns)
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    columns = keys if columns is None else list(columns)
     if not records or not columns:
         raise MienError(f"expected at least one row and one column, got {len(records)} and {len(columns)}")
     if not 1 <= digits <= 12:
         raise MienError(f"expected digits from 1 to 12, got {digits}")
     for name in (*columns, *(units := units or {}), *lower, *higher):
-        if name not in known:
-            raise UnknownName("column", str(name), map(str, known))
+        if name not in keys:
+            raise UnknownName("column", str(name), map(str, keys))
     cells, numeric, best = [], [], set()
     for j, name in enumerate(columns):
         values = [record.get(name) for record in records]

@@ -4,14 +4,14 @@
 
 The recipe trains a loss network, a VAE-WGAN on each of its five layers, and VAE-123 and VAE-345 (dfc_vae) for
 comparison. It then fits 40 linear SVMs to the latents of each model and to those of the five together (500 numbers,
-§4.4, Fig. 14). The same command resumes. It takes about half an hour on one CPU core; the stored results hold the
-seconds of the SVMs. `--dry-run` prints the plan.
+§4.4, Fig. 14). The same command resumes. Each model takes minutes on one CPU core; the stored results hold the seconds of
+the SVMs. `--dry-run` prints the plan.
 
-The paper reports 88.88 % for the five together, at 64 px, with VGG-19 as loss network, nearly all of CelebA for training
-and 20,000 held-out pictures. Expected here, with 9,000 pictures of 32 px, 900 of them held out, and seed 0: the numbers
-of `results/multiview/celeba32.json`, and those of `results/multiview/celeba32_c0001.json` with `--c 0.001`. At C = 1
-the five together are worse than the best one alone (86.37 % and 87.26 %): 500 numbers are too many for 7,200 pictures.
-At C = .001 they are better.
+The paper reports 88.88 % for the five together, at 64 px, with VGG-19 as loss network, nearly all of CelebA for
+training and 20,000 held-out pictures. Expected here, with 9,000 pictures of 32 px, 900 of them held out, and seed 0:
+the numbers of `results/multiview/celeba32.json`, and those of `results/multiview/celeba32_c0001.json` with
+`--c 0.001`. At C = 1 the five together are worse than the best one alone (86.37 % and 87.26 %): 500 numbers are too
+many for 7,200 pictures. At C = .001 they are better.
 
 Departures: an attribute_cnn, trained on half of the training pictures, replaces VGG-19, so the loss layers know
 attributes, but only from training pictures. `--loss-network vgg19` uses the paper's network where its weights are
