@@ -24,7 +24,10 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.run.opening import OpenRun
 
 PUBLISHED = {  # mean accuracy in %, Table 1
     "VAE-WGAN, multi-view": 88.88,
@@ -172,7 +175,6 @@ def measure(
         note: called with (what, done, total).
     """
     from mien.applications import multiview
-    from mien.files import sha256
     from mien.run.opening import open_run
 
     started = time.monotonic()
@@ -184,8 +186,16 @@ def measure(
         for name, run in zip(names, opened, strict=True)
     ]
     result = multiview.compare(multiview.features(views, most, note), names[: len(together)], note, c)
+    about = _about(names, opened, c)
+    return {**about, **result, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _about(names: Sequence[str], opened: Sequence[OpenRun], c: float) -> dict[str, Any]:
+    """Return the data, the runs and the protocol of a measurement and, for CelebA, the published values."""
+    from mien.files import sha256
+
     first = opened[0]
-    about = {
+    about: dict[str, Any] = {
         "data": {"name": first.dataset.name, "split": first.splits.rule, "split_seed": first.data.split_seed},
         "runs": {
             name: {
@@ -200,7 +210,7 @@ def measure(
     }
     if first.dataset.name == "celeba" and len(first.dataset.attributes) == 40:
         about["published"] = {"source": SOURCE, "percent": PUBLISHED, "order": list(first.dataset.attributes)}
-    return {**about, **result, "seconds": round(time.monotonic() - started, 1)}
+    return about
 
 
 def tables(result: dict[str, Any], attributes: bool = False) -> list[Any]:
