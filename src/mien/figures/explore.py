@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -183,7 +183,7 @@ def roc_curves(scores: Mapping[str, tuple[ArrayLike, ArrayLike]], *, auc: Mappin
             _roc(axes, same, strangers, words[name], i)
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.set(xlabel="strangers mistaken for one person", ylabel="pairs of one person found")
-        at = {"loc": "upper left", "bbox_to_anchor": (1 + gap / ROC, 1), "borderaxespad": 0}
+        at: Any = {"loc": "upper left", "bbox_to_anchor": (1 + gap / ROC, 1), "borderaxespad": 0}
         axes.legend(title=title, title_fontsize=style.SMALL, handlelength=4, alignment="left", **at)
     return figure
 
