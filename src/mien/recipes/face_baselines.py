@@ -292,7 +292,8 @@ def _tables(result: Mapping[str, Any]) -> list[Table]:
     who = Table("faces", "pairs", "distance", f"up to {identity.SAME:g}", title="identity distance, mean ± sd")
     where = Table("faces", "n", "eyes", "rest", "lost", title="landmark stability, mean ± sd (median), eye distances")
     run = result.get("run", {"name": ""})
-    people, points = {}, {}
+    people: dict[str, Any] = {}
+    points: dict[str, Any] = {}
     for words, size in result["sizes"].items():
         people |= {f"{words}, {kind}": one for kind, one in size["identity"].items()}
         points |= {f"{words}, {name}": one for name, one in size["landmarks"]["stability"].items()}
