@@ -19,14 +19,15 @@ def copy(tmp_path, monkeypatch):
         pytest.skip("the tests run outside of the project's folder")
     shutil.copy(PROJECT / "README.md", tmp_path / "README.md")
     (tmp_path / "docs").mkdir()
-    shutil.copy(PROJECT / report.RESULTS, tmp_path / report.RESULTS)
+    for page in (report.RESULTS, report.SPEED):
+        shutil.copy(PROJECT / page, tmp_path / page)
     shutil.copytree(PROJECT / "results", tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_the_readme_holds_what_is_stored(copy):
-    before = {path: (copy / path).read_text(encoding="utf-8") for path in ("README.md", report.RESULTS)}
+    before = {path: (copy / path).read_text(encoding="utf-8") for path in ("README.md", report.RESULTS, report.SPEED)}
     report.write()
     for path, text in before.items():
         assert (copy / path).read_text(encoding="utf-8") == text, f"run mien report and commit {path}"

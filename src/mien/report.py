@@ -34,9 +34,8 @@ def model_table() -> str:
     return "\n".join(lines)
 
 
-# the results that the README itself tells; all of them are in docs/results.md
-LEADING = ("celeba64", "demo")
 RESULTS = Path("docs") / "results.md"
+SPEED = Path("docs") / "speed.md"
 
 
 def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
@@ -244,10 +243,10 @@ def write(readme: Path = Path("README.md"), results: Path = Path("results"), all
     """
     parts = (result_tables(results), multiview_tables(results), face_table(results), label_table(results))
     measured = "\n\n".join(filter(None, parts))
-    leading = result_tables(results, LEADING)
     blocks = {
-        readme: {"models": model_table(), "results": leading, "bench": bench_table(results)},
-        all_: {"results": measured, "bench": "\n\n".join(filter(None, (bench_table(results), cost_table(results))))},
+        readme: {"models": model_table()},
+        all_: {"results": measured},
+        SPEED: {"bench": "\n\n".join(filter(None, (bench_table(results), cost_table(results))))},
     }
     texts = {path: _filled(path, contents) for path, contents in blocks.items()}
     for path, text in texts.items():  # all or none
