@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mien import models
+from mien import data, models
 from mien.errors import MienError
 from mien.evaluation_text import headline
 from mien.files import write_atomically
@@ -34,8 +34,18 @@ def model_table() -> str:
     return "\n".join(lines)
 
 
+def data_table() -> str:
+    """Return the table of data sets and their options as Markdown."""
+    lines = ["| data set | content | options |", "|---|---|---|"]
+    for name in data.names():
+        options = ", ".join(f"`{key}={value}`" for key, value in data.options(name).items())
+        lines.append(f"| `{name}` | {data.describe(name).partition(':')[2].strip() or data.describe(name)} | {options} |")
+    return "\n".join(lines)
+
+
 RESULTS = Path("docs") / "results.md"
 SPEED = Path("docs") / "speed.md"
+DATA = Path("docs") / "data.md"
 
 
 def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
@@ -245,6 +255,7 @@ def write(readme: Path = Path("README.md"), results: Path = Path("results"), all
     measured = "\n\n".join(filter(None, parts))
     blocks = {
         readme: {"models": model_table()},
+        DATA: {"data": data_table()},
         all_: {"results": measured},
         SPEED: {"bench": "\n\n".join(filter(None, (bench_table(results), cost_table(results))))},
     }
