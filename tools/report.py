@@ -1,274 +1,97 @@
-"""``mien report``: writes the tables of the README from the models there are and the stored results.
+"""Write the tables of README.md and docs/*.md, or store evaluated runs as a result.
 
-A number stands in the README only because a file in ``results/`` holds it; this writes it there.
+A number stands in a page only because a file in results/ holds it; this writes it there. A page marks where:
+`<!-- report: NAME -->` and, after the table, `<!-- /report -->`. Run it in the project's own folder.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from mien import models
-from mien.errors import MienError
-from mien.evaluation_text import headline
+import report_tables as tables
+
+from mien.errors import MienError, UnknownName
 from mien.files import write_atomically
+from mien.run.folder import PROGRESS, read_config
 
-ABILITIES = ("Encodes", "Decodes", "Generates", "Edits", "Recognizes")
+README, DOCS, RESULTS = Path("README.md"), Path("docs"), Path("results")
+LEADING = ("celeba64", "demo")  # the results that the README shows; docs/ shows all
+MARK = re.compile(r"<!-- report: (.*?) -->\n")
+END = "<!-- /report -->"
+EXAMPLES = """examples:
+  python tools/report.py
+  python tools/report.py runs/a runs/b --store results/faces.json --title "a against b" --command "mien train ..."
+"""
 
-
-def model_table() -> str:
-    """Return the table of models and abilities as Markdown."""
-    lines = [
-        "| model | " + " | ".join(a.lower() for a in ABILITIES) + " | what it is |",
-        "|---" * (len(ABILITIES) + 2) + "|",
-    ]
-    for name in models.names():
-        has = models.abilities(name)
-        marks = " | ".join("●" if a in has else "" for a in ABILITIES)
-        lines.append(f"| `{name}` | {marks} | {models.describe(name).partition(':')[2].strip()} |")
-    return "\n".join(lines)
+Blocks = Mapping[str, Callable[[], str]]
 
 
-# the results that the README itself tells; all of them are in docs/results.md
-LEADING = ("celeba64", "demo")
-RESULTS = Path("docs") / "results.md"
+def blocks(page: Path, results: Path = RESULTS) -> Blocks:
+    """Return what each mark of a page stands for; the README shows less of results and speed than other pages do."""
 
+    def all_results() -> str:
+        makers = (tables.result_tables, tables.multiview_tables, tables.face_table, tables.label_table)
+        return "\n\n".join(filter(None, (make(results) for make in makers)))
 
-def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
-    """Return stored results as Markdown: their descriptions, their commands, one column for each run.
+    def all_speed() -> str:
+        return "\n\n".join(filter(None, (tables.bench_table(results), tables.cost_table(results))))
 
-    Runs that differ in their seed alone share a column, their values one after another.
-
-    Args:
-        folder: of the results; names: of those wanted, all by default.
-    """
-    parts = []
-    paths = [folder / f"{name}.json" for name in names] if names else sorted(folder.glob("*.json"))
-    for path in filter(Path.exists, paths):
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        columns = _columns(result["runs"])
-        rows: dict[str, list[str]] = {}
-        for number, runs in enumerate(columns.values()):
-            found = [_cells(run) for run in runs]
-            for measure in found[0]:
-                values = [cells.get(measure, "–") for cells in found]
-                # beside several seeds, the spread over pictures would only be mistaken for theirs
-                text = values[0] if len(values) == 1 else " / ".join(re.split(r" ± | \(", v)[0] for v in values)
-                rows.setdefault(measure, ["–"] * len(columns))[number] = text
-        heads = " | ".join(f"`{name}`" for name in columns)
-        table = [f"| | {heads} |", "|---" * (len(columns) + 1) + "|"]
-        table += [f"| {measure} | {' | '.join(cells)} |" for measure, cells in rows.items()]
-        commands = "\n".join(result["commands"])
-        parts.append(
-            f"**{result['title']}** ({result['about']}; `{path.as_posix()}`)\n\n"
-            + "\n".join(table)
-            + f"\n\n```sh\n{commands}\n```"
-        )
-    return "\n\n".join(parts) or "No results are stored yet."
-
-
-def multiview_tables(folder: Path) -> str:
-    """Return every stored multi-view result as Markdown: each run alone, those put together, and what was published."""
-    parts = []
-    for path in sorted((folder / "multiview").glob("*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        together = result["multi-view"]
-        rows = [
-            (f"{name}{'' if name in together['of'] else ' (beside)'}", one, result["gain"][name])
-            for name, one in result["alone"].items()
-        ]
-        lines = ["| features | numbers | accuracy | all together minus it, paired |", "|---|---|---|---|"]
-        for name, one, gain in rows:
-            difference = f"{100 * gain['mean']:+.2f} ± {100 * gain['sem']:.2f}"
-            lines.append(f"| {name} | {one['features']} | {_percent(one)} | {difference} |")
-        lines.append(f"| **{len(together['of'])} together** | {together['features']} | {_percent(together)} | |")
-        lines.append(f"| always the commoner value | | {result['majority_baseline']:.2%} | |")
-        about = (
-            f"{result['n']:,} held-out pictures, {result['attributes']} attributes, linear SVMs with C = {result['c']:g} on "
-            f"{result['n_train']:,}; ± standard error over pictures; one training each; `{path.as_posix()}`"
-        )
-        parts.append(f"**Multi-view features** ({about})\n\n" + "\n".join(lines))
-    return "\n\n".join(parts)
-
-
-def _percent(one: dict[str, Any]) -> str:
-    return f"{one['mean_accuracy']:.2%} ± {one['sem']:.2%}"
-
-
-def face_table(folder: Path) -> str:
-    """Return the stored baselines of identity and landmarks as Markdown."""
-    path = folder / "faces" / "face_baselines.json"
-    if not path.exists():
-        return ""
-    result = json.loads(path.read_text(encoding="utf-8"))
-    lines = [
-        "| size | faces found | same person | strangers | AUC | landmarks, no glasses | landmarks, glasses |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for size, part in result["sizes"].items():
-        who, where = part["identity"], part["landmarks"]["stability"]
-        people = " | ".join(
-            f"{who[k]['mean']:.3f} ± {who[k]['sd']:.3f} ({who[k]['n']} of {who[k]['pairs']})"
-            for k in ("same", "strangers")
-        )
-        points = " | ".join(f"{where[k]['eyes']['mean']:.4f} / {where[k]['rest']['mean']:.4f}" for k in ("D0", "D1"))
-        lines.append(f"| {size} | {who['found']:.1%} of {who['pictures']} | {people} | {who['auc']:.3f} | {points} |")
-    about = (
-        "distances of dlib's embedding, ± deviation over pairs (both faces found); landmarks: how far they move, eyes / rest, "
-        f"in eye distances, when the picture is moved in known ways; seed {result['seed']}; `{path.as_posix()}`"
-    )
-    return (
-        f"**Identity and landmarks of {result['data']['name']} itself** ({about})\n\n"
-        + "\n".join(lines)
-        + f"\n\n```sh\n{result['command']}\n```"
-    )
-
-
-def label_table(folder: Path) -> str:
-    """Return every stored result of synthesized labels as Markdown: a row for each run, noise and number of labels."""
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "synthesized_labels").glob("*.json")]
-    if not results:
-        return ""
-    results.sort(key=lambda result: (result["run"], -result["labeled"], result["noise"]))
-    lines = [
-        "| made by | noise | real a class | made a class | real few | made | few and made | gain, paired | as many real | label kept |",
-        "|---" * 10 + "|",
-    ]
-    for result in results:
-        cells = [_seeds(result["accuracy"][key]) for key in ("few", "synthesized", "both")]
-        cells += [_seeds(result["gain"], "+"), *(_seeds(result["accuracy"][key]) for key in ("many", "label_kept"))]
-        first = (f"`{result['run']}`", f"{result['noise']:g}", str(result["labeled"]), str(result["per_class"]))
-        lines.append(f"| {' | '.join([*first, *cells])} |")
-    one = results[0]
-    about = (
-        f"accuracy in % of a small classifier on {one['n_test']:,} held-out real pictures of {one['data']}, by what it was "
-        f"trained on for {one['steps']} steps (four fifths of the pictures named; noise 0: encoded and decoded only); ± deviation over {one['seeds']} seeds; gain: few and made minus few, seed by "
-        f"seed; label kept: share of made pictures that the classifier of as many real ones gives their label; the run itself has seen all "
-        f"training pictures, and a model that learns classes the labels it was trained with; "
-        f"`{(folder / 'synthesized_labels').as_posix()}`"
-    )
-    commands = "\n".join(result["command"] for result in results)
-    return f"**Synthesized labels** ({about})\n\n" + "\n".join(lines) + f"\n\n```sh\n{commands}\n```"
-
-
-def _seeds(one: dict[str, Any], sign: str = "") -> str:
-    spread = "" if one["sd"] is None else f" ± {100 * one['sd']:.1f}"
-    return f"{100 * one['mean']:{sign}.1f}{spread}"
-
-
-def bench_table(folder: Path) -> str:
-    """Return the targets that the stored benchmarks decide as Markdown."""
-    lines = ["| target | wanted | measured | reached | benchmark |", "|---|---|---|---|---|"]
-    machine = ""
-    for path in sorted((folder / "bench").glob("*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        told = result["machine"]
-        words = {"cpu": "{}", "cores": "{} cores", "torch": "torch {}"}
-        machine = ", ".join(text.format(told[key]) for key, text in words.items() if key in told)
-        for target in result["targets"]:
-            mark = "yes" if target["reached"] else "no"
-            lines.append(f"| {target['what']} | {target['wanted']} | {target['got']} | {mark} | `{path.name}` |")
-    if len(lines) == 2:
-        return "No benchmark is stored yet: `make bench` makes them."
-    return "\n".join(lines) + f"\n\nMedian (quartiles) of interleaved rounds; {machine}."
-
-
-def cost_table(folder: Path) -> str:
-    """Return the stored wall time, CPU time and memory of every measure and application as Markdown."""
-    path = folder / "bench" / "applications.json"
-    if not path.exists():
-        return ""
-    result = json.loads(path.read_text(encoding="utf-8"))
-    lines = [
-        "| measure or application | pictures | seconds | CPU seconds | peak MB | given | returned | beyond |",
-        "|---" * 8 + "|",
-    ]
-    for row in result["rows"]:
-        parts = " | ".join(f"{row['megabytes'][key]:,}" for key in ("given", "result", "beyond"))
-        times = " | ".join(_seconds(row[key]) for key in ("seconds", "cpu_seconds"))
-        lines.append(
-            f"| `{row['name']}`: {row['what']} | {row['n']:,} | {times} | {row['peak_megabytes']:,} | {parts} |"
-        )
-    opened = max(row["megabytes"]["opened"] for row in result["rows"])
-    about = (
-        f"{result['about']}; each in a process of its own, median (quartiles) of up to {result['rounds']}; beyond: the "
-        f"peak less an opened run's {opened:,} MB, what was given and what is returned; `{path.as_posix()}`"
-    )
-    notes = "\n".join(f"- {note}" for note in result["notes"])
-    return f"**What each takes** ({about})\n\n" + "\n".join(lines) + f"\n\n{notes}"
-
-
-def _seconds(values: Mapping[str, float]) -> str:
-    digits = 2 if values["median"] < 10 else 1
-    text = f"{values['median']:.{digits}f}"
-    return text if values["n"] == 1 else f"{text} ({values['q1']:.{digits}f}–{values['q3']:.{digits}f})"
-
-
-def _columns(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return runs by the name of their column: those that differ in their seed alone under one."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for run in runs:
-        training = {k: run["training"].get(k) for k in ("steps", "batch", "precision", "ema")}
-        kept = {k: v for k, v in run["data"].items() if k not in ("fingerprint", "counts", "held_out")}
-        groups.setdefault(json.dumps([run["model"], run["settings"], kept, training]), []).append(run)
-    named = {}
-    for group in groups.values():
-        group.sort(key=lambda run: run["training"]["seed"])
-        name = os.path.commonprefix([run["name"] for run in group]).rstrip("-_") or group[0]["model"]  # noqa: RUF071, names and not paths
-        if len(group) > 1:
-            name += ", seeds " + ", ".join(str(run["training"]["seed"]) for run in group)
-        named[name] = group
-    return named
-
-
-def _cells(run: dict[str, Any]) -> dict[str, str]:
-    """Return a run's values by what they measure."""
-    training = run["training"]
+    short = page.name == README.name
     return {
-        "images/s in training": f"{training['images_per_second']:.0f}",
-        "steps, minutes": f"{training['steps']:,}, {training['seconds'] / 60:.1f}",
-        **{measure.strip(): value for measure, value, _ in headline(run["evaluation"])},
+        "models": tables.model_table,
+        "measures": tables.measure_table,
+        "results": partial(tables.result_tables, results, LEADING) if short else all_results,
+        "bench": partial(tables.bench_table, results) if short else all_speed,
     }
 
 
-def write(readme: Path = Path("README.md"), results: Path = Path("results"), all_: Path = RESULTS) -> list[Path]:
-    """Rewrite the marked blocks of the README and of the page of all results, and return their paths.
+def write(readme: Path = README, docs: Path = DOCS, results: Path = RESULTS) -> list[Path]:
+    """Rewrite the marked blocks of the README and of the pages in docs/; return the paths of pages with marks.
 
     Raises:
-        MienError: if there are no such files with marked blocks here.
+        MienError: no README, no marks in any page, or a mark that nobody knows: no page is written then.
     """
-    parts = (result_tables(results), multiview_tables(results), face_table(results), label_table(results))
-    measured = "\n\n".join(filter(None, parts))
-    leading = result_tables(results, LEADING)
-    blocks = {
-        readme: {"models": model_table(), "results": leading, "bench": bench_table(results)},
-        all_: {"results": measured, "bench": "\n\n".join(filter(None, (bench_table(results), cost_table(results))))},
-    }
-    texts = {path: _filled(path, contents) for path, contents in blocks.items()}
-    for path, text in texts.items():  # all or none
-        write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
-    return list(texts)
+    if not readme.exists():
+        raise MienError(f"expected {readme} in this folder, got none: run tools/report.py in the project's own folder")
+    pages = [readme, *sorted(docs.glob("*.md"))]
+    texts = {page: filled(page, blocks(page, results)) for page in pages}
+    marked = {page: text for page, text in texts.items() if text is not None}
+    if not marked:
+        raise MienError(
+            f"expected the marks '<!-- report: models -->' and '{END}' in {readme} or {docs}/*.md, got none"
+        )
+    for page, text in marked.items():
+        write_atomically(page, partial(Path.write_text, data=text, encoding="utf-8"))
+    return list(marked)
 
 
-def _filled(path: Path, blocks: Mapping[str, str]) -> str:
-    """Return the text of a file with its marked blocks rewritten."""
-    if not path.exists():
-        raise MienError(f"expected {path} in this folder, got none: run mien report in the project's own folder")
-    text = path.read_text(encoding="utf-8")
-    for name, content in blocks.items():
-        pattern = re.compile(rf"(<!-- report: {name} -->\n).*?(<!-- /report -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise MienError(f"expected the marks '<!-- report: {name} -->' and '<!-- /report -->' in {path}, got none")
-        text = pattern.sub(lambda m: m[1] + content + "\n" + m[2], text)  # noqa: B023, used at once
-    return text
+def filled(page: Path, contents: Blocks) -> str | None:
+    """Return the text of a page with its marked blocks rewritten; None where it has no marks.
+
+    Raises:
+        MienError: a mark that is not in ``contents``, or that has no end.
+    """
+    text = page.read_text(encoding="utf-8")
+    parts, position = [], 0
+    for mark in MARK.finditer(text):
+        name, end = mark[1], text.find(END, mark.end())
+        if name not in contents:
+            raise UnknownName(f"mark in {page}", name, contents)
+        following = MARK.search(text, mark.end())
+        if end < 0 or (following and following.start() < end):
+            raise MienError(f"expected '{END}' after '<!-- report: {name} -->' in {page}, got none: write it there")
+        parts += [text[position : mark.end()], contents[name](), "\n"]
+        position = end
+    return "".join([*parts, text[position:]]) if parts else None
 
 
-def store(path: Path, title: str, about: str, commands: list[str], runs: list[Path]) -> Path:
+def store(path: Path, title: str, about: str, commands: Sequence[str], runs: Sequence[Path]) -> Path:
     """Write a result file from evaluated runs.
 
     Raises:
@@ -276,24 +99,53 @@ def store(path: Path, title: str, about: str, commands: list[str], runs: list[Pa
     """
     rows = []
     for run in runs:
+        config = read_config(run)
         try:
             evaluation = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
-            training = json.loads((run / "progress.json").read_text(encoding="utf-8"))
+            training = json.loads((run / PROGRESS).read_text(encoding="utf-8"))
         except OSError:
             raise MienError(f"expected an evaluated run, got {run}: run mien evaluate {run} first") from None
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
         rows.append(
             {
                 "name": run.name,
                 "model": config["model"],
                 "settings": config["config"],
-                "data": config["data"],
+                # not where the data lay on this machine
+                "data": {key: value for key, value in config["data"].items() if key != "root"},
                 "training": {**config["training"], **training},
                 "made_with": config["made_with"],
                 "evaluation": evaluation,
             }
         )
-        rows[-1]["data"].pop("root", None)  # where it lay on this machine is nobody's business
-    content = json.dumps({"title": title, "about": about, "commands": commands, "runs": rows}, indent=1) + "\n"
+    content = json.dumps({"title": title, "about": about, "commands": list(commands), "runs": rows}, indent=1) + "\n"
     write_atomically(path, lambda p: p.write_text(content, encoding="utf-8"))
     return path
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="*", type=Path, help="evaluated runs to store as a result first")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="the result file to write from the runs")
+    parser.add_argument("--title", default="", help="the result's title")
+    parser.add_argument("--about", default="", help="what was compared, on what machine")
+    parser.add_argument("--command", action="append", default=[], help="a command that made it; repeat for each")
+    options = parser.parse_args(words)
+    try:
+        if options.runs:
+            if options.store is None:
+                raise MienError("expected --store FILE for the runs, got none: such as --store results/faces.json")
+            title = options.title or options.store.stem
+            print("wrote", store(options.store, title, options.about, options.command, options.runs))
+        for page in write():
+            print("wrote", page)
+    except MienError as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -35,6 +35,13 @@ class SetDistance(Record):
     spread_of: str
     extra: dict[str, Any]
 
+    def row(self, label: str, how: str, digits: int, better: Better) -> Row:
+        """Return one row; several values stand side by side, without spreads."""
+        if isinstance(self.value, dict):
+            return Row(label, " / ".join(f"{value:.{digits}f}" for value in self.value.values()), how, better)
+        spread = None if isinstance(self.spread, dict) else self.spread
+        return Row(label, f"{self.value:.{digits}f}", how, better, spread_text(spread, digits))
+
 
 def real_pictures(context: Context, index: np.ndarray) -> Iterator[Tensor]:
     """Return batches (B, C, H, W) of the data set's pictures at positions ``index`` (n,)."""
@@ -71,9 +78,7 @@ class InceptionMeasure(Measure[SetDistance]):
         split = result.extra.get("split") or "none needed"
         how = f"{result.n_generated:,} generated, {result.n_real:,} real ({split}), Inception"
         if not isinstance(result.value, dict):
-            assert not isinstance(result.spread, dict)
-            spread = spread_text(result.spread, self.digits)
-            return [Row(self.name, f"{result.value:.{self.digits}f}", how, self.better, spread)]
+            return [result.row(self.name, how, self.digits, self.better)]
         spreads = result.spread if isinstance(result.spread, dict) else {}
         return [
             Row(f"{self.name}, {key}", f"{value:.3f}", how, self.better, spread_text(spreads.get(key), 3))

@@ -62,7 +62,7 @@ class Record:
 
 
 @cache
-def _kinds(cls: type[Record]) -> dict[str, Any]:
+def _kinds(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 

@@ -13,7 +13,7 @@ from mien.abilities import Generates, can
 from mien.errors import MienError
 from mien.evaluation.context import Context
 from mien.evaluation.inception import SetDistance, real_pictures
-from mien.evaluation.measure import Measure, Row, Skipped, spread_text
+from mien.evaluation.measure import Better, Measure, Row, Skipped, spread_text
 from mien.evaluation.record import Record
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 KID_LEAST = 50  # pictures a side below which subsets would hold a handful of pictures
 FEWEST = {"feature_kid": KID_LEAST, "feature_precision_recall": KID_LEAST, "feature_score": KID_LEAST}
 SIDES = ("samples", "reconstructions", "real_against_real")
+# the other measures of a side: field, digits, where better values lie, label, how it is measured
+KINDS: tuple[tuple[str, int, Better, str, str], ...] = (
+    ("kid", 4, "down", "feature-KID", "the same; ± deviation over subsets"),
+    ("precision_recall", 3, "up", "feature precision / recall", "the same; 3 neighbors"),
+    ("score", 2, "up", "feature score", "by the judge's classes; ± over parts"),
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class FeatureDistances(Record):
             if side.fid is not None:
                 out[name] = side.fid
                 out |= {f"{name}_spread": side.fid_spread} if self.protocol is not None else {}
-            for kind in ("kid", "precision_recall", "score"):
+            for kind, *_ in KINDS:
                 if (block := getattr(side, kind)) is not None:
                     out.setdefault(kind, {})[name] = block.to_json()
         return out
@@ -69,11 +75,7 @@ class FeatureDistances(Record):
         try:
             sides = {}
             for name in SIDES:
-                blocks = {
-                    kind: values[kind][name]
-                    for kind in ("kid", "precision_recall", "score")
-                    if name in values.get(kind, {})
-                }
+                blocks = {kind: values[kind][name] for kind, *_ in KINDS if name in values.get(kind, {})}
                 if name in values or blocks:
                     sides[name] = Side.from_json(
                         {"fid": values.get(name), "fid_spread": values.get(f"{name}_spread"), **blocks}
@@ -128,22 +130,12 @@ class FeatureFID(Measure[FeatureDistances]):
                 with_spread = how if side.fid_spread is None else f"{how}; ± jackknife standard error"
                 spread = spread_text(side.fid_spread, 2)
                 rows.append(Row(f"feature-FID, {_words(name)}", f"{side.fid:.2f}", with_spread, "down", spread))
-        for kind, digits, better, label, words in (
-            ("kid", 4, "down", "feature-KID", "the same; ± deviation over subsets"),
-            ("precision_recall", 3, "up", "feature precision / recall", "the same; 3 neighbors"),
-            ("score", 2, "up", "feature score", "by the judge's classes; ± over parts"),
-        ):
+        for kind, digits, better, label, words in KINDS:
             for name, side in result.sides.items():
                 block: SetDistance | None = getattr(side, kind)
                 if block is None:
                     continue
-                value, spread = block.value, block.spread
-                if isinstance(value, dict):
-                    text, behind = " / ".join(f"{value[key]:.3f}" for key in ("precision", "recall")), ""
-                else:
-                    assert not isinstance(spread, dict)
-                    text, behind = f"{value:.{digits}f}", spread_text(spread, digits)
-                rows.append(Row(f"{label}, {_words(name)}", text, words, better, behind))
+                rows.append(block.row(f"{label}, {_words(name)}", words, digits, better))
         return rows
 
 
