@@ -3,21 +3,33 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+PYTEST_ARGS ?=
 
-.PHONY: demo test check clean bench bench-gpu
+.PHONY: demo test check lint types imports report bench bench-gpu clean
 
 demo: $(STAMP)
 	$(BIN)/mien demo --out demo
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest $(PYTEST_ARGS)
 
-check: $(STAMP)
+check: lint types imports test
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/ruff format --check .
 
-# about ten minutes on two cores that do nothing else; results/bench/*.json, and a table at the end
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports --no-logo
+
+# the tables of the README and of docs/, from the code and from results/
+report: $(STAMP)
+	$(BIN)/python tools/report.py
+
+# About ten minutes on two cores without other work: results/bench/*.json, and a table at the end.
 bench: $(STAMP)
 	$(BIN)/python benchmarks/train_steps.py --minutes 4
 	$(BIN)/python benchmarks/peers.py --minutes 3
@@ -35,14 +47,14 @@ bench-gpu: $(STAMP)
 	$(BIN)/python benchmarks/peers.py --device cuda
 	$(BIN)/python benchmarks/common.py
 
-# uv installs the stack in a minute; it is itself installed into the environment, so nothing else is needed
+# uv installs the packages in about a minute. pip installs uv into the environment, so only Python is needed.
 $(STAMP): pyproject.toml
 	@echo "installing into $(VENV) (PyTorch and its libraries: a few GB on the first run)"
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, got " + sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
 	$(BIN)/uv pip install --python $(BIN)/python --editable ".[faces,onnx]" --group dev
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo .coverage .mypy_cache .pytest_cache .ruff_cache

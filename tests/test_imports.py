@@ -1,90 +1,74 @@
-"""Imports run one way (the house's plan), and what must be quick imports nothing heavy."""
+"""Imports run one way (.importlinter), and what must start quickly imports nothing heavy."""
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "mien"
-LEAVES = {"abilities", "errors", "files", "losses", "networks", "data"}
-# what a part may import from; "base" stands for models/base.py and models/__init__.py
-ALLOWED = {
-    "errors": set(),
-    "files": {"errors"},
-    "abilities": {"errors"},
-    "losses": {"errors"},
-    "data": {"errors", "files"},
-    "networks": {"losses", "errors"},
-    "models": LEAVES | {"models"},
-    "run": LEAVES | {"base", "applications"},
-    "applications": {"abilities", "data", "errors", "files", "losses", "metrics"},  # multiview is scored by latent_svm
-    "metrics": {"abilities", "data", "errors", "files", "losses"},
-    "training": LEAVES | {"base", "run"},
-    "figures": {"errors", "files", "applications", "metrics", "pages"},
-    "pages": set(),
-    "evaluation_text": {"errors"},
-    "folding": set(),
-}
-TOP = {
-    "experiment",
-    "evaluation",
-    "demo",
-    "report",
-    "cli",
-    "studio",
-    "recipes",
-    "export",
-    "hub",
-    "transformer",
-    "__init__",
-}
+PROJECT = Path(__file__).parents[1]
+SOURCE = PROJECT / "src" / "mien"
+LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+# one import that breaks a rule: (the rule, the file, the import)
+WRONG = [
+    ("one-way", "applications/basics.py", "import mien.cli.app"),
+    ("one-way", "errors.py", "import mien.files"),
+    ("one-way", "losses.py", "import mien.networks.vgg"),
+    ("one-way", "networks/vgg.py", "import mien.data"),
+    ("data-alone", "data/batch.py", "import mien.losses"),
+    ("one-way", "run/folder.py", "import mien.training"),
+    ("one-way", "training/loop.py", "import mien.evaluation"),
+    ("one-way", "experiment.py", "import mien.evaluation"),
+    ("one-way", "evaluation/__init__.py", "import mien.recipes"),
+    ("one-way", "surprise.py", "X = 1"),  # a part without a place
+    ("model-files", "training/loop.py", "import mien.models.vae"),
+    ("model-files", "recipes/face_baselines.py", "from mien.models import vae_wgan"),
+    ("models-leaves", "models/base.py", "import mien.metrics.reconstruction"),
+    ("abilities-only", "applications/basics.py", "import mien.models"),
+    ("abilities-only", "metrics/reconstruction.py", "import mien.networks.point"),
+    ("light", "figures/grids.py", "import torch"),
+]
 
 
-def imported(path: Path) -> set[str]:
-    """The parts of mien that a file imports, anywhere in it."""
-    parts = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(part)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for part in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        found = []
-        if id(node) in typing_only and path.name == "abilities.py":
-            continue  # a leaf at run time: its types are those of what it declares
-        if isinstance(node, ast.Import):
-            found = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in found:
-            words = name.split(".")
-            if words[0] == "mien" and len(words) > 1:
-                base = words[1] == "models" and (words[2:3] == ["base"] or words[2:] == [])
-                parts.add("base" if base else words[1])
-    return parts
+def names(folder: str) -> list[str]:
+    """The modules of a folder whose files do not know one another."""
+    return sorted(path.stem for path in (SOURCE / folder).glob("[!_]*.py") if path.stem != "base")
 
 
-FILES = [p for p in SOURCE.rglob("*.py") if p.relative_to(SOURCE).parts[0] != "__init__.py"]
+for rule, folder in [
+    ("models-independent", "models"),
+    ("measures-independent", "evaluation/measures"),
+]:
+    if (SOURCE / folder).is_dir():
+        first, second = names(folder)[:2]
+        WRONG.append((rule, f"{folder}/{first}.py", f"import mien.{folder.replace('/', '.')}.{second}"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_imports_run_one_way(path):
-    part = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    if part in TOP:
-        return
-    assert part in ALLOWED, f"{part} has no place in the plan of imports"
-    allowed = ALLOWED[part] | {part} | ({"base"} if "models" in ALLOWED[part] else set())
-    assert imported(path) <= allowed, f"{path} imports {imported(path) - allowed}"
+def lint(source: Path, *arguments: str) -> tuple[int, str]:
+    """The exit status of lint-imports for the package in ``source``, and what it prints."""
+    command = [sys.executable, "-c", LINT, "--no-logo", "--no-cache", *arguments, str(PROJECT / ".importlinter")]
+    environment = {**os.environ, "PYTHONPATH": str(source), "COLUMNS": "200"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=source)
+    return done.returncode, done.stdout + done.stderr
 
 
-def test_nobody_imports_the_command_line():
-    for path in FILES:
-        if "cli" not in path.relative_to(SOURCE).parts:
-            assert "cli" not in imported(path), path
+def test_imports_run_one_way():
+    status, text = lint(SOURCE.parent)
+    assert status == 0, text
+
+
+@pytest.mark.parametrize(("rule", "file", "statement"), WRONG, ids=lambda value: str(value))
+def test_a_wrong_import_is_refused(rule, file, statement, tmp_path):
+    shutil.copytree(SOURCE, tmp_path / "mien", ignore=lambda _, all_: [n for n in all_ if "." in n and n[-3:] != ".py"])
+    path = tmp_path / "mien" / file
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    path.write_text(f"{text}\n{statement}\n", encoding="utf-8")
+    status, text = lint(tmp_path, "--contract", rule)
+    assert status == 1, text
+    assert "BROKEN" in text or "not listed as layers" in text, text
 
 
 def heavy_after(code: str) -> set[str]:

@@ -8,11 +8,43 @@ import sys
 import types
 from typing import Any
 
-from mien.cli import explore, export, look, maps, recognize, similarity, synthesize, train, use
+from mien.cli import (
+    compare,
+    datasets,
+    demo,
+    evaluate,
+    explore,
+    export,
+    maps,
+    models,
+    recognize,
+    show,
+    similarity,
+    synthesize,
+    train,
+    use,
+)
 from mien.cli.app import app
 from mien.errors import MienError
 
-__all__ = ["app", "explore", "export", "look", "main", "maps", "recognize", "similarity", "synthesize", "train", "use"]
+__all__ = [
+    "app",
+    "compare",
+    "datasets",
+    "demo",
+    "evaluate",
+    "explore",
+    "export",
+    "main",
+    "maps",
+    "models",
+    "recognize",
+    "show",
+    "similarity",
+    "synthesize",
+    "train",
+    "use",
+]
 
 PANELS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
 LAST = ("recognize", "export")  # of their panel; the others stand as they are written

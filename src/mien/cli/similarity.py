@@ -128,7 +128,8 @@ def _same_person(
     pairs = auc.draw_pairs(dataset.identity[held], most, seed)
     console = _quiet() if json else make_console()  # nothing but the JSON on stdout
     with bars(console) as note:
-        result, scores = tell_persons(opened, held, "valid and test", noise, pairs, seed, note)
+        same, scores = tell_persons(opened, held, "valid and test", noise, pairs, seed, note)
+    result = same.to_json()
     if json:
         _print_json(result)
     else:

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mien import __version__, applications, figures
-from mien.abilities import Decodes, Edits, Encodes, Generates
+from mien.abilities import Decodes, Encodes, Generates, can
 from mien.data.dataset import spread
 from mien.data.pictures import shown
 from mien.errors import MienError
-from mien.evaluation import Note, asked, judge_of, measure
-from mien.evaluation.edits import TELLING, editable, edits_apply
-from mien.evaluation.measures import MEASURES
-from mien.evaluation.stored import about, stored
-from mien.evaluation_text import headline
+from mien.evaluation import measures
+from mien.evaluation.context import Note
+from mien.evaluation.editing import TELLING, editable
+from mien.evaluation.evaluator import choose, measure, open_judge
+from mien.evaluation.result import Evaluation
+from mien.evaluation.store import empty, stored
+from mien.evaluation.text import side_by_side
 from mien.figures import Captioned, Section
 from mien.files import write_json
-from mien.run.opening import OpenRun
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mien.run.opening import OpenRun
 
 SHOWN = 10  # pictures in a row
+EDITS = 3  # attributes
 
 
 def check_alike(opened: Sequence[OpenRun]) -> None:
-    """Refuse runs that were not held out the same pictures.
+    """Refuse runs whose held-out pictures differ.
 
     Raises:
         MienError: naming the two runs and what differs.
@@ -55,10 +63,10 @@ def compare(
     seed: int = 0,
     note: Note | None = None,
     metrics: Iterable[str] = (),
-) -> tuple[list[dict[str, Any]], Path]:
+) -> tuple[list[Evaluation], Path]:
     """Measure runs by one protocol and write ``compare.json`` and a page of their pictures and numbers.
 
-    What a run's own evaluation already holds by the same protocol is not measured again.
+    Results that a run's own evaluation holds by the same protocol are not measured again.
 
     Args:
         opened: two runs or more; out: the folder to write.
@@ -76,93 +84,68 @@ def compare(
     if len(set(names)) < len(names):
         raise MienError(f"expected runs of different names, got {', '.join(names)}: rename a folder")
     check_alike(opened)
-    wanted = asked(metrics)
-    judged_by = judge_of(opened[0], judge)[1]["weights_sha256"] if judge is not None else None
-    if not any(MEASURES[name].judged for name in wanted):
-        judged_by = None
+    metrics = tuple(metrics)
+    wanted = choose(metrics)
+    digest = open_judge(opened[0], judge)[1].weights_sha256 if judge is not None else None
+    if not any(measures.get(name).judged for name in wanted):
+        digest = None
     results = []
     for run in opened:
-        missing = _missing(run, judged_by, count, seed, wanted)
+        missing = _missing(run, digest, count, seed, wanted)
         results.append(measure(run, judge, count, seed, note, wanted, missing))
-    if len({result["data"]["held_out"] for result in results}) > 1:
+    if len({result.data.held_out for result in results}) > 1:
         raise MienError(f"expected runs on the same pictures, got {' and '.join(names)}, whose held-out ones differ")
-    done = comparable(results, wanted if metrics else tuple(MEASURES))
-    if not any(name in result and "skipped" not in result[name] for result in done for name in MEASURES):
-        skipped = [
-            result[name]["skipped"] for result in results for name in wanted if "skipped" in result.get(name, {})
-        ]
+    evaluations = comparable(results, wanted if metrics else measures.names())
+    if not any(evaluation.results for evaluation in evaluations):
+        reasons = [result.skipped[name] for result in results for name in wanted if name in result.skipped]
         other = "they do not apply to these runs, or were judged by different judges (--judge RUN)"
-        why = next(iter(skipped), other)
+        why = next(iter(reasons), other)
         raise MienError(f"expected something to compare of {' and '.join(names)}, got no {' or '.join(wanted)}: {why}")
-    write_json(out / "compare.json", {"mien": __version__, "runs": done})
-    data = done[0]["data"]
-    subtitle = f"{data['name']} at {data['size']} px; the same {data['test']:,} held-out pictures for all"
-    page = figures.page(out / "index.html", f"{' · '.join(names)}", _sections(opened, done), subtitle)
-    return done, page
+    write_json(out / "compare.json", {"mien": __version__, "runs": [each.to_json() for each in evaluations]})
+    data = evaluations[0].data
+    subtitle = f"{data.name} at {data.size} px; the same {data.test:,} held-out pictures for all"
+    page = figures.page(out / "index.html", " · ".join(names), _sections(opened, evaluations), subtitle)
+    return evaluations, page
 
 
 def _missing(run: OpenRun, judge: str | None, count: int, seed: int, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """Return the measures that a run's own evaluation does not hold by this protocol, its weights and the judge."""
-    known = stored(run.folder, about(run, count, seed), judge)
+    known = stored(run.folder, empty(run, count, seed), judge)
 
-    def holds_already(name: str) -> bool:
-        by_whom = judge is None or not MEASURES[name].judged or known["judged"].get(name) == judge
-        return name in known["measures"] and "skipped" not in known.get(name, {}) and by_whom
+    def is_stored(name: str) -> bool:
+        by_this_judge = judge is None or not measures.get(name).judged or known.judged.get(name) == judge
+        return name in known.tried and name not in known.skipped and by_this_judge
 
-    return tuple(name for name in wanted if not holds_already(name))
-
-
-def comparable(results: Sequence[dict[str, Any]], wanted: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return evaluations without what was not asked for, and without what different judges said of the runs."""
-    judges = {judge for result in results for judge in result["judged"].values()}
-
-    def shows(result: dict[str, Any], name: str) -> bool:
-        return name in wanted and (len(judges) < 2 or name not in result["judged"])
-
-    done = [{k: v for k, v in result.items() if k not in MEASURES or shows(result, k)} for result in results]
-    for result in done:
-        result["measures"] = [name for name in result["measures"] if shows(result, name)]
-        if len(judges) > 1:
-            result.pop("judge", None)
-    return done
+    return tuple(name for name in wanted if not is_stored(name))
 
 
-def table(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-    """Return one row of text cells for each measure, a column for each run."""
-    columns = [_rows(result) for result in results]
-    measures = list(dict.fromkeys(measure for column in columns for measure in column))
+def comparable(results: Sequence[Evaluation], wanted: Sequence[str]) -> list[Evaluation]:
+    """Return evaluations with the measures ``wanted`` alone, and without those of different judges."""
+    judges = {judge for result in results for judge in result.judged.values()}
+    if len(judges) < 2:
+        return [result.only(wanted) for result in results]
     return [
-        {
-            "measure": measure[-1],
-            **{result["run"]: column.get(measure, "–") for result, column in zip(results, columns, strict=True)},
-        }
-        for measure in measures
+        replace(result.only(name for name in wanted if name not in result.judged), judge=None) for result in results
     ]
 
 
-def _rows(result: dict[str, Any]) -> dict[tuple[str, ...], str]:
-    """Return the values of an evaluation by measure; an indented one belongs to the one before it."""
-    rows: dict[tuple[str, ...], str] = {}
-    lead = ""
-    for name, value, _ in headline(result):
-        lead = lead if name.startswith(" ") else name
-        rows[(lead, name) if name != lead else (name,)] = value
-    return rows
-
-
-def _sections(opened: Sequence[OpenRun], results: Sequence[dict[str, Any]]) -> list[Section]:
+def _sections(opened: Sequence[OpenRun], evaluations: Sequence[Evaluation]) -> list[Section]:
     """Return the page's parts: the numbers, then the same pictures as every run makes them."""
-    judge = results[0].get("judge", {}).get("run")
-    whose = f"Judge: {judge}. " if judge else "Without a judge, or with different ones: what judges say is left out. "
+    judge = evaluations[0].judge
+    whose = (
+        f"Judge: {judge.run}. "
+        if judge
+        else "Without a judge, or with different ones: measures that depend on the judge are left out. "
+    )
     parts = [
         Section(
             "Measures",
             f"{whose}± is the deviation over pictures, or the standard error where it says so; one training each.",
-            Captioned(figures.metric_table(table(results)), "The same protocol for all runs."),
+            Captioned(figures.metric_table(side_by_side(evaluations)), "The same protocol for all runs."),
         )
     ]
     x = opened[0].dataset.batch(spread(opened[0].splits.test, SHOWN)).x
-    rebuilt = [run for run in opened if isinstance(run.model, Encodes) and isinstance(run.model, Decodes)]
+    rebuilt = [run for run in opened if can(run.model, Encodes, Decodes)]
     if rebuilt:
         rows = [shown(applications.reconstruct(run.model, x)) for run in rebuilt]
         figure = figures.reconstructions(shown(x), rows, names=["real", *(run.folder.name for run in rebuilt)])
@@ -175,17 +158,15 @@ def _sections(opened: Sequence[OpenRun], results: Sequence[dict[str, Any]]) -> l
     return parts
 
 
-def _edits(opened: Sequence[OpenRun], x: Any) -> list[Section]:
-    """Return the same held-out pictures with one attribute added, by each run that can."""
-    able: list[tuple[OpenRun, Any]] = []
-    for run in opened:
-        if edits_apply(run):
-            able.append((run, None if isinstance(run.model, Edits) else run.vectors()))
-    known = [set(editable(run, vectors)) for run, vectors in able]
-    common = set.intersection(*known) if known else set()
+def _edits(opened: Sequence[OpenRun], x: Tensor) -> list[Section]:
+    """Return the same held-out pictures with one attribute added, by each run that edits."""
+    able = [(run, run.editor()) for run in opened if run.edits]
+    if not able:
+        return []
+    common = set.intersection(*(set(editable(run, editor)) for run, editor in able))
+    names = ["real", *(run.folder.name for run, _ in able)]
     parts = []
-    for attribute in [name for name in TELLING if name in common][:3]:
-        rows = [shown(applications.edit(run.model, x, {attribute: 1.0}, vectors)) for run, vectors in able]
-        names = ["real", *(run.folder.name for run, _ in able)]
+    for attribute in [name for name in TELLING if name in common][:EDITS]:
+        rows = [shown(editor(x, {attribute: 1.0})) for _, editor in able]
         parts.append(Section(f"{attribute} +1", "", figures.reconstructions(shown(x), rows, names=names)))
     return parts

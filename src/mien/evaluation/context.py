@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor
+from mien.abilities import Decodes, Encodes, can
+from mien.evaluation.record import Record
 
-from mien.abilities import Decodes, Encodes
-from mien.applications.basics import device_of, reconstruct
-from mien.errors import MienError
-from mien.models.base import Model
-from mien.run.opening import OpenRun
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from mien.models.base import Model
+    from mien.run.opening import OpenRun
 
 Note = Callable[[str, int, int], None]
 
 
-class Skipped(MienError):
-    """A measure applies but cannot be taken; the message says what to do about it."""
+def autoencodes(run: OpenRun) -> bool:
+    """Return whether the model of a run encodes and decodes."""
+    return can(run.model, Encodes, Decodes)
 
 
 @dataclass(frozen=True)
@@ -30,33 +32,40 @@ class Context:
     Args:
         run: what is measured.
         test: positions (n,) of the held-out pictures.
-        judge: the model of the judge run, or None; about_judge: its name and the hash of its weights.
+        judge: the model of the judge run, or None; judge_sha256: the hash of its weights.
         seed: of generated pictures.
         note: called with (what, done, total).
-        chosen: the names of all measures that are taken; shared: what one of them has left for another.
+        chosen: the names of all measures that are taken; shared: results of one measure that another one computed.
     """
 
     run: OpenRun
     test: np.ndarray
     judge: Any
-    about_judge: dict[str, str] | None
+    judge_sha256: str | None
     seed: int
     note: Note
     chosen: tuple[str, ...] = ()
-    shared: dict[str, Any] = field(default_factory=dict)
+    shared: dict[str, Record] = field(default_factory=dict)
 
     @property
     def model(self) -> Model:
+        """The model of the run."""
         return self.run.model
 
     @property
     def device(self) -> torch.device:
+        """Where the model is."""
+        from mien.applications.basics import device_of
+
         return device_of(self.run.model)
 
     @property
     def autoencodes(self) -> bool:
-        return isinstance(self.run.model, Encodes) and isinstance(self.run.model, Decodes)
+        """Whether the model encodes and decodes."""
+        return autoencodes(self.run)
 
     def plain(self, x: Tensor) -> Tensor:
-        """Return what the model makes of pictures it is not asked to change: their reconstructions, or themselves."""
+        """Return the model's output for pictures without an edit: their reconstructions, or ``x`` itself."""
+        from mien.applications.basics import reconstruct
+
         return reconstruct(self.model, x) if self.autoencodes else x

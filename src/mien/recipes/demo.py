@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from mien import figures
-from mien.evaluation import evaluate
+from mien.evaluation import Evaluation, evaluate
 from mien.evaluation.page import sections
 from mien.experiment import train
 from mien.run.data import Data
@@ -68,7 +68,7 @@ def run(out: Path, seed: int = 0, console: Console | None = None) -> Path:
     return _page(out, opened, load(judge), result, minutes)
 
 
-def _page(out: Path, opened: OpenRun, judge: Any, result: dict[str, Any], minutes: float) -> Path:
+def _page(out: Path, opened: OpenRun, judge: Any, result: Evaluation, minutes: float) -> Path:
     parts = sections(opened, result, judge)
     for section in parts:
         if isinstance(section.body, Figure):

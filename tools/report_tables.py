@@ -1,51 +1,63 @@
-"""``mien report``: writes the tables of the README from the models there are and the stored results.
-
-A number stands in the README only because a file in ``results/`` holds it; this writes it there.
-"""
+"""The tables of the README and the pages in docs/, as Markdown: from the models and measures, and from results/."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mien import models
-from mien.errors import MienError
-from mien.evaluation_text import headline
-from mien.files import write_atomically
+from mien import data, models
+from mien.abilities import ABILITIES
+from mien.evaluation import measures
+from mien.evaluation.measure import Row
+from mien.evaluation.result import Evaluation
 
-ABILITIES = ("Encodes", "Decodes", "Generates", "Edits", "Recognizes")
+NOTHING = "–"
 
 
 def model_table() -> str:
-    """Return the table of models and abilities as Markdown."""
+    """Return the table of models and abilities."""
+    abilities = [ability.__name__ for ability in ABILITIES]
     lines = [
-        "| model | " + " | ".join(a.lower() for a in ABILITIES) + " | what it is |",
-        "|---" * (len(ABILITIES) + 2) + "|",
+        "| model | " + " | ".join(name.lower() for name in abilities) + " | what it is |",
+        "|---" * (len(abilities) + 2) + "|",
     ]
     for name in models.names():
         has = models.abilities(name)
-        marks = " | ".join("●" if a in has else "" for a in ABILITIES)
+        marks = " | ".join("●" if ability in has else "" for ability in abilities)
         lines.append(f"| `{name}` | {marks} | {models.describe(name).partition(':')[2].strip()} |")
     return "\n".join(lines)
 
 
-# the results that the README itself tells; all of them are in docs/results.md
-LEADING = ("celeba64", "demo")
-RESULTS = Path("docs") / "results.md"
+def data_table() -> str:
+    """Return the table of data sets and their options, from the first lines of their files."""
+    lines = ["| data set | content | options |", "|---|---|---|"]
+    for name in data.names():
+        title = data.describe(name)
+        options = ", ".join(f"`{key}={value}`" for key, value in data.options(name).items())
+        lines.append(f"| `{name}` | {title.partition(':')[2].strip() or title} | {options} |")
+    return "\n".join(lines)
+
+
+def measure_table() -> str:
+    """Return the table of measures, from the first lines of their files."""
+    lines = ["| measure | what it is | usual | needs or uses a judge |", "|---|---|---|---|"]
+    for name in measures.names():
+        measure = measures.get(name)
+        marks = " | ".join("●" if mark else "" for mark in (measure.usual, measure.judged))
+        lines.append(f"| `{name}` | {measure.title} | {marks} |")
+    return "\n".join(lines)
 
 
 def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
-    """Return stored results as Markdown: their descriptions, their commands, one column for each run.
+    """Return stored results: their descriptions, their commands, one column for each run.
 
-    Runs that differ in their seed alone share a column, their values one after another.
+    Runs that differ in their seed alone share a column, with one value for each seed.
 
     Args:
-        folder: of the results; names: of those wanted, all by default.
+        folder: of the results; names: which of them, all by default.
     """
     parts = []
     paths = [folder / f"{name}.json" for name in names] if names else sorted(folder.glob("*.json"))
@@ -54,12 +66,12 @@ def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
         columns = _columns(result["runs"])
         rows: dict[str, list[str]] = {}
         for number, runs in enumerate(columns.values()):
-            found = [_cells(run) for run in runs]
-            for measure in found[0]:
-                values = [cells.get(measure, "–") for cells in found]
-                # beside several seeds, the spread over pictures would only be mistaken for theirs
-                text = values[0] if len(values) == 1 else " / ".join(re.split(r" ± | \(", v)[0] for v in values)
-                rows.setdefault(measure, ["–"] * len(columns))[number] = text
+            by_label = [{row.label: row for row in _rows(run)} for run in runs]
+            for label in by_label[0]:
+                of_seeds = [one.get(label) for one in by_label]
+                # beside several seeds, a spread over pictures would be mistaken for one over seeds
+                texts = [NOTHING if row is None else row.value if len(runs) > 1 else row.text for row in of_seeds]
+                rows.setdefault(label, [NOTHING] * len(columns))[number] = " / ".join(texts)
         heads = " | ".join(f"`{name}`" for name in columns)
         table = [f"| | {heads} |", "|---" * (len(columns) + 1) + "|"]
         table += [f"| {measure} | {' | '.join(cells)} |" for measure, cells in rows.items()]
@@ -73,7 +85,7 @@ def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
 
 
 def multiview_tables(folder: Path) -> str:
-    """Return every stored multi-view result as Markdown: each run alone, those put together, and what was published."""
+    """Return every stored multi-view result: each run alone, and all of them together."""
     parts = []
     for path in sorted((folder / "multiview").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -101,7 +113,7 @@ def _percent(one: dict[str, Any]) -> str:
 
 
 def face_table(folder: Path) -> str:
-    """Return the stored baselines of identity and landmarks as Markdown."""
+    """Return the stored baselines of identity and landmarks."""
     path = folder / "faces" / "face_baselines.json"
     if not path.exists():
         return ""
@@ -130,13 +142,14 @@ def face_table(folder: Path) -> str:
 
 
 def label_table(folder: Path) -> str:
-    """Return every stored result of synthesized labels as Markdown: a row for each run, noise and number of labels."""
+    """Return every stored result of synthesized labels: a row for each run, noise and number of labels."""
     results = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "synthesized_labels").glob("*.json")]
     if not results:
         return ""
     results.sort(key=lambda result: (result["run"], -result["labeled"], result["noise"]))
     lines = [
-        "| made by | noise | real a class | made a class | real few | made | few and made | gain, paired | as many real | label kept |",
+        "| made by | noise | real a class | made a class | real few | made | few and made | gain, paired "
+        "| as many real | label kept |",
         "|---" * 10 + "|",
     ]
     for result in results:
@@ -147,8 +160,9 @@ def label_table(folder: Path) -> str:
     one = results[0]
     about = (
         f"accuracy in % of a small classifier on {one['n_test']:,} held-out real pictures of {one['data']}, by what it was "
-        f"trained on for {one['steps']} steps (four fifths of the pictures named; noise 0: encoded and decoded only); ± deviation over {one['seeds']} seeds; gain: few and made minus few, seed by "
-        f"seed; label kept: share of made pictures that the classifier of as many real ones gives their label; the run itself has seen all "
+        f"trained on for {one['steps']} steps (four fifths of the pictures named; noise 0: encoded and decoded only); "
+        f"± deviation over {one['seeds']} seeds; gain: few and made minus few, seed by seed; label kept: share of made "
+        f"pictures that the classifier of as many real ones gives their label; the run itself has seen all "
         f"training pictures, and a model that learns classes the labels it was trained with; "
         f"`{(folder / 'synthesized_labels').as_posix()}`"
     )
@@ -162,14 +176,14 @@ def _seeds(one: dict[str, Any], sign: str = "") -> str:
 
 
 def bench_table(folder: Path) -> str:
-    """Return the targets that the stored benchmarks decide as Markdown."""
+    """Return the targets of the stored benchmarks."""
     lines = ["| target | wanted | measured | reached | benchmark |", "|---|---|---|---|---|"]
     machine = ""
     for path in sorted((folder / "bench").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        told = result["machine"]
+        about = result["machine"]
         words = {"cpu": "{}", "cores": "{} cores", "torch": "torch {}"}
-        machine = ", ".join(text.format(told[key]) for key, text in words.items() if key in told)
+        machine = ", ".join(text.format(about[key]) for key, text in words.items() if key in about)
         for target in result["targets"]:
             mark = "yes" if target["reached"] else "no"
             lines.append(f"| {target['what']} | {target['wanted']} | {target['got']} | {mark} | `{path.name}` |")
@@ -179,7 +193,7 @@ def bench_table(folder: Path) -> str:
 
 
 def cost_table(folder: Path) -> str:
-    """Return the stored wall time, CPU time and memory of every measure and application as Markdown."""
+    """Return the stored wall time, CPU time and memory of every measure and application."""
     path = folder / "bench" / "applications.json"
     if not path.exists():
         return ""
@@ -226,74 +240,11 @@ def _columns(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return named
 
 
-def _cells(run: dict[str, Any]) -> dict[str, str]:
-    """Return a run's values by what they measure."""
+def _rows(run: dict[str, Any]) -> list[Row]:
+    """Return the rows of a stored run: its training, then what was measured."""
     training = run["training"]
-    return {
-        "images/s in training": f"{training['images_per_second']:.0f}",
-        "steps, minutes": f"{training['steps']:,}, {training['seconds'] / 60:.1f}",
-        **{measure.strip(): value for measure, value, _ in headline(run["evaluation"])},
-    }
-
-
-def write(readme: Path = Path("README.md"), results: Path = Path("results"), all_: Path = RESULTS) -> list[Path]:
-    """Rewrite the marked blocks of the README and of the page of all results, and return their paths.
-
-    Raises:
-        MienError: if there are no such files with marked blocks here.
-    """
-    parts = (result_tables(results), multiview_tables(results), face_table(results), label_table(results))
-    measured = "\n\n".join(filter(None, parts))
-    leading = result_tables(results, LEADING)
-    blocks = {
-        readme: {"models": model_table(), "results": leading, "bench": bench_table(results)},
-        all_: {"results": measured, "bench": "\n\n".join(filter(None, (bench_table(results), cost_table(results))))},
-    }
-    texts = {path: _filled(path, contents) for path, contents in blocks.items()}
-    for path, text in texts.items():  # all or none
-        write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
-    return list(texts)
-
-
-def _filled(path: Path, blocks: Mapping[str, str]) -> str:
-    """Return the text of a file with its marked blocks rewritten."""
-    if not path.exists():
-        raise MienError(f"expected {path} in this folder, got none: run mien report in the project's own folder")
-    text = path.read_text(encoding="utf-8")
-    for name, content in blocks.items():
-        pattern = re.compile(rf"(<!-- report: {name} -->\n).*?(<!-- /report -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise MienError(f"expected the marks '<!-- report: {name} -->' and '<!-- /report -->' in {path}, got none")
-        text = pattern.sub(lambda m: m[1] + content + "\n" + m[2], text)  # noqa: B023, used at once
-    return text
-
-
-def store(path: Path, title: str, about: str, commands: list[str], runs: list[Path]) -> Path:
-    """Write a result file from evaluated runs.
-
-    Raises:
-        MienError: for a run that was not evaluated.
-    """
-    rows = []
-    for run in runs:
-        try:
-            evaluation = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
-            training = json.loads((run / "progress.json").read_text(encoding="utf-8"))
-        except OSError:
-            raise MienError(f"expected an evaluated run, got {run}: run mien evaluate {run} first") from None
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        rows.append(
-            {
-                "name": run.name,
-                "model": config["model"],
-                "settings": config["config"],
-                "data": config["data"],
-                "training": {**config["training"], **training},
-                "made_with": config["made_with"],
-                "evaluation": evaluation,
-            }
-        )
-        rows[-1]["data"].pop("root", None)  # where it lay on this machine is nobody's business
-    content = json.dumps({"title": title, "about": about, "commands": commands, "runs": rows}, indent=1) + "\n"
-    write_atomically(path, lambda p: p.write_text(content, encoding="utf-8"))
-    return path
+    return [
+        Row("images/s in training", f"{training['images_per_second']:.0f}", ""),
+        Row("steps, minutes", f"{training['steps']:,}, {training['seconds'] / 60:.1f}", ""),
+        *Evaluation.from_json(run["evaluation"]).rows(),
+    ]

@@ -1,0 +1,57 @@
+"""The command compare: several runs by the same measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.app import app
+from mien.cli.measuring import Count, Judge, Metrics
+from mien.cli.shared import Device, Root, Seed, bars, make_console, pick_device, wrote
+from mien.errors import MienError
+
+
+@app.command(rich_help_panel="Measure")
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two run folders or more.", show_default=False)],
+    judge: Judge = None,
+    count: Count = 2000,
+    metric: Metrics = None,
+    seed: Seed = 0,
+    root: Root = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("compared"),
+    device: Device = "auto",
+) -> None:
+    """Put runs side by side: the same measures, the same held-out pictures, one page.
+
+    [bold]Examples[/]
+
+      mien compare runs/vae runs/vae_wgan --judge runs/judge
+
+      mien compare runs/a runs/b runs/c --metric reconstruction --out compared/
+    """
+    from mien.run.folder import check_abilities
+
+    if len(runs) < 2:
+        raise MienError(f"expected two runs or more to compare, got {len(runs)}")
+    for run in runs:
+        check_abilities(run, ())
+    from rich.table import Table
+
+    from mien.evaluation import compare as comparing
+    from mien.evaluation.text import side_by_side
+    from mien.run.opening import open_run
+
+    console, place = make_console(), pick_device(device)
+    with bars(console) as note:
+        opened = [open_run(run, place, str(root) if root else None) for run in runs]
+        results, page = comparing.compare(opened, out, judge, count, seed, note, metric or ())
+    rows = side_by_side(results)
+    table = Table(*rows[0], title=f"{results[0].data.test:,} held-out pictures", title_justify="left")
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+    wrote(console, out / "compare.json")
+    wrote(console, page)

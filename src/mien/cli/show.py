@@ -1,0 +1,57 @@
+"""The command show: what a run folder holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mien.cli.app import app
+from mien.cli.shared import Run, make_console
+
+
+@app.command(rich_help_panel="Look up")
+def show(run: Run) -> None:
+    """Show what a run folder holds: model, data, progress, measures.
+
+    [bold]Example[/]
+
+      mien show runs/faces
+    """
+
+    for renderable in summary(run):
+        make_console().print(renderable)
+
+
+def summary(run: str | Path) -> list[Any]:
+    """Return rich renderables that describe a run."""
+    from rich.table import Table
+
+    from mien.evaluation.store import RESULT, read
+    from mien.evaluation.text import tables
+    from mien.run.folder import progress, read_config
+
+    run = Path(run)
+    config, state = read_config(run), progress(run)
+    data, training = config["data"], config["training"]
+    table = Table(title=f"{run.name}: {config['model']}", show_header=False, title_justify="left")
+    counts = ", ".join(f"{v:,} {k}" for k, v in data["counts"].items())
+    table.add_row("data", f"{data['name']} at {data['size']} px, {counts} ({data['split']} split)")
+    settings = {k: v for k, v in config["config"].items() if k not in ("shape", "attributes")}
+    for key, value in settings.items():
+        if isinstance(value, dict) and "sha256" in value:
+            settings[key] = f"{value['source']} ({value['sha256'][:12]})"
+    table.add_row("settings", "\n".join(f"{k} = {v}" for k, v in settings.items()))
+    table.add_row(
+        "training", ", ".join(f"{k} {v}" for k, v in training.items() if k in ("batch", "seed", "precision", "ema"))
+    )
+    if state:
+        verdict = "finished" if state["finished"] else "unfinished: the same command resumes it"
+        table.add_row("progress", f"step {state['step']:,} of {state['steps']:,}, {state['seconds']:.0f} s, {verdict}")
+        for warning in state["warnings"][-5:]:
+            table.add_row("warning", f"[bold red]{warning}")
+    else:
+        table.add_row("progress", "no checkpoint yet")
+    shown: list[Any] = [table]
+    if result := read(run / RESULT):
+        shown += tables(result)
+    return shown

@@ -1,0 +1,122 @@
+"""Distance of the persons in held-out faces from themselves in reconstructions and edits, beside the data's own.
+
+Fig. 5 of Ma et al. 2019, by dlib's embedding; the baselines are same-person pairs, strangers and mirror images of
+the data set itself at the same size. ``pip install 'mien[faces]'``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mien.evaluation.context import Context
+from mien.evaluation.editing import TELLING, editable, reverse
+from mien.evaluation.faces import open_faces, shows_faces
+from mien.evaluation.measure import Measure, Row, spread_text
+from mien.evaluation.record import Record
+
+if TYPE_CHECKING:
+    from mien.run.opening import OpenRun
+
+MOST = 200  # faces looked at: 80 ms each, for every change
+CHANGES = 4  # attributes that are reversed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distances(Record):
+    """Distances of pairs of faces, see :class:`mien.metrics.identity.IdentityDistances`."""
+
+    pairs: int
+    n: int
+    found: float | None
+    found_first: float | None
+    found_second: float | None
+    mean: float | None
+    sd: float | None
+    threshold: float
+    within: float | None
+    within_of_all: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baselines(Record):
+    """Distances on the data set itself, see :class:`mien.metrics.identity.IdentityBaselines`."""
+
+    pictures: int
+    found: float
+    pairs: str
+    same: Distances | None = None
+    strangers: Distances | None = None
+    mirrored: Distances | None = None
+    auc: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityScores(Record):
+    """Distances of n faces from themselves, by what was changed."""
+
+    n: int
+    changed: dict[str, Distances]
+    baselines: Baselines
+    protocol: dict[str, Any]
+
+
+class Identity(Measure[IdentityScores]):
+    """Whether a face still shows the same person."""
+
+    Result = IdentityScores
+    usual = False  # of photographs of faces only, 80 ms a face
+    order = 80
+
+    def applies(self, run: OpenRun) -> bool:
+        """Return whether the pictures can be faces and the model reconstructs or edits them."""
+        return shows_faces(run)
+
+    def take(self, context: Context) -> IdentityScores:
+        """Return distances of reconstructions and edits, and of pairs of the data set."""
+        import numpy as np
+
+        from mien.data.dataset import spread
+        from mien.metrics.identity import identity_baselines, identity_distances, pair_people
+
+        faces, run = open_faces(), context.run
+        index = spread(context.test, MOST)
+        batch = run.dataset.batch(index, context.device)
+        changed = {"reconstructed": context.plain(batch.x)} if context.autoencodes else {}
+        if run.edits:
+            editor = run.editor()
+            names = editable(run, editor)
+            for attribute in [name for name in TELLING if name in names][:CHANGES] or names[:CHANGES]:
+                values = np.asarray(run.dataset.attribute_table[index, run.dataset.attributes.index(attribute)])
+                changed[f"{attribute} reversed"] = reverse(editor, batch.x, values, attribute)
+        moved = identity_distances(batch.x, changed, faces.embeddings, lambda d, t: context.note("identity", d, t))
+        held = np.sort(np.concatenate([run.splits.valid, run.splits.test]))
+        pairs = pair_people(run.dataset.identity, held, MOST // 2, context.seed)
+        baselines = identity_baselines(
+            lambda rows: run.dataset.batch(rows).x,
+            pairs,
+            faces.embeddings,
+            lambda d, t: context.note("baselines", d, t),
+        )
+        return IdentityScores(
+            n=len(index),
+            changed={name: Distances.from_json(one.summary()) for name, one in moved.items()},
+            baselines=Baselines.from_json(baselines.summary()),
+            protocol=faces.protocol(),
+        )
+
+    def rows(self, result: IdentityScores) -> list[Row]:
+        """Return a row for each change, then the baselines."""
+        of_data = result.baselines
+        rows = [_row(f"identity distance, {name}", one, "down") for name, one in result.changed.items()]
+        for name, one in (("same", of_data.same), ("strangers", of_data.strangers), ("mirrored", of_data.mirrored)):
+            rows.append(_row(f"{name} (real pairs)", one, None))
+        return [row for row in rows if row is not None]
+
+
+def _row(label: str, one: Distances | None, better: Any) -> Row | None:
+    """Return the row of a mean distance; None where no pair has two faces that were found."""
+    if one is None or not one.n:
+        return None
+    how = f"{one.n} of {one.pairs} with both faces found; {one.within:.1%} within {one.threshold:g}"
+    return Row(label, f"{one.mean:.3f}", how, better, spread_text(one.sd, 3), indented=better is None)

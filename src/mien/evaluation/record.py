@@ -1,0 +1,105 @@
+"""Typed values that are stored as JSON objects: a frozen dataclass on one side, plain values on the other."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Any, Self, Union
+
+from mien.errors import MienError
+
+EXTRA = "extra"  # a field of this name holds the keys that no other field names
+
+
+@dataclass(frozen=True)
+class Record:
+    """A frozen dataclass that reads and writes a JSON object, one key for each field, in the order of the fields.
+
+    A field whose default is None is left out of the JSON where it is None; one without a default is always written. A
+    field named ``extra`` holds all other keys, and is written in its place.
+
+    >>> @dataclass(frozen=True)
+    ... class Point(Record):
+    ...     x: float
+    ...     y: float | None = None
+    >>> Point(1.0).to_json(), Point.from_json({"x": 1.0, "y": 2.0})
+    ({'x': 1.0}, Point(x=1.0, y=2.0))
+    """
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that ``json`` can write."""
+        out: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == EXTRA:
+                out |= plain(value)
+            elif value is not None or field.default is MISSING:
+                out[field.name] = plain(value)
+        return out
+
+    @classmethod
+    def from_json(cls, values: Any) -> Self:
+        """Return what :meth:`to_json` wrote; keys that no field takes are ignored.
+
+        Raises:
+            MienError: a key is missing, or holds something else.
+        """
+        if not isinstance(values, Mapping):
+            raise MienError(f"expected {cls.__name__} as a table of values, got {type(values).__name__}: measure again")
+        kept: dict[str, Any] = {}
+        kinds = _kinds(cls)
+        for field in fields(cls):
+            if field.name == EXTRA:
+                kept[EXTRA] = {key: value for key, value in values.items() if key not in kinds}
+            elif field.name in values:
+                kept[field.name] = typed(kinds[field.name], values[field.name])
+            elif field.default is MISSING:
+                raise MienError(f"expected {cls.__name__} with {field.name}, got none: measure again")
+        return cls(**kept)
+
+
+@cache
+def _kinds(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON holds it: records and mappings as objects, tuples as lists."""
+    if isinstance(value, Record):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value
+
+
+def typed(kind: Any, value: Any) -> Any:
+    """Return a JSON value as the type ``kind`` of a field: a record, a mapping, a tuple, a choice of these, a number.
+
+    Raises:
+        MienError: it is something else.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        for choice in arguments:
+            try:
+                return typed(choice, value)
+            except MienError:
+                continue
+    elif origin is dict and isinstance(value, Mapping):
+        return {key: typed(arguments[1], item) for key, item in value.items()}
+    elif origin is tuple and isinstance(value, list | tuple):
+        return tuple(typed(arguments[0], item) for item in value)
+    elif isinstance(kind, type) and issubclass(kind, Record):
+        return kind.from_json(value)
+    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return value  # as it is: JSON has one kind of number, and 1 stays 1
+    elif origin is None and isinstance(kind, type) and isinstance(value, kind):
+        return value
+    raise MienError(f"expected {getattr(kind, '__name__', kind)}, got {value!r:.60}: measure again")

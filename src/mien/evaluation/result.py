@@ -1,0 +1,188 @@
+"""An evaluation as a whole: what was measured of which run, by which protocol; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mien.evaluation import measures
+from mien.evaluation.measure import Row
+from mien.evaluation.record import Record, plain
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Pictures(Record):
+    """The held-out pictures of an evaluation.
+
+    Args:
+        name: of the data set; size: their height and width in pixels; split: the rule of the split.
+        test: how many; held_out: a digest of their content (results of older versions have none).
+    """
+
+    name: str
+    size: int
+    split: str
+    test: int
+    held_out: str | None = None
+
+
+@dataclass(frozen=True)
+class Judge(Record):
+    """A judge: the name of its run's folder and the SHA-256 of its weights."""
+
+    run: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation.
+
+    Args:
+        run: the name of the run's folder; model: the name of its model; weights_sha256: of its weights.
+        data: the held-out pictures; seed: of the generated ones; mien: the version (older results have none).
+        tried: the measures that were tried, whether they applied or not.
+        judged: SHA-256 of the judge, by the name of each measure that depends on one.
+        judge: the judge of these measures.
+        results: by the name of the measure; skipped: by the name, why it could not be taken.
+        seconds: of the last evaluation.
+    """
+
+    run: str
+    model: str
+    weights_sha256: str
+    data: Pictures
+    seed: int
+    mien: str | None = None
+    tried: tuple[str, ...] = ()
+    judged: Mapping[str, str] = field(default_factory=dict)
+    judge: Judge | None = None
+    results: Mapping[str, Record] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    seconds: float | None = None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.results
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the result of a measure, of the measure's own class."""
+        return self.results[name]
+
+    @property
+    def protocol(self) -> tuple[Any, ...]:
+        """What two evaluations must share for a result of one to stand in the other."""
+        return self.mien, self.weights_sha256, self.data, self.seed
+
+    def with_results(
+        self,
+        tried: Iterable[str],
+        results: Mapping[str, Record],
+        skipped: Mapping[str, str],
+        judged: Mapping[str, str],
+        judge: Judge | None,
+        seconds: float | None = None,
+    ) -> Evaluation:
+        """Return the same with other results, all in the order of the measures."""
+        names, known = measures.names(), set(tried)
+        return replace(
+            self,
+            tried=tuple(name for name in names if name in known),
+            results={name: results[name] for name in names if name in results},
+            skipped={name: skipped[name] for name in names if name in skipped},
+            judged=dict(judged),
+            judge=judge,
+            seconds=seconds,
+        )
+
+    def only(self, names: Iterable[str]) -> Evaluation:
+        """Return the same with the measures ``names`` alone."""
+        kept = set(names)
+        return self.with_results(
+            [name for name in self.tried if name in kept],
+            {name: result for name, result in self.results.items() if name in kept},
+            {name: reason for name, reason in self.skipped.items() if name in kept},
+            self.judged,
+            self.judge,
+            self.seconds,
+        )
+
+    def rows(self) -> list[Row]:
+        """Return the rows of all results, measure by measure."""
+        return [row for name, result in self.results.items() for row in measures.get(name).rows(result)]
+
+    def cells(self) -> list[dict[str, str]]:
+        """Return one row of text cells for each attribute; where two measures fill a column, the first one does."""
+        columns: list[str] = []
+        table: dict[str, dict[str, str]] = {}
+        for name, result in self.results.items():
+            cells = measures.get(name).cells(result)
+            new = list(dict.fromkeys(column for row in cells.values() for column in row))
+            if not set(new) - set(columns):
+                continue
+            columns += [column for column in new if column not in columns]
+            for attribute, row in cells.items():
+                kept = table.setdefault(attribute, {})
+                table[attribute] = {**row, **kept}
+        return [
+            {"attribute": attribute, **{column: row.get(column, NOTHING) for column in columns}}
+            for attribute, row in table.items()
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what evaluation.json holds."""
+        out: dict[str, Any] = {
+            "run": self.run,
+            "model": self.model,
+            "weights_sha256": self.weights_sha256,
+            "data": self.data.to_json(),
+            "seed": self.seed,
+        }
+        out |= {"mien": self.mien} if self.mien is not None else {}
+        if self.tried:
+            out |= {"measures": list(self.tried), "judged": dict(self.judged)}
+        out |= {"judge": self.judge.to_json()} if self.judge else {}
+        for name in measures.names():
+            if name in self.results:
+                out[name] = plain(self.results[name])
+            elif name in self.skipped:
+                out[name] = {"skipped": self.skipped[name]}
+        return out | ({"seconds": self.seconds} if self.seconds is not None else {})
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
+        """Return what :meth:`to_json` wrote; measures that this version does not have are ignored.
+
+        Raises:
+            MienError: something else.
+        """
+        about = About.from_json(values)
+        results, skipped = {}, {}
+        for name in measures.names():
+            block = values.get(name)
+            if isinstance(block, Mapping) and "skipped" in block:
+                skipped[name] = str(block["skipped"])
+            elif block is not None:
+                results[name] = measures.get(name).Result.from_json(block)
+        whole = cls(about.run, about.model, about.weights_sha256, about.data, about.seed, about.mien)
+        return whole.with_results(
+            about.measures or (), results, skipped, about.judged or {}, about.judge, about.seconds
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class About(Record):
+    """The keys of evaluation.json beside the results."""
+
+    run: str
+    model: str
+    weights_sha256: str
+    data: Pictures
+    seed: int
+    mien: str | None = None
+    measures: tuple[str, ...] | None = None
+    judged: dict[str, str] | None = None
+    judge: Judge | None = None
+    seconds: float | None = None

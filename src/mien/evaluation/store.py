@@ -1,0 +1,139 @@
+"""What a run's folder holds of evaluations by the same protocol: no result is lost, and none is measured twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien import __version__
+from mien.errors import MienError
+from mien.evaluation import measures
+from mien.evaluation.record import Record
+from mien.evaluation.result import Evaluation, Judge, Pictures
+from mien.files import sha256, write_atomically, write_json
+
+if TYPE_CHECKING:
+    from mien.run.opening import OpenRun
+
+RESULT = "evaluation.json"
+PARTIAL = "evaluation-unfinished.json"  # the results of an evaluation that was interrupted
+
+
+def empty(run: OpenRun, count: int, seed: int) -> Evaluation:
+    """Return the evaluation of a run before anything is measured: its weights, the held-out pictures, the seed."""
+    from mien.data.dataset import spread
+
+    test = spread(run.splits.test, count)
+    return Evaluation(
+        run=run.folder.name,
+        model=run.model.name,
+        weights_sha256=sha256(run.folder / "weights.safetensors"),
+        data=Pictures(
+            name=run.dataset.name,
+            size=run.data.size,
+            split=run.splits.rule,
+            test=len(test),
+            held_out=run.dataset.content_digest(test),
+        ),
+        seed=seed,
+        mien=__version__,
+    )
+
+
+def stored(folder: Path, protocol: Evaluation, judge: str | None) -> Evaluation:
+    """Return ``protocol``, as :func:`empty` makes it, with all results that a run's folder holds by it.
+
+    Args:
+        judge: SHA-256 of the present judge: results of another one do not stand beside its own. Where there is none,
+            the results of the last judge count.
+    """
+    tried: list[str] = []
+    results: dict[str, Record] = {}
+    skipped: dict[str, str] = {}
+    judged: dict[str, str] = {}
+    whose: Judge | None = None
+    aside = sorted(folder.glob("evaluation-????????.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in (folder / RESULT, *aside):
+        other = read(path)
+        if other is None or other.protocol != protocol.protocol:
+            continue
+        judge = judge or next(iter(other.judged.values()), None)
+        for name in other.tried:
+            if other.judged.get(name) not in (None, judge):
+                continue
+            if name in tried and (name in results or name not in other):
+                continue
+            tried.append(name)
+            skipped.pop(name, None)
+            if name in other:
+                results[name] = other[name]
+            elif name in other.skipped:
+                skipped[name] = other.skipped[name]
+            if name in other.judged and judge is not None:
+                judged[name], whose = judge, other.judge
+    return protocol.with_results(tried, results, skipped, judged, whose)
+
+
+def store(folder: Path, evaluation: Evaluation) -> None:
+    """Write an evaluation; an earlier one by another protocol or judge is kept in a file of its own."""
+    path = folder / RESULT
+    if path.exists() and (name := _name_aside(read(path), evaluation)):
+        content = path.read_bytes()
+        write_atomically(folder / name, lambda p: p.write_bytes(content))
+    write_json(path, evaluation.to_json())
+    (folder / PARTIAL).unlink(missing_ok=True)
+
+
+def _name_aside(old: Evaluation | None, new: Evaluation) -> str:
+    """Return the name of the file that keeps an earlier evaluation; empty where the new one holds all of it."""
+    words = "unreadable"
+    if old is not None:
+        judges = set(old.judged.values()) - set(new.judged.values())
+        if not judges and old.protocol == new.protocol:
+            return ""
+        words = json.dumps([old.mien, old.weights_sha256, old.data.to_json(), old.seed, sorted(judges)], sort_keys=True)
+    return f"evaluation-{hashlib.sha256(words.encode()).hexdigest()[:8]}.json"
+
+
+def read(path: Path) -> Evaluation | None:
+    """Return a stored evaluation; None where there is none, or a damaged one."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Evaluation.from_json(values)
+    except (OSError, ValueError, MienError):
+        return None
+
+
+class Partial:
+    """The results of one evaluation so far, kept in a file until the evaluation is stored.
+
+    A result of None says that the measure does not apply.
+    """
+
+    def __init__(self, folder: Path, protocol: Evaluation, judge: Judge | None):
+        self.path = folder / PARTIAL
+        self.about = {**protocol.to_json(), "judge": judge.to_json() if judge else None}
+        self.results: dict[str, Record | None] = {}
+        try:
+            values = json.loads(self.path.read_text(encoding="utf-8"))
+            if values["about"] == self.about:
+                self.results = _results(values["blocks"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, MienError):
+            return
+
+    def add(self, name: str, result: Record | None) -> None:
+        """Keep a result."""
+        self.results[name] = result
+        blocks = {key: None if one is None else one.to_json() for key, one in self.results.items()}
+        write_json(self.path, {"about": self.about, "blocks": blocks})
+
+
+def _results(blocks: Mapping[str, object]) -> dict[str, Record | None]:
+    return {
+        name: None if block is None else measures.get(name).Result.from_json(block)
+        for name, block in blocks.items()
+        if name in measures.names()
+    }

@@ -1,0 +1,60 @@
+"""The tables of an evaluation, for the terminal; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mien.evaluation.result import Evaluation
+
+NOTHING = "–"
+
+
+def tables(evaluation: Evaluation) -> list[Table]:
+    """Return rich tables of an evaluation: its rows, then one row for each attribute."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    judge = f", judge {evaluation.judge.run}" if evaluation.judge else ""
+    title = f"{evaluation.run} on {evaluation.data.name} at {evaluation.data.size} px{judge}"
+    first = Table("measure", "value", "how", title=title, title_justify="left")
+    for row in evaluation.rows():
+        first.add_row(row.heading, row.text, row.how)
+    if evaluation.skipped:
+        reasons = (f"{name} left out: {why}" for name, why in evaluation.skipped.items())
+        first.caption, first.caption_justify = "\n".join(reasons), "left"
+    cells = evaluation.cells()
+    if not cells:
+        return [first]
+    # narrow, so that the longest of CelebA's names and six numbers go into 80 columns
+    second = Table(title="by attribute", title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for name in cells[0]:
+        second.add_column(name, justify="left" if name == "attribute" else "right")
+    for texts in cells:
+        second.add_row(*texts.values())
+    return [first, second]
+
+
+def side_by_side(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
+    """Return one row of text cells for each measure, with a column for each run."""
+    columns = [_by_label(evaluation) for evaluation in evaluations]
+    return [
+        {
+            "measure": key[-1],
+            **{each.run: column.get(key, NOTHING) for each, column in zip(evaluations, columns, strict=True)},
+        }
+        for key in dict.fromkeys(key for column in columns for key in column)
+    ]
+
+
+def _by_label(evaluation: Evaluation) -> dict[tuple[str, str], str]:
+    """Return the texts of an evaluation's rows; an indented row is found by the row it belongs to, too."""
+    texts: dict[tuple[str, str], str] = {}
+    lead = ""
+    for row in evaluation.rows():
+        lead = lead if row.indented else row.label
+        texts[lead, row.heading] = row.text
+    return texts
