@@ -11,7 +11,7 @@ from PIL import Image
 from mien import models
 from mien.cli import main
 
-DATA = ["--data", "avatars", "--size", "16", "--data-set", "count=240"]
+DATA = ["--data", "avatars", "--size", "16", "--data-option", "count=240"]
 
 
 def mien(capsys, *words) -> tuple[int, str]:
@@ -93,6 +93,7 @@ def test_reconstruct_and_interpolate(capsys, runs, tmp_path, photo):
         ["reconstruct", runs / "faces", photo, photo, "--out", tmp_path / "r2.svg"],
         ["interpolate", runs / "faces", "--path", "slerp", "--steps", 5, "--out", tmp_path / "i.png"],
         ["interpolate", runs / "faces", photo, photo, photo, "--out", tmp_path / "i2.pdf"],
+        ["interpolate", runs / "faces", "--samples", 3, "--steps", 4, "--out", tmp_path / "i3.png"],
     ):
         code, text = mien(capsys, *words)
         assert code == 0, text
@@ -101,15 +102,13 @@ def test_reconstruct_and_interpolate(capsys, runs, tmp_path, photo):
 
 def test_edit_needs_the_data_only_once(capsys, runs, tmp_path, photo):
     out = tmp_path / "e.png"
-    code, text = mien(
-        capsys, "edit", runs / "faces", photo, "--set", "Smiling=+1", "--set", "Eyeglasses=-1", "--out", out
-    )
+    code, text = mien(capsys, "edit", runs / "faces", photo, "Smiling=+1", "Eyeglasses=-1", "--out", out)
     assert code == 0, text
     assert size_of(out) == (16, 16)
     assert (tmp_path / "e-steps.png").exists()
     assert (runs / "faces" / "attribute_vectors.safetensors").exists()
     changed = out.read_bytes()
-    mien(capsys, "edit", runs / "faces", photo, "--set", "Smiling=0", "--out", out)
+    mien(capsys, "edit", runs / "faces", photo, "Smiling=0", "--out", out)
     assert out.read_bytes() != changed
 
 
@@ -192,8 +191,8 @@ def test_unknown_names(capsys, runs, photo):
     assert "did you mean vae_wgan" in refused(capsys, "train", "vaewgan")
     assert "did you mean celeba" in refused(capsys, "train", "vae", "--data", "celebA")
     assert "did you mean width" in refused(capsys, "train", "vae", "--set", "widht=3")
-    assert "did you mean count" in refused(capsys, "train", "vae", "--data-set", "cuont=3")
-    assert "did you mean Smiling" in refused(capsys, "edit", runs / "faces", photo, "--set", "Smilling=1")
+    assert "did you mean count" in refused(capsys, "train", "vae", "--data-option", "cuont=3")
+    assert "did you mean Smiling" in refused(capsys, "edit", runs / "faces", photo, "Smilling=1")
     assert "did you mean slerp" in refused(capsys, "interpolate", runs / "faces", "--path", "sleerp")
     assert "did you mean vae" in refused(capsys, "models", "vea")
 
@@ -214,11 +213,11 @@ def test_unknown_names(capsys, runs, photo):
         (["--device", "tpu"], "auto, cpu or cuda"),
         (["--share", "3/2"], "share I/N"),
         (["--ema", "1"], "EMA"),
-        (["--data-set", "count=many"], "expected a number"),
+        (["--data-option", "count=many"], "expected a whole number"),
     ],
 )
 def test_values_out_of_range(capsys, tmp_path, words, answer):
-    base = ["train", "vae", "--size", "16", "--data-set", "count=240", "--out", tmp_path / "run"]
+    base = ["train", "vae", "--size", "16", "--data-option", "count=240", "--out", tmp_path / "run"]
     assert answer in refused(capsys, *base, *words)
     assert not (tmp_path / "run").exists()
 
@@ -283,7 +282,7 @@ def test_missing_abilities(capsys, runs, photo):
     assert "needed a model that Generates, got attribute_cnn" in line
     assert "vae_wgan" in line
     assert "Recognizes" in refused(capsys, "recognize", runs / "faces", photo)
-    assert "Encodes" in refused(capsys, "edit", runs / "cnn", photo, "--set", "Smiling=1")
+    assert "Encodes" in refused(capsys, "edit", runs / "cnn", photo, "Smiling=1")
 
 
 def test_no_loss_network_names_the_three_ways_out(capsys, tmp_path, monkeypatch):

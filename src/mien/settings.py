@@ -23,12 +23,12 @@ def in_words(annotation: Any) -> str:
     """Return a type in words.
 
     >>> in_words(int), in_words(tuple[float, float]), in_words(str | None)
-    ('a whole number', '2 numbers with commas between them', 'text')
+    ('a whole number', '2 numbers separated by commas', 'text')
     """
     parts = typing.get_args(annotation)
     if typing.get_origin(annotation) is tuple:
         count = "" if ... in parts else f"{len(parts)} "
-        return f"{count}{PLURALS.get(parts[0], 'values')} with commas between them"
+        return f"{count}{PLURALS.get(parts[0], 'values')} separated by commas"
     if _is_union(annotation):
         return " or ".join(in_words(part) for part in parts if part is not type(None))
     return WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))

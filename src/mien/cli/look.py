@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from mien import models as models_
 from mien.cli.app import app
 from mien.cli.shared import Device, Root, Run, Seed, bars, make_console, pick_device, wrote
 from mien.errors import MienError
@@ -36,7 +35,7 @@ def evaluate(
 ) -> None:
     """Measure all a run's abilities allow on its held-out pictures: evaluation.json and a page, report.html.
 
-    [bold]Examples[/]
+    Examples:
 
       mien evaluate runs/faces --judge runs/judge
 
@@ -82,7 +81,7 @@ def compare(
 ) -> None:
     """Put runs side by side: the same measures, the same held-out pictures, one page.
 
-    [bold]Examples[/]
+    Examples:
 
       mien compare runs/vae runs/vae_wgan --judge runs/judge
 
@@ -113,49 +112,10 @@ def compare(
 
 
 @app.command(rich_help_panel="Look up")
-def models(
-    name: Annotated[str | None, typer.Argument(help="Show this model's settings.", show_default=False)] = None,
-) -> None:
-    """List the models with what they can do, or the settings of one.
-
-    [bold]Examples[/]
-
-      mien models
-
-      mien models vae_wgan
-    """
-    from rich.table import Table
-
-    if name is None:
-        table = Table("model", "abilities", "what it is")
-        for each in models_.names():
-            table.add_row(each, " ".join(models_.abilities(each)), models_.describe(each).partition(":")[2].strip())
-        make_console().print(table)
-        return
-    models_.check_name(name)
-    from mien.models.base import arguments
-
-    table = Table("--set", "type", "default", title=models_.describe(name), title_justify="left")
-    for key, parameter in arguments(name).items():
-        if key not in ("shape", "attributes", "classes"):
-            kind = (
-                getattr(parameter.annotation, "__name__", str(parameter.annotation))
-                if "[" not in str(parameter.annotation)
-                else str(parameter.annotation)
-            )
-            table.add_row(
-                key,
-                kind,
-                "vgg19" if parameter.default is parameter.empty else str(parameter.default),
-            )
-    make_console().print(table)
-
-
-@app.command(rich_help_panel="Look up")
 def datasets() -> None:
     """List the data sets with their options.
 
-    [bold]Example[/]
+    Example:
 
       mien datasets
     """
@@ -163,7 +123,7 @@ def datasets() -> None:
 
     from mien import data as datasets_
 
-    table = Table("data set", "options (--data-set)", "what it is")
+    table = Table("data set", "options (--data-option)", "what it is")
     for name in datasets_.names():
         options = ", ".join(f"{k}={v}" for k, v in datasets_.options(name).items())
         table.add_row(name, options, datasets_.describe(name).partition(":")[2].strip())
@@ -174,7 +134,7 @@ def datasets() -> None:
 def show(run: Run) -> None:
     """Show what a run folder holds: model, data, progress, measures.
 
-    [bold]Example[/]
+    Example:
 
       mien show runs/faces
     """
@@ -190,7 +150,7 @@ def demo(
 ) -> None:
     """Train a small VAE-WGAN on avatars and show all it can do, on one page, in a few minutes.
 
-    [bold]Example[/]
+    Example:
 
       mien demo --out demo
     """
@@ -216,7 +176,7 @@ def report(
 ) -> None:
     """Write the tables of the README and of docs/results.md from the models and the stored results.
 
-    [bold]Examples[/]
+    Examples:
 
       mien report
 

@@ -178,7 +178,8 @@ def _known(name: str) -> str:
 
 
 def _class(name: str) -> type[Source]:
-    return importlib.import_module(f"mien.data.sets.{_known(name)}").Source
+    kind: type[Source] = importlib.import_module(f"mien.data.sets.{_known(name)}").Source
+    return kind
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
