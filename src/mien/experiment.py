@@ -52,13 +52,13 @@ def check(
     mien.models.check_name(model)
     plan(model, 1, steps, epochs, training)
     datasets.check_size(data.name, data.size)
-    known = arguments(model)
+    parameters = arguments(model)
     height, width, channels = datasets.shape(data.name, data.size)
     config: dict[str, Any] = {**(settings or {})}
-    if "shape" in known:
+    if "shape" in parameters:
         config["shape"] = (channels, height, width)
     with torch.device("meta"):
-        for key, parameter in known.items():
+        for key, parameter in parameters.items():
             if parameter.annotation is LossNetwork:
                 config[key] = LossNetwork(channels=channels, widths=[1] * STAGES, depths=[1] * STAGES)
         build(model, config)
@@ -70,11 +70,11 @@ def make_model(name: str, settings: Mapping[str, Any], source: Source, size: int
     Args:
         settings: constructor arguments; a ``loss_network`` may be a name or path (default ``vgg19``).
     """
-    known = arguments(name)
+    parameters = arguments(name)
     shape = _shape(source, size)
-    given = {"shape": shape, "attributes": tuple(source.attributes), "classes": tuple(source.classes)}
-    config: dict[str, Any] = {**settings, **{k: v for k, v in given.items() if k in known}}
-    for key, parameter in known.items():
+    from_data = {"shape": shape, "attributes": tuple(source.attributes), "classes": tuple(source.classes)}
+    config: dict[str, Any] = {**settings, **{k: v for k, v in from_data.items() if k in parameters}}
+    for key, parameter in parameters.items():
         if parameter.annotation is LossNetwork and not isinstance(config.get(key), (LossNetwork, Mapping)):
             config[key] = loss_network(str(config.get(key, "vgg19")))
     model = build(name, config)

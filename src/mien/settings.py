@@ -77,7 +77,9 @@ def from_text(name: str, text: str, annotation: Any) -> Any:
         raise MienError(f"expected {in_words(annotation)} for {name}, got '{text}'") from None
 
 
-def from_pairs(option: str, example: str, owner: str, kind: str, pairs: Iterable[str], known: Mapping[str, Any]) -> Any:
+def from_pairs(
+    option: str, example: str, owner: str, kind: str, pairs: Iterable[str], annotations: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the values of the texts ``key=value`` of an option of the command line, by key.
 
     Args:
@@ -86,20 +88,20 @@ def from_pairs(option: str, example: str, owner: str, kind: str, pairs: Iterable
         owner: the model or the data set.
         kind: what a key names: a setting, an option.
         pairs: the texts.
-        known: the annotation of each key.
+        annotations: the annotation of each key.
 
     Raises:
-        UnknownName: for a key that is not known.
+        UnknownName: for a key without annotation.
         MienError: for a text that is no pair, or has a value of another type.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
             raise MienError(f"expected {option} key=value, got '{pair}': such as {option} {example}")
-        if key not in known:
-            raise UnknownName(f"{kind} of {owner}", key, known)
-        values[key] = from_text(f"{owner}'s {key}", text, known[key])
+        if key not in annotations:
+            raise UnknownName(f"{kind} of {owner}", key, annotations)
+        values[key] = from_text(f"{owner}'s {key}", text, annotations[key])
     return values
 
 

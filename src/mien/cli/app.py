@@ -68,8 +68,8 @@ data_app = App(help="Prepare pictures for training.", **PLAIN)
 app.add_typer(data_app, name="data", rich_help_panel="Train")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(print_it: bool) -> None:
+    if print_it:
         from mien import __version__
 
         print(f"mien {__version__}")

@@ -81,10 +81,10 @@ def open_editor(
         editor = Editor(model, vectors, tuple(keep))
     else:
         abilities.require(model, abilities.Encodes, abilities.Decodes)
-        known = read_config(run)["data"].get("attributes", [])
-        for name in [*names, *keep] if known else []:
-            if name not in known:
-                raise UnknownName("attribute", name, known)
+        attributes = read_config(run)["data"].get("attributes", [])
+        for name in [*names, *keep] if attributes else []:
+            if name not in attributes:
+                raise UnknownName("attribute", name, attributes)
         with bars(make_console()) as note:
             opened = open_run(run, pick_device(device), str(root) if root else None)
             editor = opened.editor(keep, lambda done, total: note("attribute vectors", done, total))

@@ -52,13 +52,14 @@ def iterate(
     with bars(console) as note:
         result = feed_back(model, x, rounds, lambda done, total: note("feeding back", done, total))
     title = f"{len(x)} {'pictures' if len(x) > 1 else 'picture'}"
-    table = Table("round", "mean |change|", "lowest to highest", "mean |x − start|", title=title, title_justify="left")
-    away = (result.pictures[:, 1:] - result.pictures[:, :1]).abs().flatten(2).mean(2)  # (B, T)
+    columns = ("round", "mean |change|", "lowest to highest", "mean |x − start|")
+    table = Table(*columns, title=title, title_justify="left")
+    distance = (result.pictures[:, 1:] - result.pictures[:, :1]).abs().flatten(2).mean(2)  # (B, T)
     for t in range(rounds):
         if t < 10 or (t + 1) % 10 == 0 or t == rounds - 1:
             change = result.change[:, t]
             spread = f"{change.min():.4f} to {change.max():.4f}"
-            table.add_row(str(t + 1), f"{change.mean():.4f}", spread, f"{away[:, t].mean():.4f}")
+            table.add_row(str(t + 1), f"{change.mean():.4f}", spread, f"{distance[:, t].mean():.4f}")
     console.print(table)
     if rounds > 1:
         ratio = float(result.change[:, -1].mean() / result.change[:, 0].mean().clamp(min=1e-12))

@@ -119,8 +119,8 @@ def _same_person(
     dataset = opened.dataset
     if dataset.identity is None:
         raise MienError(
-            f"expected a data set that names persons, got {dataset.name}, which names none: use a run on CelebA with its "
-            "identity_CelebA.txt, or pass pictures to compare"
+            f"expected a data set that names persons, got {dataset.name}, which names none: use a run on CelebA with "
+            "its identity_CelebA.txt, or pass pictures to compare"
         )
     held = np.sort(np.concatenate([opened.splits.valid, opened.splits.test]))
     pairs = auc.draw_pairs(dataset.identity[held], most, seed)

@@ -41,7 +41,7 @@ def synthesize(
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Synthesize labeled pictures from a run's training pictures: a folder to train on, with the source of each picture.
+    """Synthesize labeled pictures from a run's training pictures: a folder to train on, with each picture's source.
 
     After an interruption, the same command continues.
 

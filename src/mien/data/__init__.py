@@ -63,7 +63,7 @@ def options(name: str) -> dict[str, Any]:
 
 
 def default_size(name: str) -> int:
-    """The size a data set is prepared at where none is asked for: pixels, or samples of a signal.
+    """The size a data set is prepared at by default: pixels, or samples of a signal.
 
     >>> default_size("mnist"), default_size("avatars")
     (28, 64)
@@ -91,9 +91,7 @@ def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:
     >>> parse_options("avatars", ["count=4000"])
     {'count': 4000}
     """
-    known = option_types(name)
-    values: dict[str, Any] = from_pairs("--data-option", "count=4000", name, "option", pairs, known)
-    return values
+    return from_pairs("--data-option", "count=4000", name, "option", pairs, option_types(name))
 
 
 def check_size(name: str, size: int) -> None:
@@ -125,12 +123,12 @@ def source(name: str, root: str | os.PathLike[str] | None = None, **options: Any
         UnknownName: no data set of this name.
         MienError: an unknown option, one of the wrong type, or files that are not there.
     """
-    parameters, known = _parameters(name), option_types(name)
-    listed = ", ".join(f"{key}={parameters[key].default!r}" for key in known) or "none"
+    parameters, annotations = _parameters(name), option_types(name)
+    listed = ", ".join(f"{key}={parameters[key].default!r}" for key in annotations) or "none"
     for key, value in options.items():
-        if key not in known:
+        if key not in annotations:
             raise MienError(f"data set {name} has no option '{key}': its options are {listed}")
-        options[key] = convert(f"{name}'s {key}", value, known[key])
+        options[key] = convert(f"{name}'s {key}", value, annotations[key])
     if root is not None:
         if "root" not in parameters:
             raise MienError(f"data set {name} reads no files: leave out the folder {root}")
@@ -156,10 +154,10 @@ def load(
     """
     from mien.data.packing import prepare
 
-    made = source(name, root, **options)
-    size = made.size if size is None else size
-    dataset = Dataset(prepare(made, size, cache, progress))
-    dataset.source = made.at(size)  # the files may have moved since they were prepared
+    origin = source(name, root, **options)
+    size = origin.size if size is None else size
+    dataset = Dataset(prepare(origin, size, cache, progress))
+    dataset.source = origin.at(size)  # the files may have moved since they were prepared
     return dataset
 
 

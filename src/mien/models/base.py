@@ -147,22 +147,22 @@ def check_types(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         UnknownName: for an argument that does not exist.
         MienError: for a value of the wrong type.
     """
-    known = arguments(name)
+    parameters = arguments(name)
     values = {}
     for key, value in config.items():
-        if key not in known:
-            raise UnknownName(f"setting of {name}", key, known)
-        if known[key].annotation is LossNetwork:
+        if key not in parameters:
+            raise UnknownName(f"setting of {name}", key, parameters)
+        if parameters[key].annotation is LossNetwork:
             values[key] = LossNetwork.from_config(value) if isinstance(value, Mapping) else value
         else:
-            values[key] = convert(f"{name}'s {key}", value, known[key].annotation)
+            values[key] = convert(f"{name}'s {key}", value, parameters[key].annotation)
     return values
 
 
 def setting_types(name: str) -> dict[str, Any]:
     """Return the type of each setting of a model as it is written on the command line; a loss network is a text."""
-    known = {key: parameter.annotation for key, parameter in arguments(name).items() if key not in FROM_DATA}
-    return {key: str if annotation is LossNetwork else annotation for key, annotation in known.items()}
+    types = {key: parameter.annotation for key, parameter in arguments(name).items() if key not in FROM_DATA}
+    return {key: str if annotation is LossNetwork else annotation for key, annotation in types.items()}
 
 
 def parse_settings(name: str, pairs: Iterable[str]) -> dict[str, Any]:
@@ -174,12 +174,11 @@ def parse_settings(name: str, pairs: Iterable[str]) -> dict[str, Any]:
     >>> parse_settings("vae", ["width=32", "lr=1e-3"])
     {'width': 32, 'lr': 0.001}
     """
-    pairs, given = list(pairs), FROM_DATA & arguments(name).keys()
+    pairs, reserved = list(pairs), FROM_DATA & arguments(name).keys()
     for pair in pairs:
-        if (key := pair.partition("=")[0]) in given:
+        if (key := pair.partition("=")[0]) in reserved:
             raise MienError(f"{key} comes from the data, got --set {pair}: choose --data and --size instead")
-    values: dict[str, Any] = from_pairs("--set", "width=32", name, "setting", pairs, setting_types(name))
-    return values
+    return from_pairs("--set", "width=32", name, "setting", pairs, setting_types(name))
 
 
 def positive(**values: float) -> None:
