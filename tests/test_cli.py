@@ -188,7 +188,7 @@ def test_every_command_has_help_with_examples_and_defaults(capsys, words):
     assert "[/]" not in text  # rich's markup is not read here
     assert "[bold]" not in text
     for option in commands()[words].params:
-        if option.default not in (None, False, ()) and option.param_type_name == "option" and option.show_default:
+        if option.default not in (None, False, (), "") and option.param_type_name == "option" and option.show_default:
             assert f"[default: {option.default}" in " ".join(text.split()), option.name
 
 
