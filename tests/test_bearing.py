@@ -77,7 +77,7 @@ def test_signals_that_are_none(tmp_path, signals):
         load("bearing", path, tmp_path, 8193)
     with pytest.raises(MienError, match=r"expected a hop of 1 sample or more, or 0 .*, got -1"):
         data.source("bearing", path, hop=-1)
-    with pytest.raises(MienError, match="expected hop of type"):
+    with pytest.raises(MienError, match="expected a whole number for bearing's hop"):
         data.source("bearing", path, hop="12")
     for bad in (np.array([Evil(tmp_path / "touched")]), np.zeros((10, 10)), np.zeros(0), np.array(["x"] * 2000)):
         np.savez(path, ball_7=bad)

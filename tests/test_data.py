@@ -92,7 +92,7 @@ def test_mistakes_are_named():
         data.source("avatar")
     with pytest.raises(MienError, match=r"data set avatars has no option 'n': its options are count=4000, seed=0"):
         data.source("avatars", n=3)
-    with pytest.raises(MienError, match=r"expected count of type int, got '3': options are count=4000"):
+    with pytest.raises(MienError, match=r"expected a whole number for avatars's count, got '3'"):
         data.source("avatars", count="3")
     with pytest.raises(MienError, match="avatars reads no files: leave out the folder"):
         data.source("avatars", "somewhere")

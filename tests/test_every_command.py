@@ -43,11 +43,11 @@ def loss_network(tmp_path_factory):
 def test_train_evaluate_and_use(name, source, digits, loss_network, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run, me = tmp_path / "run", digits / "me.png"
-    data = ["--data", "avatars", "--size", "16", "--data-set", "count=60"]
+    data = ["--data", "avatars", "--size", "16", "--data-option", "count=60"]
     if source == "digits":
         data = ["--data", "mnist", "--root", digits, "--size", "16"]
     elif name == "ssavae":
-        data += ["--data-set", "classes=hair"]
+        data += ["--data-option", "classes=hair"]
     from mien.models.base import arguments
 
     settings = SMALL.get(name, ["width=4", "latent=8"])
@@ -70,7 +70,7 @@ def test_train_evaluate_and_use(name, source, digits, loss_network, capsys, tmp_
         ("Generates",): ["generate", run, "-n", "4", "--out", "a.png"],
         ("Encodes", "Decodes"): ["reconstruct", run, me, "--out", "b.png"],
         ("Decodes", "Encodes"): ["interpolate", run, me, me, "--steps", "3", "--out", "c.png"],
-        ("Edits",): ["edit", run, me, "--set", "Smiling=+1", "--residual", "--out", "d.png"],
+        ("Edits",): ["edit", run, me, "Smiling=+1", "--residual", "--out", "d.png"],
         ("Recognizes",): ["recognize", run, me, "--json"],
     }
     for needed, words in commands.items():
@@ -92,17 +92,17 @@ def test_train_evaluate_and_use(name, source, digits, loss_network, capsys, tmp_
 
 def test_a_model_is_asked_for_attributes(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    data = ["--data", "avatars", "--size", "16", "--data-set", "count=60"]
+    data = ["--data", "avatars", "--size", "16", "--data-option", "count=60"]
     sets = [word for setting in SMALL["iterative_gan"] for word in ("--set", setting)]
     code, text = mien(capsys, "train", "iterative_gan", *data, *sets, "--steps", "2", "--batch", "8", "--out", "run")
     assert code == 0, text
-    code, text = mien(capsys, "generate", "run", "-n", "3", "--set", "Smiling=+1", "--set", "Eyeglasses=-1")
+    code, text = mien(capsys, "generate", "run", "-n", "3", "Smiling=+1", "Eyeglasses=-1")
     assert code == 0, text
-    assert "did you mean Smiling" in refused(capsys, "generate", "run", "--set", "Smilling=1")
+    assert "did you mean Smiling" in refused(capsys, "generate", "run", "Smilling=1")
     code, text = mien(capsys, "train", "vae", *data, "--set", "width=4", "--steps", "2", "--batch", "8", "--out", "vae")
     assert code == 0, text
-    assert "a model that can be asked for attributes, got vae" in refused(
-        capsys, "generate", "vae", "--set", "Smiling=1"
+    assert "a model that generates pictures with given attributes, got vae: use a run of iterative_gan" in refused(
+        capsys, "generate", "vae", "Smiling=1"
     )
 
 
@@ -140,5 +140,5 @@ def test_pictures_that_are_not_square(capsys, tmp_path, monkeypatch):
     assert code == 0, text
     code, text = mien(capsys, "reconstruct", "run", "me.png", "--out", "r.png")
     assert code == 0, text
-    words = ["--data", "avatars", "--size", "17", "--data-set", "count=20"]
+    words = ["--data", "avatars", "--size", "17", "--data-option", "count=20"]
     assert "height and width halve exactly" in refused(capsys, "train", "vae", *words, "--out", "no")

@@ -486,8 +486,8 @@ def test_commands_work_with_pictures_and_without(capsys, runs, photos, tmp_path,
         (["neighbors", faces, "-k", 3], "held-out", "neighbors.png"),
         (["neighbors", faces, *photos, "--out", "n.png"], "a.png: ", "n.png"),
         (["neighbors", faces, "--generated", "--out", "g.png"], "generated", "g.png"),
-        (["walk", faces], "wrote", "walk.png"),
-        (["walk", faces, "--samples", 3, "--path", "slerp", "--out", "w.png"], "wrote", "w.png"),
+        (["interpolate", faces], "wrote", "interpolation.png"),
+        (["interpolate", faces, "--samples", 3, "--path", "slerp", "--out", "w.png"], "wrote", "w.png"),
         (["similarity", faces, *photos], "neighborhood", "similarity.png"),
     ):
         code, text = mien(capsys, *words)
@@ -530,7 +530,7 @@ def test_where_to_write_is_checked_before_anything_is_computed(capsys, runs, tmp
         ("iterate", "rounds"),
         ("vary", "variations"),
         ("neighbors", "neighbors"),
-        ("walk", "walk"),
+        ("interpolate", "interpolation"),
     ):
         words = [command, runs / "faces", "--out"]
         assert f"got {tmp_path}/x.jpg: such as --out {default}.png" in refused(capsys, *words, tmp_path / "x.jpg")
@@ -579,16 +579,17 @@ def test_refusals(capsys, runs, photos, tmp_path):
         (["similarity", faces, "--noise", -1], "expected --noise of 0 or more"),
         (["vary", faces, "--scales", "a,b"], "expected --scales as 1 to 10 numbers"),
         (["vary", faces, "--scales", "-1"], "expected --scales as 1 to 10 numbers"),
-        (["walk", faces, photos[0]], "two pictures or more to walk through, got one"),
-        (["walk", faces, "--path", "sleerp"], "did you mean slerp"),
-        (["walk", faces, photos[0], photos[1], "--samples", 3], "pictures or --samples, got both"),
+        (["interpolate", faces, photos[0]], "two pictures or more to interpolate between, got one"),
+        (["interpolate", faces, "--samples", 1], "two pictures or more to interpolate between, got one"),
+        (["interpolate", faces, "--path", "sleerp"], "did you mean slerp"),
+        (["interpolate", faces, photos[0], photos[1], "--samples", 3], "pictures or --samples, got both"),
         (["neighbors", faces, photos[0], "--generated"], "pictures or --generated, got both"),
         (["synthesize", faces, "--out", tmp_path / "x.png"], "expected a folder"),
         (["synthesize", faces, "--noise", "nan"], "expected --noise of 0 or more"),
         (["iterate", tmp_path / "nowhere"], "does not exist"),
     ):
         assert answer in refused(capsys, *words)
-    for command in ("iterate", "similarity", "synthesize", "vary", "neighbors", "walk"):
+    for command in ("iterate", "similarity", "synthesize", "vary", "neighbors", "interpolate"):
         assert "needed a model that Encodes" in refused(capsys, command, cnn)
         code, text = mien(capsys, command, "--help")
         assert code == 0

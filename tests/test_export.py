@@ -71,10 +71,10 @@ def test_every_model_is_exported_as_it_is(name, tmp_path):
 
 def test_the_command_and_what_it_refuses(capsys, tmp_path, monkeypatch):
     run, _ = saved(tmp_path, "residual_gan", attribute="Smiling")
-    code, text = mien(capsys, "export", run, "--set", "Smiling=-1", "--out", tmp_path / "files")
+    code, text = mien(capsys, "export", run, "Smiling=-1", "--out", tmp_path / "files")
     assert code == 0, text
     assert json.loads((tmp_path / "files" / "export.json").read_text())["edit"]["amounts"] == {"Smiling": -1.0}
-    assert "unknown attribute 'Smile'" in refused(capsys, "export", run, "--set", "Smile=1")
+    assert "unknown attribute 'Smile'" in refused(capsys, "export", run, "Smile=1")
     with pytest.raises(MienError, match="decodes, edits or recognizes"):
         export.export(run, tmp_path / "nothing")
     monkeypatch.setattr(export, "PACKAGES", ("onnx", "package_that_is_not"))

@@ -88,7 +88,7 @@ def test_the_option_is_checked_as_typed(capsys, tmp_path):
     with pytest.raises(UnknownName, match=r"unknown source of classes 'folder': did you mean folders\?"):
         Folder(root, classes="folder")
     words = ["train", "ssavae", "--data", "folder", "--root", root, "--size", 16]
-    assert "did you mean folders" in refused(capsys, *words, "--data-set", "classes=folder")
+    assert "did you mean folders" in refused(capsys, *words, "--data-option", "classes=folder")
     assert "classes" in refused(capsys, *words)
 
 
@@ -109,7 +109,7 @@ def test_synthesized_classes_are_read_back_and_trained_on(capsys, tmp_path, monk
     assert synthesized.attributes == (), "the columns of the table are the classes"
     sources = json.loads((tmp_path / "more/provenance.json").read_text())["pictures"]
     assert synthesized.labels.tolist() == [digits.labels[sources[key]["position"]] for key in synthesized.keys]
-    words = ["--data", "folder", "--root", "more", "--data-set", "classes=folders", "--size", 16]
+    words = ["--data", "folder", "--root", "more", "--data-option", "classes=folders", "--size", 16]
     code, text = mien(capsys, "train", "ssavae", *words, *small, "--set", "hidden=8", "--out", "ssavae")
     assert code == 0, text
     code, text = mien(capsys, "evaluate", "ssavae", "--metric", "classes")

@@ -13,8 +13,9 @@ from PIL import Image
 import mien as mien_
 from mien import applications
 from mien.applications import basics
-from mien.cli.shared import read_pictures
+from mien.data import reading
 from mien.data.pictures import from_float
+from mien.data.reading import read_pictures, read_shape
 from mien.experiment import train
 from mien.run.data import Data
 from mien.run.opening import cached_vectors
@@ -43,16 +44,14 @@ def made(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     """Four pictures at a time, and a record of how many were read at once."""
-    from mien.cli import many
-
     read = []
 
-    def counted(files, shape):
+    def counted(files, model):
         read.append(len(files))
-        return read_pictures(files, shape)
+        return read_pictures(files, model)
 
     monkeypatch.setattr(basics, "BATCH", 4)
-    monkeypatch.setattr(many, "read_pictures", counted)
+    monkeypatch.setattr(reading, "read_pictures", counted)
     return read
 
 
@@ -62,7 +61,7 @@ def opened(path):
 
 @pytest.fixture
 def x(made):
-    return read_pictures(sorted((made / "photos").glob("*.png")), (3, 16, 16))
+    return read_shape(sorted((made / "photos").glob("*.png")), (3, 16, 16))
 
 
 def test_a_folder_is_reconstructed_into_a_folder(made, x, small_parts, capsys, tmp_path):
@@ -78,7 +77,7 @@ def test_a_folder_is_reconstructed_into_a_folder(made, x, small_parts, capsys, t
 
 @pytest.mark.parametrize("run", ["vae", "rgan"])
 def test_a_folder_is_edited_into_a_folder(made, x, run, capsys, tmp_path):
-    words = ["edit", made / run, made / "photos", "--set", "Smiling=+1", "--residual", "--out", tmp_path / "smiling"]
+    words = ["edit", made / run, made / "photos", "Smiling=+1", "--residual", "--out", tmp_path / "smiling"]
     code, text = mien(capsys, *words)
     assert code == 0, text
     model = mien_.load(made / run)
@@ -107,7 +106,7 @@ def test_models_that_edit_take_a_part_at_a_time(made, x, monkeypatch):
 
 
 def test_held_out_pictures_go_into_a_folder_too(made, capsys, tmp_path):
-    code, text = mien(capsys, "edit", made / "vae", "--set", "Smiling=+1", "--out", tmp_path / "new")
+    code, text = mien(capsys, "edit", made / "vae", "Smiling=+1", "--out", tmp_path / "new")
     assert code == 0, text
     assert [p.name for p in sorted((tmp_path / "new").iterdir())] == [f"held-out-{n:03d}.png" for n in range(6)]
 
@@ -145,9 +144,7 @@ def test_what_cannot_be_done_is_said_before_anything_is(made, capsys, tmp_path, 
         capsys, "reconstruct", made / "vae", tmp_path / "empty", "--out", tmp_path / "y"
     )
     shutil.copytree(photos, tmp_path / "photos")
-    same = refused(
-        capsys, "edit", made / "vae", photos, tmp_path / "photos", "--set", "Smiling=1", "--out", tmp_path / "y"
-    )
+    same = refused(capsys, "edit", made / "vae", photos, tmp_path / "photos", "Smiling=1", "--out", tmp_path / "y")
     assert "both would become" in same
     assert "expected another folder for --out" in refused(capsys, "reconstruct", made / "vae", photos, "--out", photos)
     monkeypatch.setattr(many, "ON_A_SHEET", 10)
@@ -188,14 +185,14 @@ def test_names_that_would_meet_and_odd_ones(made, capsys, tmp_path):
     photos.mkdir()
     for name in ("a.png", "a-residual.png"):
         shutil.copy(made / "photos" / "p01.png", photos / name)
-    words = ["edit", made / "vae", photos, "--set", "Smiling=1", "--out", tmp_path / "y"]
+    words = ["edit", made / "vae", photos, "Smiling=1", "--out", tmp_path / "y"]
     assert mien(capsys, *words)[0] == 0
     assert "both would become" in refused(capsys, *words, "--residual")
     (tmp_path / "notes").write_text("mine")
     assert "a file" in refused(capsys, "generate", made / "vae", "--out", tmp_path / "notes")
     assert (tmp_path / "notes").read_text() == "mine"
     (tmp_path / "link").symlink_to(photos)
-    assert "expected another folder" in refused(capsys, "edit", *words[1:5], "--out", tmp_path / "link")
+    assert "expected another folder" in refused(capsys, "edit", *words[1:4], "--out", tmp_path / "link")
     (tmp_path / "dot.d").mkdir()
     assert mien(capsys, "generate", made / "vae", "-n", "2", "--out", tmp_path / "dot.d")[0] == 0
     odd = os.fsdecode(bytes(photos) + b"/caf\xe9[red].png")
@@ -243,5 +240,5 @@ def test_signals_come_back_as_signals(capsys, tmp_path, monkeypatch):
     code, text = mien(capsys, "reconstruct", "run", "measured", "--out", "again")
     assert code == 0, text
     again = np.load(tmp_path / "again" / "tone_3.npy", allow_pickle=False)
-    x = read_pictures([tmp_path / "measured" / "tone_3.npy"], (1, 1, 64))
+    x = read_shape([tmp_path / "measured" / "tone_3.npy"], (1, 1, 64))
     assert again == pytest.approx(applications.reconstruct(mien_.load("run"), x)[0, 0, 0].numpy(), abs=1e-6)

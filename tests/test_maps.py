@@ -335,7 +335,7 @@ def test_help_has_examples(capsys, command):
 def test_labels_are_classes_where_no_attribute_is_asked_for():
     from types import SimpleNamespace
 
-    from mien.cli.maps import _labels
+    from mien.cli.map import _labels
 
     table = np.array([[1, -1], [0, 1], [-1, 0]], np.int8)
     both = SimpleNamespace(

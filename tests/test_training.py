@@ -105,7 +105,7 @@ def test_a_signal_leaves_a_usable_run(tmp_path, number):
     """A real process, a real signal: it stops after a step, its run loads, and the same command goes on."""
     out = tmp_path / "run"
     command = [
-        sys.executable, "-m", "mien.cli", "train", "vae", "--size", "16", "--data-set", "count=240", "--batch", "16",
+        sys.executable, "-m", "mien.cli", "train", "vae", "--size", "16", "--data-option", "count=240", "--batch", "16",
         "--set", "width=4", "--set", "latent=8", "--steps", "100000", "--log-every", "5", "--out", str(out),
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

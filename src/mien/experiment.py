@@ -14,11 +14,13 @@ import torch
 from rich.console import Console
 
 import mien
+from mien import data as datasets
 from mien.data.dataset import Source
 from mien.errors import MienError
 from mien.files import write_json
 from mien.models.base import FROM_DATA, Model, arguments, build, json_config
 from mien.networks.loss_network import LossNetwork
+from mien.networks.vgg import STAGES
 from mien.run import folder as run_folder
 from mien.run.data import Data
 from mien.run.loss_network import loss_network
@@ -28,17 +30,51 @@ from mien.training.loop import Outcome, Settings, Stepping, fit, make_fabric, pl
 _FREE = {"steps", "log_every", "picture_every", "save_seconds", "device", "processes", "compile"}
 
 
+def check(
+    model: str,
+    data: Data,
+    settings: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    **training: Any,
+) -> None:
+    """Refuse what :func:`train` can refuse without the data: unknown names, wrong types, values out of range.
+
+    The model is built on torch's meta device, where weights take no memory, without the data set's names of attributes
+    and classes, and with a small loss network in place of the one that is named.
+
+    Args:
+        model, data, settings, steps, epochs, **training: as of :func:`train`.
+
+    Raises:
+        UnknownName, MienError: for the first mistake.
+    """
+    mien.models.check_name(model)
+    plan(model, 1, steps, epochs, training)
+    datasets.check_size(data.name, data.size)
+    parameters = arguments(model)
+    height, width, channels = datasets.shape(data.name, data.size)
+    config: dict[str, Any] = {**(settings or {})}
+    if "shape" in parameters:
+        config["shape"] = (channels, height, width)
+    with torch.device("meta"):
+        for key, parameter in parameters.items():
+            if parameter.annotation is LossNetwork:
+                config[key] = LossNetwork(channels=channels, widths=[1] * STAGES, depths=[1] * STAGES)
+        build(model, config)
+
+
 def make_model(name: str, settings: Mapping[str, Any], source: Source, size: int) -> Model:
     """Return a new model ``name`` for the pictures of ``source`` at ``size``.
 
     Args:
         settings: constructor arguments; a ``loss_network`` may be a name or path (default ``vgg19``).
     """
-    known = arguments(name)
+    parameters = arguments(name)
     shape = _shape(source, size)
-    given = {"shape": shape, "attributes": tuple(source.attributes), "classes": tuple(source.classes)}
-    config: dict[str, Any] = {**settings, **{k: v for k, v in given.items() if k in known}}
-    for key, parameter in known.items():
+    from_data = {"shape": shape, "attributes": tuple(source.attributes), "classes": tuple(source.classes)}
+    config: dict[str, Any] = {**settings, **{k: v for k, v in from_data.items() if k in parameters}}
+    for key, parameter in parameters.items():
         if parameter.annotation is LossNetwork and not isinstance(config.get(key), (LossNetwork, Mapping)):
             config[key] = loss_network(str(config.get(key, "vgg19")))
     model = build(name, config)
@@ -76,11 +112,11 @@ def train(
         **training: further fields of :class:`mien.training.loop.Settings`.
 
     Raises:
-        MienError: for anything asked that cannot be had; nothing already computed is lost.
+        MienError: for a mistake in an argument, and for data that do not suit the model; nothing computed is lost.
     """
-    mien.models.check_name(model)
+    check(model, data, settings, steps, epochs, **training)
     source = data.source()
-    # everything that can be refused is refused before pictures are prepared
+    # what depends on the data is refused before pictures are prepared
     fabric = make_fabric(plan(model, len(source), steps, epochs, training))
     torch.manual_seed(training.get("seed", 0))
     net = make_model(model, settings or {}, source, data.size)
@@ -127,8 +163,8 @@ def plan(model: str, pictures: int, steps: int | None, epochs: float | None, tra
         raise MienError(f"expected epochs > 0, got {epochs}")
     batch = training.get("batch", 64)
     if steps is None:
-        wanted = epochs if epochs is not None else mien.models.get(model).epochs
-        steps = max(1, math.ceil(wanted * pictures / max(batch, 1)))
+        passes = epochs if epochs is not None else mien.models.get(model).epochs
+        steps = max(1, math.ceil(passes * pictures / max(batch, 1)))
     return Settings(steps=steps, **training)
 
 
@@ -163,9 +199,9 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
         for key in [k for k in {**old, **new} if k not in _FREE]:
             if key in ("root", "source", "held_out"):
                 continue  # the same pictures or weights may lie elsewhere: fingerprints and hashes tell
-            found = _difference(old.get(key), new.get(key), f"{name}.{key}" if name else key)
-            if found:
-                return found
+            difference = _difference(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+            if difference:
+                return difference
         return ""
     old, new = (list(v) if isinstance(v, tuple) else v for v in (old, new))
     return "" if old == new else f"its {name or 'model'} is {old}, the one asked for is {new}"
@@ -184,6 +220,7 @@ def dry_run(
     Raises:
         MienError: as :func:`train` would.
     """
+    check(model, data, settings, steps, epochs, **training)
     source = data.source()
     total = len(source)
     share = total * 0.8 / data.share[1]

@@ -3,7 +3,7 @@
 What is written is a folder that ``--data folder`` reads: pictures in a subfolder for each class, ``attributes.csv``
 with a column for each class (1 or -1) and each attribute, ``classes.csv`` with the name of the class in each subfolder,
 and ``provenance.json``. Read as it is, that data set has attributes and no classes: what is trained on it recognizes
-the class as the likeliest of its columns. Read with ``--data-set classes=folders`` it has the classes of its source.
+the class as the likeliest of its columns. Read with ``--data-option classes=folders`` it has the classes of its source.
 """
 
 from __future__ import annotations

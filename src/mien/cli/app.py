@@ -1,26 +1,75 @@
-"""The Typer application that the commands register with."""
+"""The Typer application that the commands register with, and how their help is written."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-app = typer.Typer(
+# the headings of `mien --help`, in this order; a command names its own as rich_help_panel
+SECTIONS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
+
+
+class Command(TyperCommand):
+    """A command whose help keeps the lines of its examples, so that they can be copied."""
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write the help: paragraphs are wrapped, lists of indented lines are not."""
+        for paragraph in inspect.cleandoc(self.help or "").split("\n\n"):
+            formatter.write_paragraph()
+            with formatter.indentation():
+                if any(line.startswith("  ") for line in paragraph.splitlines()):
+                    for line in paragraph.splitlines():
+                        formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+                else:
+                    formatter.write_text(paragraph)
+
+
+class Commands(TyperGroup):
+    """A group that lists its commands under the headings of SECTIONS, by name."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the first paragraph of each command's help, in full."""
+        width = max(map(len, self.commands), default=0)
+        for section in (*SECTIONS, None):
+            rows = [
+                (f"{name:<{width}}", " ".join((command.help or "").strip().partition("\n\n")[0].split()))
+                for name, command in sorted(self.commands.items())
+                if getattr(command, "rich_help_panel", None) == section
+            ]
+            if rows:
+                with formatter.section(section or "Commands"):
+                    formatter.write_dl(rows)
+
+
+class App(typer.Typer):
+    """A Typer application whose commands are of the class :class:`Command`."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """Return the decorator that registers a function as a command."""
+        return super().command(name, **{"cls": Command, **options})
+
+
+# plain text: typer's other help imports rich.markdown, and takes twice as long to answer
+PLAIN: dict[str, Any] = {"cls": Commands, "rich_markup_mode": None, "no_args_is_help": True}
+
+app = App(
     name="mien",
     help="Encode, generate, edit and recognize images with hybrids of VAEs and GANs.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Start with:  [bold]mien demo[/]   or   [bold]mien train vae --data avatars --size 32 --steps 500[/]",
+    epilog='Start with "mien demo", or with "mien train vae --data avatars --size 32 --steps 500".',
+    **PLAIN,
 )
-data_app = typer.Typer(help="Prepare pictures for training.", no_args_is_help=True)
+data_app = App(help="Prepare pictures for training.", **PLAIN)
 app.add_typer(data_app, name="data", rich_help_panel="Train")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(print_it: bool) -> None:
+    if print_it:
         from mien import __version__
 
         print(f"mien {__version__}")
@@ -34,6 +83,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-# ---------------------------------------------------------------------------------------------- help for commands

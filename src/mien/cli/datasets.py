@@ -18,7 +18,7 @@ def datasets() -> None:
 
     from mien import data as datasets_
 
-    table = Table("data set", "options (--data-set)", "what it is")
+    table = Table("data set", "options (--data-option)", "what it is")
     for name in datasets_.names():
         options = ", ".join(f"{k}={v}" for k, v in datasets_.options(name).items())
         table.add_row(name, options, datasets_.describe(name).partition(":")[2].strip())

@@ -1,4 +1,4 @@
-"""The command that takes a run elsewhere: export."""
+"""The command export."""
 
 from __future__ import annotations
 
@@ -9,44 +9,35 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import app
-from mien.cli.shared import Root, Run, bars, make_console, wrote
-from mien.cli.use import attribute_amounts, vectors_for
+from mien.cli.editing import Keep, open_editor, parse_amounts
+from mien.cli.shared import Root, Run, bars, load_model, make_console, wrote
 
 
 @app.command(rich_help_panel="Use a run")
 def export(
     run: Run,
-    set_: Annotated[
+    amounts: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", help="Also write edit.onnx, which makes this change: Attribute=amount.", show_default=False
-        ),
+        typer.Argument(metavar="ATTRIBUTE=AMOUNT", help="The change that edit.onnx makes, if any.", show_default=False),
     ] = None,
-    keep: Annotated[
-        list[str] | None, typer.Option(help="An attribute that the change leaves as it is.", show_default=False)
-    ] = None,
+    keep: Keep = None,
     root: Root = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("exported"),
 ) -> None:
     """Write a run as ONNX files, one for each ability, checked against the run.
 
-    [bold]Examples[/]
-
+    Examples:
       mien export runs/faces --out faces-onnx
-
-      mien export runs/faces --set Smiling=+1 --set Eyeglasses=-1
+      mien export runs/faces Smiling=+1 Eyeglasses=-1
     """
-    from mien.run.folder import check_abilities
-
-    check_abilities(run, ())
-    amounts = attribute_amounts(set_ or [])
+    parsed, kept = parse_amounts(amounts or []), keep or []
+    model = load_model(run, "cpu")
     from mien.export import export as write
-    from mien.run.weights import load
 
     console = make_console()
-    vectors = vectors_for(run, load(run), [*amounts, *(keep or [])], root, "cpu") if amounts else None
+    vectors = open_editor(run, model, list(parsed), kept, root, "cpu").vectors if parsed else None
     with bars(console) as note:
-        write(run, out, amounts, vectors, keep or (), note)
+        write(run, out, parsed, vectors, kept, note)
     for name in json.loads((out / "export.json").read_text(encoding="utf-8"))["files"]:
         wrote(console, out / name)
     wrote(console, out / "export.json")

@@ -1,4 +1,4 @@
-"""Any number of pictures: folders of them in, a folder out, a part at a time, so that memory does not grow with them."""
+"""Any number of pictures: from folders, into a folder, in parts, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.outputs import picture_path, writable
-from mien.cli.shared import bars, make_console, read_pictures, wrote
+from mien.cli.shared import bars, held_out, make_console, wrote
 from mien.errors import MienError
 
 ManyPictures = Annotated[
     list[Path] | None, typer.Argument(help="Picture files, or folders of them.", show_default=False)
 ]
-ON_A_SHEET = 256  # pictures given; more are not looked at on one sheet
+ON_A_SHEET = 256  # picture files at most
 SIGNALS = (".npy", ".csv")
 
 
 def folder_or_sheet(out: Path | None, default: str) -> Path:
-    """Return where to write: a folder, which has no suffix or is there already, or a file for a figure.
+    """Return the path to write: a folder, which has no suffix or exists already, or a file for a figure.
 
     Raises:
-        MienError: neither, or where nothing can be written.
+        MienError: for another path, or one that cannot be written.
     """
     if out is None or not is_folder(out):
         return picture_path(out, default)
@@ -39,13 +39,13 @@ def is_folder(out: Path) -> bool:
 
 
 def picture_files(paths: Iterable[Path], shape: Sequence[int]) -> list[Path]:
-    """Return picture files, in place of each folder the ones that lie in it, by name.
+    """Return picture files; a folder stands for the pictures in it, by name.
 
     Args:
-        shape: what the run was trained on: (C, 1, W) reads signals.
+        shape: of the run's pictures; (C, 1, W) reads signals.
 
     Raises:
-        MienError: a folder without any.
+        MienError: for a folder without pictures.
     """
     from mien.data.sets.folder import SUFFIXES
 
@@ -55,7 +55,7 @@ def picture_files(paths: Iterable[Path], shape: Sequence[int]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        # hidden ones are other systems' notes on pictures, such as ._a.png
+        # hidden files such as ._a.png are written by other systems and are no pictures
         visible = [one for one in sorted(path.iterdir()) if not one.name.startswith(".") and one.is_file()]
         inside = [one for one in visible if one.suffix.lower() in suffixes]
         if not inside:
@@ -72,117 +72,132 @@ def few(files: list[Path], what: str = "--out folder/") -> list[Path]:
     return files
 
 
-def parts(
-    files: Sequence[Path], shape: Sequence[int], left_out: list[str] | None = None
-) -> Iterator[tuple[Sequence[Path], Any]]:
+def parts(files: Sequence[Path], model: Any, unread: list[str] | None = None) -> Iterator[tuple[Sequence[Path], Any]]:
     """Yield files and the pictures (B, C, H, W) in them, as many at a time as a model takes.
 
     Args:
-        left_out: filled with why files cannot be read, which are then left out; None to stop at the first.
+        unread: filled with the reasons why files cannot be read, which are left out; None stops at the first.
     """
     from mien.applications.basics import BATCH
+    from mien.data.reading import read_pictures
 
     for start in range(0, len(files), BATCH):
         part = list(files[start : start + BATCH])
         try:
-            x = read_pictures(part, tuple(shape))
+            x = read_pictures(part, model)
         except MienError:
-            if left_out is None:
+            if unread is None:
                 raise
-            part = [file for file in part if _readable(file, shape, left_out)]
+            part = [file for file in part if _readable(file, model, unread)]
             if not part:
                 continue
-            x = read_pictures(part, tuple(shape))
+            x = read_pictures(part, model)
         yield part, x
 
 
-def _readable(file: Path, shape: Sequence[int], left_out: list[str]) -> bool:
+def _readable(file: Path, model: Any, unread: list[str]) -> bool:
+    from mien.data.reading import read_pictures
+
     try:
-        read_pictures([file], tuple(shape))
+        read_pictures([file], model)
     except MienError as reason:
-        left_out.append(str(reason))
+        unread.append(str(reason))
         return False
     return True
 
 
-def tell_left_out(console: Any, left_out: Sequence[str], read: int) -> None:
-    """Print which files were left out, and why.
+def files_or_held_out(
+    run: Path, model: Any, files: list[Path], n: int, root: Path | None, unread: list[str] | None
+) -> tuple[list[Path], Iterable[tuple[Sequence[Path], Any]]]:
+    """Return files and their pictures, as :func:`parts` yields them; n held-out pictures where there is no file."""
+    if files:
+        return files, parts(files, model, unread)
+    x = held_out(run, n, root)
+    names = [Path("held-out") / f"held-out-{number:03d}" for number in range(len(x))]
+    return names, [(names, x)]
+
+
+def print_unread(console: Any, unread: Sequence[str], read: int) -> None:
+    """Print the reasons why files were left out.
+
+    Args:
+        read: the number of files that were read.
 
     Raises:
-        MienError: if none was ``read``.
+        MienError: if no file was read.
     """
     if not read:
-        raise MienError(f"expected pictures, got none of {len(left_out):,} that can be read: {left_out[0]}")
-    for reason in left_out:
+        raise MienError(f"expected pictures, got none of {len(unread):,} that can be read: {unread[0]}")
+    for reason in unread:
         console.print(f"[bold red]left out[/] {escaped(reason)}", highlight=False, soft_wrap=True)
 
 
 def printable(text: str) -> str:
-    """Return text that every terminal takes: bytes in a file's name that are no UTF-8 are replaced."""
+    """Return a text that every terminal takes: bytes of a file's name that are not UTF-8 are replaced."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def escaped(text: str) -> str:
-    """Return printable text in which nothing is taken for markup."""
+    """Return a printable text in which rich finds no markup."""
     from rich.markup import escape
 
     return escape(printable(text))
 
 
 def write_each(
-    aims: Mapping[Path, Sequence[Path]],
-    given: Iterable[tuple[Sequence[Path], Any]],
-    make: Callable[[Any], Sequence[Any]],
+    outputs: Mapping[Path, Sequence[Path]],
+    pictures: Iterable[tuple[Sequence[Path], Any]],
+    function: Callable[[Any], Sequence[Any]],
     what: str,
     out: Path,
-    left_out: Sequence[str] = (),
+    unread: Sequence[str] = (),
 ) -> None:
-    """Write what is made of each picture.
+    """Write the outputs of a function for each picture.
 
     Args:
-        aims: what is written of each file, as :func:`targets` gives it.
-        given: files and their pictures, part after part, as :func:`parts` yields them.
-        make: pictures (B, C, H, W) to what is written of them, each (B, C, H, W).
+        outputs: the files to write for each file, as :func:`targets` returns them.
+        pictures: files and their pictures, part after part, as :func:`parts` yields them.
+        function: returns, for pictures (B, C, H, W), as many outputs, each (B, C, H, W).
         what: the words before the bar.
-        out: the folder, which is told.
-        left_out: what :func:`parts` could not read.
+        out: the folder, which is printed.
+        unread: the reasons why :func:`parts` left files out.
     """
     console, done = make_console(), 0
     with bars(console) as note:
-        for part, x in given:
-            for number, y in enumerate(make(x)):
-                save_each(y, [aims[file][number] for file in part])
+        for part, x in pictures:
+            for number, y in enumerate(function(x)):
+                save_each(y, [outputs[file][number] for file in part])
             done += len(part)
-            note(what, done + len(left_out), len(aims))
-    tell_left_out(console, left_out, done)
+            note(what, done + len(unread), len(outputs))
+    print_unread(console, unread, done)
     wrote(console, out)
 
 
 def targets(
-    files: Sequence[Path], out: Path, shape: Sequence[int], behind: Sequence[str] = ("",)
+    files: Sequence[Path], out: Path, shape: Sequence[int], suffixes: Sequence[str] = ("",)
 ) -> dict[Path, list[Path]]:
-    """Return the files in ``out`` that are written for each file: of its own name, as .png, or .npy of a signal.
+    """Return the files to write in ``out`` for each file: of the same name, as .png, or .npy of a signal.
 
     Args:
-        behind: what is put behind the name, for each thing that is written.
+        suffixes: the end of the name, for each file to write.
 
     Raises:
-        MienError: two files that would become one, or the folder the files are in, where they would mix.
+        MienError: for two files with one output, and for ``out`` that is the folder of the files themselves.
     """
-    suffix = ".npy" if shape[1] == 1 else ".png"
-    aims: dict[Path, list[Path]] = {}
-    taken: dict[Path, Path] = {}
+    extension = ".npy" if shape[1] == 1 else ".png"
+    outputs: dict[Path, list[Path]] = {}
+    sources: dict[Path, Path] = {}
     for file in files:
         if file.is_file() and out.resolve() == file.parent.resolve():
             raise MienError(f"expected another folder for --out, got {out}, where {file} is: such as {out / 'new'}")
-        aims[file] = [out / f"{file.stem}{words}{suffix}" for words in behind]
-        for aim in aims[file]:
-            if aim in taken:
+        outputs[file] = [out / f"{file.stem}{suffix}{extension}" for suffix in suffixes]
+        for output in outputs[file]:
+            if output in sources:
                 raise MienError(
-                    f"expected files of different names, got {taken[aim]} and {file}: both would become {aim}"
+                    f"expected files of different names, got {sources[output]} and {file}: both would become {output}"
                 )
-            taken[aim] = file
-    return aims
+            sources[output] = file
+    return outputs
 
 
 def save_each(x: Any, paths: Sequence[Path]) -> None:

@@ -1,50 +1,75 @@
-"""The command models: every model, or the settings of one."""
+"""The command models."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from typing import Annotated, Any
 
 import typer
 
 from mien import models as models_
+from mien.abilities import ABILITIES
 from mien.cli.app import app
 from mien.cli.shared import make_console
 
 
 @app.command(rich_help_panel="Look up")
 def models(
-    name: Annotated[str | None, typer.Argument(help="Show this model's settings.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(help="The model to describe.", show_default=False)] = None,
 ) -> None:
-    """List the models with what they can do, or the settings of one.
+    """List the models with their abilities, or describe one: its abilities, and its settings with their defaults.
 
-    [bold]Examples[/]
-
+    Examples:
       mien models
-
       mien models vae_wgan
     """
+    if name is None:
+        _list()
+    else:
+        models_.check_name(name)
+        _describe(name)
+
+
+def _list() -> None:
     from rich.table import Table
 
-    if name is None:
-        table = Table("model", "abilities", "what it is")
-        for each in models_.names():
-            table.add_row(each, " ".join(models_.abilities(each)), models_.describe(each).partition(":")[2].strip())
-        make_console().print(table)
-        return
-    models_.check_name(name)
-    from mien.models.base import arguments
-
-    table = Table("--set", "type", "default", title=models_.describe(name), title_justify="left")
-    for key, parameter in arguments(name).items():
-        if key not in ("shape", "attributes", "classes"):
-            kind = (
-                getattr(parameter.annotation, "__name__", str(parameter.annotation))
-                if "[" not in str(parameter.annotation)
-                else str(parameter.annotation)
-            )
-            table.add_row(
-                key,
-                kind,
-                "vgg19" if parameter.default is parameter.empty else str(parameter.default),
-            )
+    table = Table("model", "abilities", "what it is")
+    for name in models_.names():
+        table.add_row(
+            name, ", ".join(models_.abilities(name)).lower(), models_.describe(name).partition(":")[2].strip()
+        )
     make_console().print(table)
+
+
+def _describe(name: str) -> None:
+    from rich.table import Table
+
+    from mien.models.base import arguments, setting_types
+    from mien.settings import in_words, meanings
+
+    console = make_console()
+    console.print(models_.describe(name), markup=False, highlight=False)
+    for ability in ABILITIES:
+        if ability.__name__ in models_.abilities(name):
+            sentence = (inspect.getdoc(ability) or "").partition("\n")[0]
+            console.print(f"  {ability.__name__.lower()}: {sentence}", markup=False, highlight=False)
+    texts, parameters = meanings(models_.get(name)), arguments(name)
+    table = Table("--set", "type", "meaning")
+    for key, annotation in setting_types(name).items():
+        kind = in_words(annotation).removeprefix("a ")
+        table.add_row(f"{key}={_default(parameters[key].default)}", kind, _sentence(texts.get(key, "")))
+    console.print(table)
+
+
+def _sentence(text: str) -> str:
+    """Return a text of a docstring as a sentence for a terminal."""
+    return text[:1].upper() + text[1:].replace("``", "")
+
+
+def _default(value: Any) -> str:
+    """Return a default as it is written after ``--set``; the loss network has the default ``vgg19``."""
+    if value is inspect.Parameter.empty:
+        return "vgg19"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

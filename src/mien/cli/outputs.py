@@ -1,4 +1,4 @@
-"""Where commands write, checked before they compute."""
+"""The paths that commands write, checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from mien.errors import MienError
 
-PICTURES = (".png", ".svg", ".pdf")  # what figures are saved as
+PICTURES = (".png", ".svg", ".pdf")  # the formats of figures
 
 
 def picture_path(out: Path | None, default: str) -> Path:
     """Return the file a command draws into, ``default`` without --out.
 
     Raises:
-        MienError: no file that a figure can be saved as.
+        MienError: for a format that figures do not have, and as :func:`file_path`.
     """
     path = out or Path(default)
     if path.suffix.lower() not in PICTURES:
@@ -26,7 +26,7 @@ def file_path(path: Path) -> Path:
     """Return a file to write.
 
     Raises:
-        MienError: a folder, or where nothing can be written.
+        MienError: for a folder, and as :func:`writable`.
     """
     if path.is_dir():
         raise MienError(f"expected a file for --out, got {path}, a folder: give it a name, such as {path / 'out'}")
@@ -37,7 +37,7 @@ def writable(path: Path) -> Path:
     """Return a file or folder to write.
 
     Raises:
-        MienError: nothing can be written there.
+        MienError: for a path that cannot be written.
     """
     there = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
     if (there.is_file() and there != path.absolute()) or not os.access(there, os.W_OK):

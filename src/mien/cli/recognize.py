@@ -1,4 +1,4 @@
-"""The command recognize: what is in pictures, few or many."""
+"""The command recognize."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
-from mien.cli.many import escaped, few, parts, picture_files, printable, tell_left_out
+from mien.cli.many import escaped, few, parts, picture_files, print_unread, printable
 from mien.cli.outputs import file_path, picture_path
-from mien.cli.shared import Device, Out, Run, bars, load_model, make_console, save_figure, shown, wrote
+from mien.cli.shared import Device, Out, Run, bars, load_model, make_console, print_json, save_figure, shown, wrote
 
-SIDE_BY_SIDE = 5  # pictures that have a column each; of more, each has a line
+SIDE_BY_SIDE = 5  # pictures at most that have a column each; of more, each has a line
 
 
 @app.command(rich_help_panel="Use a run")
@@ -24,14 +24,11 @@ def recognize(
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Name what is in pictures: the probability of each attribute, or class; as a table with --out NAME.csv.
+    """Recognize attributes or classes of pictures, with their probabilities; --out NAME.csv writes a table.
 
-    [bold]Examples[/]
-
+    Examples:
       mien recognize runs/cnn me.jpg --out me.png
-
       mien recognize runs/cnn *.jpg --json
-
       mien recognize runs/cnn photos/ --out photos.csv
     """
     table = out is not None and out.suffix.lower() == ".csv"
@@ -44,31 +41,29 @@ def recognize(
 
     files = picture_files(pictures, model.config["shape"])
     drawn: list[Any] = []
-    found: list[Any] = []
+    results: list[Any] = []
     read: list[Path] = []
-    left_out: list[str] = []
+    unread: list[str] = []
     if out and not table:
         few(files, "--out table.csv")
     console = make_console(json)
     with bars(console) as note:
-        for part, x in parts(files, model.config["shape"], left_out if files != pictures else None):
-            found.append(applications.recognize(model, x).cpu().numpy())
+        for part, x in parts(files, model, unread if files != pictures else None):
+            results.append(applications.recognize(model, x).cpu().numpy())
             drawn += [x] if out and not table else []
             read += part
             if len(files) > len(part):
-                note("recognizing", len(read) + len(left_out), len(files))
-    tell_left_out(console, left_out, len(read))
+                note("recognizing", len(read) + len(unread), len(files))
+    print_unread(console, unread, len(read))
     files = read
     names = list(model.config.get("attributes") or model.config.get("classes") or [])
-    probabilities = np.concatenate(found)
+    probabilities = np.concatenate(results)
     if json:
-        import json as json_
-
         rows = [
             {"file": str(file), **dict(zip(names, map(float, row), strict=True))}
             for file, row in zip(files, probabilities, strict=True)
         ]
-        print(json_.dumps(rows, indent=2))
+        print_json(rows)
     elif len(files) <= SIDE_BY_SIDE:
         _side_by_side(files, names, probabilities, console)
     elif not table:
@@ -91,12 +86,12 @@ def _side_by_side(files: Sequence[Path], names: Sequence[str], probabilities: An
 
 
 def _line_by_line(files: Sequence[Path], names: Sequence[str], probabilities: Any, console: Any, several: bool) -> None:
-    """Print what is likelier there than not, of several things that may be; else the likeliest one."""
+    """Print for each file the attributes of a probability above 0.5 (``several``), or the most probable class."""
     for file, row in zip(files, probabilities, strict=True):
         order = (-row).argsort()
-        seen = [a for a in order if row[a] > 0.5] if several else order[:1]
-        said = ", ".join(f"{names[a]} {row[a]:.2f}" for a in seen) or "nothing"
-        console.print(f"{printable(file.name)}: {said}", markup=False, highlight=False, soft_wrap=True)
+        chosen = [a for a in order if row[a] > 0.5] if several else order[:1]
+        text = ", ".join(f"{names[a]} {row[a]:.2f}" for a in chosen) or "nothing"
+        console.print(f"{printable(file.name)}: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _write_csv(files: Sequence[Path], names: Sequence[str], probabilities: Any, out: Path) -> None:
@@ -109,5 +104,5 @@ def _write_csv(files: Sequence[Path], names: Sequence[str], probabilities: Any, 
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", *names])
     writer.writerows([str(file), *(f"{p:.4f}" for p in row)] for file, row in zip(files, probabilities, strict=True))
-    data = text.getvalue().encode("utf-8", "surrogateescape")  # a file's name may be no UTF-8
+    data = text.getvalue().encode("utf-8", "surrogateescape")  # a file's name need not be UTF-8
     write_atomically(out, lambda path: path.write_bytes(data))

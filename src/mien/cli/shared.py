@@ -14,53 +14,32 @@ from mien.errors import MienError, UnknownName
 if TYPE_CHECKING:
     from rich.console import Console
 
-Run = Annotated[Path, typer.Argument(help="A run folder, as mien train makes.", show_default=False)]
+Run = Annotated[Path, typer.Argument(help="A run folder, as mien train writes it.", show_default=False)]
 Pictures = Annotated[list[Path] | None, typer.Argument(help="Picture files.", show_default=False)]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write.", show_default=False)]
-Seed = Annotated[int, typer.Option(help="Fixes every random draw.", min=0)]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="The file or folder to write.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="The seed of every random draw.", min=0)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-DataName = Annotated[str, typer.Option("--data", help="A data set: see [bold]mien datasets[/].")]
-Root = Annotated[Path | None, typer.Option(help="The folder where the data lie.", show_default=False)]
+DataName = Annotated[str, typer.Option("--data", help="A data set: see mien datasets.")]
+Root = Annotated[Path | None, typer.Option(help="The folder of the data set's files.", show_default=False)]
 Size = Annotated[
     int | None, typer.Option(help="Height and width in pixels.  [default: the data set's]", show_default=False)
 ]
-DataSettings = Annotated[
+DataOptions = Annotated[
     list[str] | None,
-    typer.Option("--data-set", help="An option of the data set, such as count=4000.", show_default=False),
+    typer.Option("--data-option", help="An option of the data set, such as count=4000.", show_default=False),
 ]
+Noise = Annotated[float, typer.Option(help="Standard deviation of the noise on the latent; the prior's is 1.")]
 
 
 def make_console(json: bool = False) -> Console:
-    """Return where a command talks: stdout, or stderr where stdout is to hold JSON and nothing else."""
+    """Return where a command prints: stdout, or stderr where stdout holds JSON and nothing else."""
     from rich.console import Console
 
     return Console(stderr=json)
 
 
-def parse_data(name: str, pairs: list[str] | None) -> dict[str, Any]:
-    """Return ``--data-set key=value`` pairs with the types of the set's own defaults."""
-    from mien import data as datasets_
-
-    known, values = datasets_.options(name), {}
-    for pair in pairs or []:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise MienError(f"expected --data-set key=value, got '{pair}': such as --data-set count=4000")
-        if key not in known:
-            raise UnknownName(f"option of {name}", key, known)
-        kind = type(known[key])
-        try:
-            values[key] = kind(text) if kind in (int, float) else text
-            if kind is bool:
-                values[key] = {"true": True, "false": False}[text.lower()]
-        except KeyError:
-            raise MienError(f"expected true or false for {name}'s {key}, got '{text}'") from None
-        except ValueError:
-            raise MienError(f"expected a number for {name}'s {key}, got '{text}'") from None
-    return values
-
-
 def parse_share(text: str) -> tuple[int, int]:
+    """Return (i, n) of ``--share I/N``."""
     try:
         i, n = (int(part) for part in text.split("/"))
     except ValueError:
@@ -68,19 +47,38 @@ def parse_share(text: str) -> tuple[int, int]:
     return i, n
 
 
+def check_data(name: str) -> None:
+    """Raise UnknownName, before anything slow is imported, unless there is a data set ``name``."""
+    from mien import data as datasets
+
+    if name not in datasets.names():
+        raise UnknownName("dataset", name, datasets.names())
+
+
 def make_data(
     name: str, root: Path | None, size: int | None, pairs: list[str] | None, seed: int = 0, share: str = "1/1"
 ) -> Any:
-    """Return the Data that the options of a command name."""
-    from mien import data as datasets_
+    """Return the Data that the options of a command name; no file of the data set is opened.
 
-    if name not in datasets_.names():  # before the slow imports
-        raise UnknownName("dataset", name, datasets_.names())
-    options = parse_data(name, pairs)
+    Args:
+        pairs: the values of ``--data-option``.
+        seed: of the split.
+        share: ``--share``.
+    """
+    check_data(name)
+    from mien import data as datasets
+
+    options = datasets.parse_options(name, pairs or [])
     from mien.run.data import Data
 
-    size = datasets_.default_size(name) if size is None else size
+    size = datasets.default_size(name) if size is None else size
     return Data(name, str(root) if root else None, size, options, seed, parse_share(share))
+
+
+def check_noise(noise: float) -> None:
+    """Raise MienError unless ``--noise`` is finite and 0 or more."""
+    if not 0 <= noise < float("inf"):
+        raise MienError(f"expected --noise of 0 or more, got {noise}")
 
 
 @contextmanager
@@ -93,33 +91,25 @@ def bars(console: Console) -> Iterator[Any]:
 
 
 def pick_device(name: str) -> str:
-    """Return ``cpu`` or ``cuda`` for what ``--device`` says, checked."""
+    """Return ``cpu`` or ``cuda`` for the value of ``--device``."""
     import torch
 
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
-        raise MienError(
-            f"expected a device there is, got {name}: choose --device {'cpu or cuda' if torch.cuda.is_available() else 'cpu'}"
-        )
+        return devices[-1]
+    if name not in devices:
+        raise MienError(f"expected a device of this machine, got {name}: choose --device {' or '.join(devices)}")
     return name
 
 
 def load_model(run: Path, device: str, *abilities: str) -> Any:
-    """Return the model of a run after checking, before torch is imported, that it can do what is asked."""
+    """Return the model of a run; its abilities are checked before torch is imported."""
     from mien.run.folder import check_abilities
 
     check_abilities(run, abilities)
     from mien.run.weights import load
 
     return load(run, pick_device(device))
-
-
-def read_pictures(paths: list[Path], shape: tuple[int, ...]) -> Any:
-    """Return files as a tensor (B, C, H, W) in [-1, 1] of the shape a model takes."""
-    from mien.data.reading import read_shape
-
-    return read_shape(paths, shape)
 
 
 def shown(x: Any) -> Any:
@@ -130,7 +120,7 @@ def shown(x: Any) -> Any:
 
 
 def held_out(run: Path, n: int, root: Path | None = None) -> Any:
-    """Return n held-out pictures of a run's own data."""
+    """Return n held-out pictures (n, C, H, W) of a run's own data."""
     from mien.data.dataset import spread
     from mien.run.opening import open_run
 
@@ -138,7 +128,15 @@ def held_out(run: Path, n: int, root: Path | None = None) -> Any:
     return opened.dataset.batch(spread(opened.splits.test, n)).x
 
 
+def pictures_or_held_out(run: Path, model: Any, files: list[Path] | None, n: int, root: Path | None) -> Any:
+    """Return the pictures (B, C, H, W) of files; without files, n held-out pictures of the run's data."""
+    from mien.data.reading import read_pictures
+
+    return read_pictures(files, model) if files else held_out(run, n, root)
+
+
 def save_figure(figure: Any, path: Path, console: Console) -> None:
+    """Write a figure and print its path."""
     from mien import figures
 
     figures.save(figure, path)
@@ -146,5 +144,13 @@ def save_figure(figure: Any, path: Path, console: Console) -> None:
 
 
 def wrote(console: Console, path: Path) -> None:
+    """Print the path of a file or a folder that was written."""
     console.print("wrote", style="dim", end=" ")
     console.print(str(path), highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON to stdout."""
+    import json
+
+    print(json.dumps(value, indent=2))

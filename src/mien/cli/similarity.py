@@ -1,4 +1,4 @@
-"""The command similarity: how alike pictures are, and how well that tells persons apart."""
+"""The command similarity."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from mien.cli.app import app
 from mien.cli.outputs import picture_path
 from mien.cli.shared import (
     Device,
+    Noise,
     Out,
     Pictures,
     Root,
     Run,
     Seed,
     bars,
+    check_noise,
     load_model,
     make_console,
     pick_device,
-    read_pictures,
+    print_json,
     save_figure,
     shown,
 )
 from mien.errors import MienError
-from mien.run.folder import check_abilities
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-Noise = Annotated[float, typer.Option(help="Standard deviation of the noise on the latent; the prior's is 1.")]
-FAKES = 8  # of each picture, in the figure
+FAKES = 8  # variations of each picture, in the figure
 
 
 @app.command(rich_help_panel="Explore a run")
@@ -40,27 +40,24 @@ def similarity(
     pictures: Pictures = None,
     noise: Noise = 0.5,
     seed: Seed = 0,
-    pairs: Annotated[
-        int, typer.Option(help="Pairs of either kind at most, where no pictures are given.", min=1)
-    ] = 5000,
+    pairs: Annotated[int, typer.Option(help="Pairs of each kind at most, if there are no pictures.", min=1)] = 5000,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and draw nothing unless --out is given.")] = False,
     root: Root = None,
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Say how alike pictures are, by their neighborhoods; without pictures, how well that tells persons apart.
+    """Compare pictures by their latent neighborhoods; without pictures, measure how well that tells persons apart.
 
-    [bold]Examples[/]
-
+    Examples:
       mien similarity runs/faces me.jpg sister.jpg stranger.jpg
-
       mien similarity runs/faces --json
     """
     if pictures and len(pictures) < 2:
         raise MienError("expected two pictures or more to compare, got one")
-    if not 0 <= noise < float("inf"):
-        raise MienError(f"expected --noise of 0 or more, got {noise}")
+    check_noise(noise)
     out = picture_path(out, "similarity.png") if out else None
+    from mien.run.folder import check_abilities
+
     check_abilities(run, ["Encodes", "Decodes"])
     if pictures:
         _compare(load_model(run, device), pictures, noise, seed, json, out)
@@ -69,25 +66,26 @@ def similarity(
 
 
 def _compare(model: Any, pictures: list[Path], noise: float, seed: int, json: bool, out: Path | None) -> None:
-    """Print how alike each pair of picture files is, and draw their neighborhoods."""
+    """Print the similarity of each pair of picture files, and draw their neighborhoods."""
     import numpy as np
 
     from mien.applications.neighbors import latents
     from mien.applications.similarity import measures
     from mien.applications.variations import variations
+    from mien.data.reading import read_pictures
     from mien.figures import explore
 
-    x = read_pictures(pictures, model.config["shape"])
-    alike = measures(model, latents(model, x), noise=noise, seed=seed)
+    x = read_pictures(pictures, model)
+    similarities = measures(model, latents(model, x), noise=noise, seed=seed)
     pairs = np.stack(np.triu_indices(len(x), 1), 1)
-    scores = {name: measure(pairs) for name, measure in alike.items()}
+    scores = {name: measure(pairs) for name, measure in similarities.items()}
     console = _quiet() if json else make_console()  # nothing but the JSON on stdout
     if json:
         rows = [
             {"files": [str(pictures[i]), str(pictures[j])], **{name: float(s[p]) for name, s in scores.items()}}
             for p, (i, j) in enumerate(pairs)
         ]
-        _print_json(rows)
+        print_json(rows)
     else:
         from rich.table import Table
 
@@ -99,8 +97,8 @@ def _compare(model: Any, pictures: list[Path], noise: float, seed: int, json: bo
     if out or not json:
         around = variations(model, x, (noise,), FAKES, seed)[:, 0]
         first = dict(zip(pairs[:, 1][pairs[:, 0] == 0].tolist(), scores["neighborhood"], strict=False))
-        like = [f" {first[i]:.2f}\N{NO-BREAK SPACE}like\N{NO-BREAK SPACE}first" if i else "" for i in range(len(x))]
-        labels = [p.name[:20] + words for p, words in zip(pictures, like, strict=True)]
+        words = [f" {first[i]:.2f}\N{NO-BREAK SPACE}like\N{NO-BREAK SPACE}first" if i else "" for i in range(len(x))]
+        labels = [p.name[:20] + text for p, text in zip(pictures, words, strict=True)]
         save_figure(
             explore.neighborhoods(shown(x), shown(around), labels=labels), out or Path("similarity.png"), console
         )
@@ -109,7 +107,7 @@ def _compare(model: Any, pictures: list[Path], noise: float, seed: int, json: bo
 def _same_person(
     run: Path, device: str, root: Path | None, noise: float, seed: int, most: int, json: bool, out: Path | None
 ) -> None:
-    """Print the AUC of every similarity on pictures the run was not trained on, and draw the ROC."""
+    """Print the AUC of every similarity on held-out pictures, and draw the ROC curves."""
     import numpy as np
 
     from mien.evaluation.similarity import tell_persons
@@ -121,8 +119,8 @@ def _same_person(
     dataset = opened.dataset
     if dataset.identity is None:
         raise MienError(
-            f"expected a data set that names persons, got {dataset.name}, which does not: use a run on CelebA with its "
-            "identity_CelebA.txt, or pass pictures to compare"
+            f"expected a data set that names persons, got {dataset.name}, which names none: use a run on CelebA with "
+            "its identity_CelebA.txt, or pass pictures to compare"
         )
     held = np.sort(np.concatenate([opened.splits.valid, opened.splits.test]))
     pairs = auc.draw_pairs(dataset.identity[held], most, seed)
@@ -131,7 +129,7 @@ def _same_person(
         same, scores = tell_persons(opened, held, "valid and test", noise, pairs, seed, note)
     result = same.to_json()
     if json:
-        _print_json(result)
+        print_json(result)
     else:
         _print_auc(console, result)
     if out or not json:
@@ -156,7 +154,9 @@ def _print_auc(console: Console, result: dict[str, Any]) -> None:
         title_justify="left",
     )
     for name, s in result["measures"].items():
-        sign = -1 if name in ("distance", "pixels") else 1  # compared with a minus, shown without
+        sign = (
+            -1 if name in ("distance", "pixels") else 1
+        )  # distances are compared as similarities, with a minus, and printed without
         medians = (f"{sign * s[key]:.3f}" for key in ("median_same", "median_strangers"))
         table.add_row(name, f"{s['auc']:.3f}", f"{s['low']:.3f} to {s['high']:.3f}", *medians)
     console.print(table)
@@ -167,9 +167,3 @@ def _quiet() -> Any:
     from rich.console import Console
 
     return Console(quiet=True)
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    print(json.dumps(value, indent=2))

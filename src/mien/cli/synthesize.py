@@ -1,4 +1,4 @@
-"""The command synthesize: labeled training pictures of a run's own."""
+"""The command synthesize."""
 
 from __future__ import annotations
 
@@ -9,47 +9,56 @@ import typer
 
 from mien.cli.app import app
 from mien.cli.outputs import writable
-from mien.cli.shared import Device, Out, Root, Run, Seed, bars, make_console, pick_device, save_figure, wrote
-from mien.cli.similarity import Noise
+from mien.cli.shared import (
+    Device,
+    Noise,
+    Out,
+    Root,
+    Run,
+    Seed,
+    bars,
+    check_noise,
+    make_console,
+    pick_device,
+    save_figure,
+    wrote,
+)
 from mien.errors import MienError
-from mien.run.folder import check_abilities
 
 
 @app.command(rich_help_panel="Explore a run")
 def synthesize(
     run: Run,
     per_class: Annotated[
-        int, typer.Option(help="Pictures of each class; in all where there are no classes.", min=1)
+        int, typer.Option(help="Pictures of each class; of the whole set if it has no classes.", min=1)
     ] = 100,
     noise: Noise = 0.5,
     labeled: Annotated[
-        int, typer.Option(help="Make them of so many labeled pictures of each class; 0 is all.", min=0)
+        int, typer.Option(help="Number of labeled pictures of each class to start from; 0 is all.", min=0)
     ] = 0,
     seed: Seed = 0,
     root: Root = None,
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Make labeled training pictures of the run's own: a folder for --data folder, with where each comes from.
+    """Synthesize labeled pictures from a run's training pictures: a folder to train on, with each picture's source.
 
-    Interrupted, the same command goes on where it stopped.
+    After an interruption, the same command continues.
 
-    [bold]Examples[/]
-
+    Examples:
       mien synthesize runs/digits --per-class 500 --noise 0.5 --out more-digits
-
       mien train attribute_cnn --data folder --root more-digits --size 32
-
-      mien train ssavae --data folder --root more-digits --data-set classes=folders --size 28
+      mien train ssavae --data folder --root more-digits --data-option classes=folders --size 28
     """
-    if not 0 <= noise < float("inf"):
-        raise MienError(f"expected --noise of 0 or more, got {noise}")
+    check_noise(noise)
     out = out or Path("synthesized")
     if out.suffix.lower() in (".png", ".jpg", ".svg", ".pdf"):
         raise MienError(f"expected a folder, got --out {out}: such as --out {out.with_suffix('')}")
     writable(out)
+    from mien.run.folder import WEIGHTS, check_abilities
+
     check_abilities(run, ["Encodes", "Decodes"])
-    from mien.applications import synthesize as made
+    from mien.applications import synthesize as synthesis
     from mien.applications.basics import latent_size
     from mien.files import sha256
     from mien.run.opening import open_run
@@ -57,26 +66,37 @@ def synthesize(
     console = make_console()
     opened = open_run(run, pick_device(device), str(root) if root else None)
     model, dataset = opened.model, opened.dataset
-    planned = made.plan(dataset, opened.index, per_class, seed, labeled)
+    planned = synthesis.plan(dataset, opened.index, per_class, seed, labeled)
     about = {
-        "run": run.resolve().name, "model": model.name, "weights_sha256": sha256(run / "weights.safetensors"),
-        "data": opened.data.to_json() | {"root": None}, "noise": noise, "seed": seed, "labeled": labeled,
-    }  # fmt: skip
+        "run": run.resolve().name,
+        "model": model.name,
+        "weights_sha256": sha256(run / WEIGHTS),
+        "data": opened.data.to_json() | {"root": None},
+        "noise": noise,
+        "seed": seed,
+        "labeled": labeled,
+    }
     latent = latent_size(model)
     with bars(console) as note:
-        new = made.synthesize(
-            made.noisy(model, noise), latent, dataset, planned, out, about, pick_device(device),
+        new = synthesis.synthesize(
+            synthesis.noisy(model, noise),
+            latent,
+            dataset,
+            planned,
+            out,
+            about,
+            pick_device(device),
             lambda done, total: note("pictures", done, total),
-        )  # fmt: skip
+        )
     console.print(f"{len(planned):,} labeled pictures, {new:,} of them made now", highlight=False)
     wrote(console, out)
-    # beside the folder: in it, it would be taken for one of the pictures
+    # beside the folder: in the folder it would be read as one of the pictures
     beside = Path(f"{out}.png") if out.name not in ("", "..") else Path(f"{out.resolve()}.png")
     save_figure(_synthesized(dataset, planned, out), beside, console)
 
 
 def _synthesized(dataset: Any, planned: list[Any], out: Path, most: int = 10) -> Any:
-    """Return a figure of what was made: of each class, or below each of the first sources."""
+    """Return a figure of synthesized pictures: a row for each class, or below each of the first sources."""
     import numpy as np
 
     from mien import figures

@@ -6,9 +6,8 @@ import ast
 import importlib
 import inspect
 import os
-import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from mien.data.batch import Batch
 from mien.data.dataset import Dataset
 from mien.data.splits import Splits
 from mien.errors import MienError, UnknownName
+from mien.settings import convert, from_pairs
 
 __all__ = [
     "Batch",
@@ -24,11 +24,15 @@ __all__ = [
     "Source",
     "Splits",
     "cache_dir",
+    "check_size",
     "default_size",
     "describe",
     "load",
     "names",
+    "option_types",
     "options",
+    "parse_options",
+    "shape",
     "source",
 ]
 
@@ -55,7 +59,7 @@ def describe(name: str) -> str:
     return doc.partition("\n")[0]
 
 
-def options(name: str) -> dict:
+def options(name: str) -> dict[str, Any]:
     """The options of the data set `name` with their defaults, `root` left out.
 
     >>> options("avatars")["seed"]
@@ -73,7 +77,47 @@ def default_size(name: str) -> int:
     return _class(name).size
 
 
-def source(name: str, root: str | os.PathLike | None = None, **options) -> Source:
+def option_types(name: str) -> dict[str, Any]:
+    """The type of each option of the data set `name`, `root` left out.
+
+    >>> option_types("avatars")["count"]
+    <class 'int'>
+    """
+    hints = typing.get_type_hints(_class(name).__init__)
+    return {key: hints.get(key, object) for key in options(name)}
+
+
+def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """The options that the texts `key=value` of `--data-option` give.
+
+    Raises:
+        UnknownName: an option that the data set does not have.
+        MienError: a text that is no pair, or a value of the wrong type.
+
+    >>> parse_options("avatars", ["count=4000"])
+    {'count': 4000}
+    """
+    return from_pairs("--data-option", "count=4000", name, "option", pairs, option_types(name))
+
+
+def check_size(name: str, size: int) -> None:
+    """Raise MienError unless the data set `name` can be prepared at `size`; its files are not opened."""
+    kind = _class(name)
+    if size not in kind.sizes:
+        raise MienError(f"expected a size from {kind.sizes[0]} to {kind.sizes[-1]} {kind.unit}, got {size}")
+
+
+def shape(name: str, size: int) -> tuple[int, int, int]:
+    """(H, W, C) of a picture of the data set `name` prepared at `size`; its files are not opened.
+
+    >>> shape("avatars", 32), shape("freyfaces", 28)
+    ((32, 32, 3), (28, 20, 1))
+    """
+    kind = _class(name)
+    return kind.shape(kind.__new__(kind), size)  # a shape depends on the class and the size alone
+
+
+def source(name: str, root: str | os.PathLike[str] | None = None, **options: Any) -> Source:
     """The data set `name` where it comes from, not yet prepared.
 
     Args:
@@ -85,22 +129,17 @@ def source(name: str, root: str | os.PathLike | None = None, **options) -> Sourc
         UnknownName: no data set of this name.
         MienError: an unknown option, one of the wrong type, or files that are not there.
     """
-    parameters = _parameters(name)
-    kind = _class(name)
-    hints = typing.get_type_hints(kind.__init__)
-    known = [key for key in parameters if key != "root"]
-    listed = ", ".join(f"{key}={parameters[key].default!r}" for key in known) or "none"
+    parameters, annotations = _parameters(name), option_types(name)
+    listed = ", ".join(f"{key}={parameters[key].default!r}" for key in annotations) or "none"
     for key, value in options.items():
-        if key not in known:
+        if key not in annotations:
             raise MienError(f"data set {name} has no option '{key}': its options are {listed}")
-        if not _fits(value, hints.get(key, object)):
-            wanted = getattr(hints[key], "__name__", str(hints[key]))
-            raise MienError(f"data set {name}: expected {key} of type {wanted}, got {value!r}: options are {listed}")
+        options[key] = convert(f"{name}'s {key}", value, annotations[key])
     if root is not None:
         if "root" not in parameters:
             raise MienError(f"data set {name} reads no files: leave out the folder {root}")
         options["root"] = root
-    return kind(**options)
+    return _class(name)(**options)
 
 
 def load(
@@ -162,17 +201,3 @@ def _class(name: str) -> type[Source]:
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(_class(name)).parameters)
-
-
-def _fits(value: object, hint: object) -> bool:
-    """Whether a value is of a simple type: int, float, str, bool, unions of them, tuples."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return any(_fits(value, part) for part in typing.get_args(hint))
-    kind = typing.get_origin(hint) or hint
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind is tuple:
-        return isinstance(value, tuple | list)
-    return not isinstance(kind, type) or isinstance(value, kind)

@@ -17,9 +17,10 @@ from mien.data.batch import Batch
 from mien.data.dataset import Dataset
 from mien.errors import MienError, UnknownName
 from mien.networks.loss_network import LossNetwork
+from mien.settings import convert, from_pairs
 
 Update = Callable[..., None]
-FROM_DATA = ("shape", "attributes", "classes")  # arguments that the data set gives
+FROM_DATA = frozenset({"shape", "attributes", "classes"})  # arguments that the data set gives
 
 
 class Model(nn.Module):
@@ -130,59 +131,54 @@ def build(name: str, config: Mapping[str, Any]) -> Model:
     >>> build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).config["width"]
     4
     """
-    known = arguments(name)
-    values = {}
-    for key, value in config.items():
-        if key not in known:
-            raise UnknownName(f"setting of {name}", key, known)
-        values[key] = _convert(f"{name}'s {key}", value, known[key].annotation)
-    missing = [k for k, p in known.items() if p.default is p.empty and k not in values]
+    values = check_types(name, config)
+    missing = [k for k, p in arguments(name).items() if p.default is p.empty and k not in values]
     if missing:
         raise MienError(f"expected {', '.join(missing)} for {name}, got none: pass --set {missing[0]}=VALUE")
     return models.get(name)(**values)
 
 
+def check_types(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return constructor arguments of the model ``name`` with the types that it declares.
+
+    A loss network may be a :class:`~mien.networks.loss_network.LossNetwork`, the configuration of one, or its name.
+
+    Raises:
+        UnknownName: for an argument that does not exist.
+        MienError: for a value of the wrong type.
+    """
+    parameters = arguments(name)
+    values = {}
+    for key, value in config.items():
+        if key not in parameters:
+            raise UnknownName(f"setting of {name}", key, parameters)
+        if parameters[key].annotation is LossNetwork:
+            values[key] = LossNetwork.from_config(value) if isinstance(value, Mapping) else value
+        else:
+            values[key] = convert(f"{name}'s {key}", value, parameters[key].annotation)
+    return values
+
+
+def setting_types(name: str) -> dict[str, Any]:
+    """Return the type of each setting of a model as it is written on the command line; a loss network is a text."""
+    types = {key: parameter.annotation for key, parameter in arguments(name).items() if key not in FROM_DATA}
+    return {key: str if annotation is LossNetwork else annotation for key, annotation in types.items()}
+
+
 def parse_settings(name: str, pairs: Iterable[str]) -> dict[str, Any]:
     """Return the settings of ``--set key=value`` options as plain values, checked against the constructor.
+
+    Raises:
+        UnknownName, MienError: as :func:`mien.settings.from_pairs`; for an argument that the data set gives.
 
     >>> parse_settings("vae", ["width=32", "lr=1e-3"])
     {'width': 32, 'lr': 0.001}
     """
-    known, settings = arguments(name), {}
+    pairs, reserved = list(pairs), FROM_DATA & arguments(name).keys()
     for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise MienError(f"expected --set key=value, got '{pair}': such as --set width=32")
-        if key not in known:
-            raise UnknownName(f"setting of {name}", key, [k for k in known if k not in FROM_DATA])
-        if key in FROM_DATA:
+        if (key := pair.partition("=")[0]) in reserved:
             raise MienError(f"{key} comes from the data, got --set {pair}: choose --data and --size instead")
-        if known[key].annotation is LossNetwork:
-            settings[key] = text
-        else:
-            settings[key] = _convert(f"{name}'s {key}", text, known[key].annotation)
-    return settings
-
-
-def _convert(what: str, value: Any, annotation: Any) -> Any:
-    """Turn JSON values, or text from the command line, into what a constructor's annotation says."""
-    if annotation is LossNetwork:
-        return LossNetwork.from_config(value) if isinstance(value, Mapping) else value
-    if typing.get_origin(annotation) is tuple:
-        kinds = typing.get_args(annotation)
-        items = [v for v in value.strip("()[] ").split(",") if v.strip()] if isinstance(value, str) else value
-        if ... not in kinds and len(items) != len(kinds):
-            raise MienError(f"expected {len(kinds)} values for {what}, got {len(items)}: separate them by commas")
-        return tuple(_convert(what, v.strip() if isinstance(v, str) else v, kinds[0]) for v in items)
-    try:
-        if annotation is bool:
-            return value if isinstance(value, bool) else {"true": True, "false": False}[value.lower()]
-        if annotation is int and (isinstance(value, bool) or float(value) != int(float(value))):
-            raise ValueError
-        return int(float(value)) if annotation is int else annotation(value)
-    except (ValueError, KeyError, TypeError, OverflowError):
-        kind = {int: "a whole number", float: "a number", bool: "true or false"}.get(annotation, str(annotation))
-        raise MienError(f"expected {kind} for {what}, got '{value}'") from None
+    return from_pairs("--set", "width=32", name, "setting", pairs, setting_types(name))
 
 
 def positive(**values: float) -> None:

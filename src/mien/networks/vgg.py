@@ -51,7 +51,7 @@ class VGG(nn.Module):
         # not in the state: they are configuration; ((x + 1) / 2 - mean) / std is one product and one sum
         gain = 0.5 / torch.tensor(std, dtype=torch.float64)
         offset = (0.5 - torch.tensor(mean, dtype=torch.float64)) * 2 * gain
-        self.as_it_comes = bool((gain == 1).all() and (offset == 0).all())
+        self.as_it_comes = all(value == 0.5 for value in (*mean, *std))  # gain 1 and offset 0
         self.register_buffer("gain", gain.float().view(1, -1, 1, 1), persistent=False)
         self.register_buffer("offset", offset.float().view(1, -1, 1, 1), persistent=False)
         self.stages = nn.ModuleList()

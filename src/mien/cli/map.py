@@ -1,16 +1,17 @@
-"""Commands that look at latent spaces: map, multiview."""
+"""The command map."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import file_path, picture_path, writable
+from mien.cli.outputs import picture_path, writable
 from mien.cli.shared import Device, Out, Root, Run, Seed, bars, make_console, pick_device, save_figure, shown, wrote
 from mien.errors import MienError, UnknownName
 
@@ -32,7 +33,7 @@ def map_(
         ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Color by this attribute.  [default: classes, if any]", show_default=False)
+        str | None, typer.Option(help="Color by this attribute.  [default: the classes, if any]", show_default=False)
     ] = None,
     count: Annotated[
         int | None,
@@ -47,14 +48,11 @@ def map_(
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Map a latent space: t-SNE as a scatter and as a grid of pictures, or the plane of a 2-d one, encoded and decoded.
+    """Map a latent space: t-SNE as a scatter and as a grid of pictures; the plane itself if it has 2 dimensions.
 
-    [bold]Examples[/]
-
+    Examples:
       mien map runs/faces --label Smiling
-
       mien map runs/digits --kind latent --kind decoded --out digits.pdf
-
       mien map runs/faces --kind grid --count 900 --out grid.png
     """
     for each in kind or []:
@@ -74,42 +72,48 @@ def map_(
     if label is not None and label not in attributes:
         raise UnknownName("attribute", label, attributes)
     console = make_console()
-    from mien import abilities
+    from mien.abilities import Decodes, can
     from mien.applications.basics import latent_size
     from mien.run.opening import open_run
 
     opened = open_run(run, pick_device(device), str(root) if root else None)
     plane = latent_size(opened.model) == 2
     kinds = kind or ["latent" if plane else "tsne", "grid"]
-    if not kind and plane and isinstance(opened.model, abilities.Decodes):
+    if not kind and plane and can(opened.model, Decodes):
         kinds.append("decoded")
     for each in ("latent", "decoded"):
         if each in kinds and not plane:
             raise MienError(
                 f"expected a run of 2 latent dimensions for --kind {each}, got {latent_size(opened.model)}: "
-                "use --kind tsne, which maps any number"
+                "use --kind tsne, which maps any number of dimensions"
             )
-    _draw(opened, kinds, _Asked(label, count, steps, split, seed, out), plane, console)
+    _draw(opened, kinds, _Request(label, count, steps, split, seed, out), plane, console)
 
 
-class _Asked:
-    """What the options of ``mien map`` say."""
+@dataclass(frozen=True)
+class _Request:
+    """The options of ``mien map``."""
 
-    def __init__(self, label: str | None, count: int | None, steps: int, split: str, seed: int, out: Path):
-        self.label, self.count, self.steps, self.split, self.seed, self.out = label, count, steps, split, seed, out
+    label: str | None
+    count: int | None
+    steps: int
+    split: str
+    seed: int
+    out: Path
 
     def path(self, kind: str, kinds: Sequence[str]) -> Path:
-        """Return where a picture goes: into a folder, or beside the file asked for."""
+        """Return the file of a picture: in the folder ``out``, or beside the file ``out``."""
         if not self.out.suffix:
             return self.out / f"{kind}.png"
         return self.out if len(kinds) == 1 else self.out.with_name(f"{self.out.stem}-{kind}{self.out.suffix}")
 
     @property
     def table(self) -> Path:
+        """The file of the table."""
         return self.out.with_suffix(".csv") if self.out.suffix else self.out / "map.csv"
 
 
-def _draw(opened: Any, kinds: Sequence[str], asked: _Asked, plane: bool, console: Any) -> None:
+def _draw(opened: Any, kinds: Sequence[str], request: _Request, plane: bool, console: Any) -> None:
     import numpy as np
 
     from mien import figures
@@ -118,19 +122,19 @@ def _draw(opened: Any, kinds: Sequence[str], asked: _Asked, plane: bool, console
     from mien.data.dataset import spread
 
     embed = "tsne" in kinds or ("grid" in kinds and not plane)
-    most = asked.count or (COUNT if embed else PLANE)
-    # of the training pictures, those it was trained on
-    pictures = opened.index if asked.split == "train" else getattr(opened.splits, asked.split)
-    index = np.sort(np.random.default_rng(asked.seed).permutation(pictures)[:most])
+    most = request.count or (COUNT if embed else PLANE)
+    # of the training pictures, the share that the run was trained on
+    pictures = opened.index if request.split == "train" else getattr(opened.splits, request.split)
+    index = np.sort(np.random.default_rng(request.seed).permutation(pictures)[:most])
     with bars(console) as note:
         z = encode_all(opened.model, opened.dataset, index, lambda done, total: note("encode", done, total)).numpy()
-    labels = _labels(opened.dataset, index, asked.label)
+    labels = _labels(opened.dataset, index, request.label)
     columns: dict[str, Any] = {"key": [opened.dataset.keys[i] for i in index], "label": labels}
     positions = z
     if embed:
-        about = f"t-SNE of {len(z):,} latents of {z.shape[1]} dimensions, perplexity {maps.perplexity_for(len(z)):.4g}"
-        console.print(f"{about} …", highlight=False)
-        positions = maps.tsne(z, asked.seed)
+        text = f"t-SNE of {len(z):,} latents of {z.shape[1]} dimensions, perplexity {maps.perplexity_for(len(z)):.4g}"
+        console.print(f"{text} …", highlight=False)
+        positions = maps.tsne(z, request.seed)
         columns |= {"tsne_1": positions[:, 0], "tsne_2": positions[:, 1]}
     if plane:
         columns |= {"z_1": z[:, 0], "z_2": z[:, 1]}
@@ -141,20 +145,20 @@ def _draw(opened: Any, kinds: Sequence[str], asked: _Asked, plane: bool, console
             figure = figures.latent_scatter(z, labels, axes=("z₁", "z₂"))
         elif each == "decoded":
             z1, z2 = maps.plane_range(z)
-            rows = maps.decoded_plane(opened.model, z1, z2, asked.steps)
+            rows = maps.decoded_plane(opened.model, z1, z2, request.steps)
             figure = figures.decoded_grid(shown(rows), z1=z1, z2=z2)
         else:
-            chosen = spread(np.arange(len(z)), min(len(z), CELLS if asked.count else COUNT))
+            chosen = spread(np.arange(len(z)), min(len(z), CELLS if request.count else COUNT))
             cells = maps.grid_cells(positions[chosen])
             figure = figures.picture_grid(shown(opened.dataset.batch(index[chosen]).x), cells)
             columns |= _places(cells, chosen, len(z))
-        save_figure(figure, asked.path(each, kinds), console)
-    _write_table(asked.table, columns)
-    wrote(console, asked.table)
+        save_figure(figure, request.path(each, kinds), console)
+    _write_table(request.table, columns)
+    wrote(console, request.table)
 
 
 def _labels(dataset: Any, index: Any, label: str | None) -> list[str | None] | None:
-    """Return what each picture is: with the attribute or without, or its class; None where that is not known."""
+    """Return the label of each picture, the attribute or its class; None where it is not known."""
     if label is not None:
         values = dataset.attribute_table[index, dataset.attributes.index(label)]
         return [{1: label, -1: f"not {label}"}.get(int(value)) for value in values]
@@ -164,7 +168,7 @@ def _labels(dataset: Any, index: Any, label: str | None) -> list[str | None] | N
 
 
 def _places(cells: Any, chosen: Any, n: int) -> dict[str, list[int | None]]:
-    """Return the row and the column of each picture in the grid, from 1 at the top left; None outside of it."""
+    """Return the row and the column of each picture in the grid, from 1 at the top left; None outside the grid."""
     import numpy as np
 
     rows: list[int | None] = [None] * n
@@ -189,59 +193,3 @@ def _write_table(path: Path, columns: dict[str, Any]) -> None:
                 table.writerow([f"{v:.7g}" if isinstance(v, float) or hasattr(v, "dtype") else v for v in row])
 
     write_atomically(path, write)
-
-
-@app.command(rich_help_panel="Measure")
-def multiview(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders whose latents are put side by side.")],
-    beside: Annotated[
-        list[Path] | None, typer.Option(help="A run to compare with; repeat for each.", show_default=False)
-    ] = None,
-    most: Annotated[int, typer.Option("--train", help="Training pictures at most.", min=2)] = 20_000,
-    c: Annotated[float, typer.Option("--c", help="C of the SVMs; hundreds of numbers want less, such as 0.001.")] = 1.0,
-    attributes: Annotated[bool, typer.Option("--attributes", help="Also a table of every attribute.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    root: Root = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write all numbers.")] = Path("multiview.json"),
-    device: Device = "auto",
-) -> None:
-    """Predict attributes from the latents of several runs together, and of each alone, with linear SVMs.
-
-    [bold]Examples[/]
-
-      mien multiview runs/layer1 runs/layer2 runs/layer3
-
-      mien multiview runs/layer* --beside runs/vae-123 --attributes --out table.json
-    """
-    if not 0 < c < float("inf"):
-        raise MienError(f"expected --c above 0, got {c:g}: 1 is that of mien evaluate")
-    file_path(out)
-    from mien.run.folder import check_abilities, read_config
-
-    folders = [*runs, *(beside or [])]
-    for run in folders:
-        check_abilities(run, ["Encodes"])
-        data = read_config(run)["data"]
-        if not data.get("attributes"):
-            raise MienError(
-                f"expected runs on a data set with attributes, got {run} on {data['name']}, which has none: "
-                "use runs on celeba, avatars or a folder with a table"
-            )
-    from mien.files import write_json
-    from mien.recipes import vae_wgan_table1 as table1
-
-    console = make_console(json)
-    with bars(console) as note:
-        result = table1.measure(
-            runs, beside or [], device=pick_device(device), root=str(root) if root else None, most=most, c=c,
-            note=(lambda *_: None) if json else note,
-        )  # fmt: skip
-    write_json(out, result)
-    if json:
-        import json as json_
-
-        print(json_.dumps(result, indent=2))
-        return
-    for table in table1.tables(result, attributes):
-        console.print(table)
-    wrote(console, out)

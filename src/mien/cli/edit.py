@@ -1,0 +1,119 @@
+"""The command edit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mien.cli.app import app
+from mien.cli.editing import Keep, open_editor, pictures_and_amounts
+from mien.cli.many import (
+    few,
+    files_or_held_out,
+    folder_or_sheet,
+    is_folder,
+    picture_files,
+    targets,
+    write_each,
+)
+from mien.cli.shared import (
+    Device,
+    Out,
+    Root,
+    Run,
+    load_model,
+    make_console,
+    pictures_or_held_out,
+    save_figure,
+    shown,
+    wrote,
+)
+from mien.errors import MienError
+
+N = 6  # held-out pictures
+
+
+@app.command(rich_help_panel="Use a run")
+def edit(
+    run: Run,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PICTURE|ATTRIBUTE=AMOUNT",
+            help="Picture files or folders of them, and attributes to change: +1 adds an attribute, -1 removes it. "
+            "An argument with = is an attribute, unless a file of that name exists.",
+            show_default=False,
+        ),
+    ] = None,
+    keep: Keep = None,
+    residual: Annotated[
+        bool, typer.Option("--residual", help="Also write the difference to the picture; gray is no difference.")
+    ] = False,
+    root: Root = None,
+    out: Out = None,
+    device: Device = "auto",
+) -> None:
+    """Change attributes of pictures, or of held-out ones of the run's data; for one sheet, also draw steps of the edit.
+
+    Examples:
+      mien edit runs/faces me.jpg Smiling=+1
+      mien edit runs/faces me.jpg Smiling=+1 Eyeglasses=-1 --out changed.png
+      mien edit runs/faces me.jpg Young=-1 --keep Male --keep Smiling
+      mien edit runs/glasses me.jpg Eyeglasses=-1 --residual
+      mien edit runs/faces photos/ Smiling=+1 --out smiling/
+    """
+    pictures, amounts = pictures_and_amounts(words or [])
+    if not amounts:
+        raise MienError("expected an attribute to change, got none: add Attribute=amount, such as Smiling=+1")
+    out = folder_or_sheet(out, "edited.png")
+    model = load_model(run, device)
+    shape, kept = model.config["shape"], keep or []
+    files = picture_files(pictures, shape) if pictures else []
+    suffixes = ("", "-residual") if residual else ("",)
+    if is_folder(out):
+        targets(files, out, shape, suffixes)  # refused before attribute vectors are made
+    editor = open_editor(run, model, list(amounts), kept, root, device)
+
+    def change(x: Any, share: float = 1.0) -> Any:
+        return editor(x, {name: share * amount for name, amount in amounts.items()}).cpu()
+
+    if not is_folder(out):
+        x = pictures_or_held_out(run, model, few(files), N, root)
+        _draw(x, change, ", ".join(f"{name} {amount:+g}" for name, amount in amounts.items()), residual, out)
+        return
+    from mien.applications.residuals import as_picture
+
+    def outputs(x: Any) -> list[Any]:
+        y = change(x)
+        return [y, as_picture(y - x)] if residual else [y]
+
+    unread: list[str] = []
+    files, parts = files_or_held_out(run, model, files, N, root, unread if files != pictures else None)
+    write_each(targets(files, out, shape, suffixes), parts, outputs, "editing", out, unread)
+
+
+def _draw(x: Any, change: Callable[..., Any], label: str, residual: bool, out: Path) -> None:
+    """Draw pictures and their edits, the first edit in steps, and the differences if ``residual``."""
+    import torch
+
+    from mien import figures
+    from mien.applications.residuals import as_picture
+    from mien.data.pictures import from_float, save_picture
+
+    console, y = make_console(), change(x)
+    alphas = [i / 10 for i in range(11)]
+    steps = torch.stack([change(x[:1], share) for share in alphas], 1)  # (1, 11, C, H, W)
+    if len(x) == 1:
+        save_picture(from_float(y[0].numpy()), out)
+        wrote(console, out)
+    else:
+        save_figure(figures.reconstructions(shown(x), shown(y)), out, console)
+    figure = figures.attribute_edits(shown(x[:1]), shown(steps), attributes=[label], alphas=alphas)
+    save_figure(figure, out.with_name(f"{out.stem}-steps{out.suffix}"), console)
+    if residual:
+        path = out.with_name(f"{out.stem}-residual.png")
+        save_picture(figures.sheet(shown(as_picture(y - x))), path)
+        wrote(console, path)

@@ -1,0 +1,92 @@
+"""Attributes and amounts on the command line, and the editor of a run, for the commands that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mien.cli.shared import bars, make_console, pick_device
+from mien.errors import MienError, UnknownName
+
+MOST = 10  # the largest amount of either sign
+
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="An attribute that stays as it is, although it correlates with a changed one; repeat for several.",
+        show_default=False,
+    ),
+]
+
+
+def parse_amounts(words: Sequence[str]) -> dict[str, float]:
+    """Return the amounts of arguments ``Attribute=amount``.
+
+    Raises:
+        MienError: for another form, or an amount out of [-10, 10].
+
+    >>> parse_amounts(["Smiling=+1", "Eyeglasses=-0.5"])
+    {'Smiling': 1.0, 'Eyeglasses': -0.5}
+    """
+    amounts = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        try:
+            amount = float(text)
+        except ValueError:
+            amount = float("nan")
+        if not name or not abs(amount) <= MOST:
+            raise MienError(f"expected Attribute=amount from -{MOST} to +{MOST}, got '{word}': such as Smiling=+1")
+        amounts[name] = amount
+    return amounts
+
+
+def pictures_and_amounts(words: Sequence[str]) -> tuple[list[Path], dict[str, float]]:
+    """Return the pictures and the amounts among the arguments of a command.
+
+    An argument that contains ``=`` is an amount, unless a file or a folder has that name.
+    """
+    pictures = [Path(word) for word in words if "=" not in word or Path(word).exists()]
+    return pictures, parse_amounts([word for word in words if "=" in word and not Path(word).exists()])
+
+
+def open_editor(
+    run: Path, model: Any, names: Sequence[str], keep: Sequence[str], root: Path | None, device: str
+) -> Any:
+    """Return the :class:`~mien.applications.arithmetic.Editor` of a run.
+
+    The run's data are opened only where attribute vectors are needed and the run has none yet.
+
+    Args:
+        model: the run's.
+        names: the attributes to change.
+        keep: attributes whose directions an edit does not move along.
+        root: where the data lie now if they have moved.
+
+    Raises:
+        MissingAbility: for a model that neither edits nor encodes and decodes.
+        UnknownName, MienError: for an attribute that cannot be changed or kept.
+    """
+    from mien import abilities
+    from mien.applications.arithmetic import Editor
+    from mien.run.folder import read_config
+    from mien.run.opening import cached_vectors, open_run
+
+    itself = abilities.can(model, abilities.Edits)
+    vectors = None if itself else cached_vectors(run)
+    if itself or vectors is not None:
+        editor = Editor(model, vectors, tuple(keep))
+    else:
+        abilities.require(model, abilities.Encodes, abilities.Decodes)
+        attributes = read_config(run)["data"].get("attributes", [])
+        for name in [*names, *keep] if attributes else []:
+            if name not in attributes:
+                raise UnknownName("attribute", name, attributes)
+        with bars(make_console()) as note:
+            opened = open_run(run, pick_device(device), str(root) if root else None)
+            editor = opened.editor(keep, lambda done, total: note("attribute vectors", done, total))
+    editor.check([*names, *keep])
+    return editor

@@ -1,0 +1,86 @@
+"""The command reconstruct."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mien.cli.app import app
+from mien.cli.many import (
+    ManyPictures,
+    few,
+    files_or_held_out,
+    folder_or_sheet,
+    is_folder,
+    picture_files,
+    targets,
+    write_each,
+)
+from mien.cli.shared import (
+    Device,
+    Out,
+    Root,
+    Run,
+    load_model,
+    make_console,
+    pictures_or_held_out,
+    save_figure,
+    shown,
+)
+
+N = 16  # held-out pictures
+
+
+@app.command(rich_help_panel="Use a run")
+def reconstruct(
+    run: Run, pictures: ManyPictures = None, root: Root = None, out: Out = None, device: Device = "auto"
+) -> None:
+    """Encode and decode pictures, or held-out ones of the run's data: one sheet (a file), or one file each (a folder).
+
+    Examples:
+      mien reconstruct runs/faces
+      mien reconstruct runs/faces me.jpg you.png --out pair.png
+      mien reconstruct runs/faces photos/ --out again/
+    """
+    out = folder_or_sheet(out, "reconstructions.png")
+    model = load_model(run, device, "Encodes", "Decodes")
+    files = picture_files(pictures, model.config["shape"]) if pictures else []
+    if is_folder(out):
+        _into_folder(run, model, files, root, out, skip=files != pictures)
+    else:
+        _onto_sheet(run, model, few(files), root, out)
+
+
+def _into_folder(run: Path, model: Any, files: list[Path], root: Path | None, out: Path, skip: bool) -> None:
+    """Write one reconstruction for each picture; ``skip`` leaves out files that cannot be read."""
+    from mien import applications
+    from mien.metrics.reconstruction import psnr
+
+    scores: list[float] = []
+    unread: list[str] = []
+
+    def rebuild(x: Any) -> list[Any]:
+        x_rec = applications.reconstruct(model, x).cpu()
+        scores.extend(psnr(x, x_rec).tolist())
+        return [x_rec]
+
+    files, parts = files_or_held_out(run, model, files, N, root, unread if skip else None)
+    write_each(targets(files, out, model.config["shape"]), parts, rebuild, "reconstructing", out, unread)
+    mean = sum(scores) / len(scores)
+    make_console().print(f"{len(scores):,} picture{'s' * (len(scores) > 1)}: PSNR {mean:.2f} dB", highlight=False)
+
+
+def _onto_sheet(run: Path, model: Any, files: list[Path], root: Path | None, out: Path) -> None:
+    """Draw pictures and their reconstructions on one sheet."""
+    from mien import applications, figures
+    from mien.metrics.reconstruction import psnr
+
+    console = make_console()
+    x = pictures_or_held_out(run, model, files, N, root)
+    x_rec = applications.reconstruct(model, x).cpu()
+    scores = psnr(x, x_rec)
+    for file, score in zip(files, scores, strict=False):
+        console.print(f"{file.name}: PSNR {score:.2f} dB", markup=False, highlight=False)
+    if not files:
+        console.print(f"{len(x)} held-out pictures: PSNR {scores.mean():.2f} dB", highlight=False)
+    save_figure(figures.reconstructions(shown(x), shown(x_rec)), out, console)
