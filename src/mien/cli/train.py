@@ -71,8 +71,7 @@ def train(
     chosen = make_data(data, root, size, data_set, split_seed, share)
     from mien import experiment
     from mien.models.base import parse_settings
-    from mien.training import loop
-    from mien.training import profile as profile_
+    from mien.training.profile import Profile
 
     settings = parse_settings(model, set_ or [])
     console = make_console()
@@ -85,7 +84,7 @@ def train(
         folder, outcome = experiment.train(
             model, chosen, out, settings, steps, epochs, console,
             lambda done, total: note(f"prepare {data}", done, total),
-            profile_.stepping if profile else loop.plain, **training,
+            [Profile()] if profile else [], **training,
         )  # fmt: skip
     if int(os.environ.get("RANK", os.environ.get("GLOBAL_RANK", os.environ.get("LOCAL_RANK", "0")))) != 0:
         return
