@@ -32,7 +32,7 @@ from typing import Any
 # this file is imported by the parent too, which must stay small: a child's peak memory starts at its parent's
 import subjects_measures
 import subjects_uses
-from common import Result, Spread, Worker, left, matrix_rate, parse, peak_megabytes, serve
+from common import Result, Spread, Worker, matrix_rate, parse, peak_megabytes, remaining, serve
 from subjects import JUDGE, OTHER, RUN, SUBJECTS, WEIGHTS, Given, make, state
 
 assert subjects_measures  # they enter their subjects
@@ -262,7 +262,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows: dict[str, dict[str, Any]] = {}
         skipped: dict[str, str] = {}
         for name in chosen:
-            if left(options) <= 0:
+            if remaining(options) <= 0:
                 skipped[name] = f"skipped: {name}, as {options.minutes:g} minutes were over"
                 continue
             print(f"{name} …", file=sys.stderr, flush=True)

@@ -108,33 +108,33 @@ class Rounds:
 
 
 def interleave(
-    subjects: Mapping[str, Callable[[], float]], rounds: int, rate: Callable[[], float], pause: float = PAUSE
+    subjects: Mapping[str, Callable[[], float]], count: int, rate: Callable[[], float], pause: float = PAUSE
 ) -> Rounds:
     """Call every subject once a round, in turns, with the matrix rate before each round.
 
     Args:
         subjects: functions that return the seconds they took, for one unit of work.
-        rounds: at least 5 for a result that counts.
+        count: of rounds; at least 5 for a result that counts.
         rate: returns the matrix rate in FLOP/s.
         pause: seconds before each call.
     """
-    found = Rounds({name: [] for name in subjects})
-    for _ in range(rounds):
+    rounds = Rounds({name: [] for name in subjects})
+    for _ in range(count):
         time.sleep(pause)
-        found.rates.append(rate())
+        rounds.rates.append(rate())
         for name, subject in subjects.items():
             time.sleep(pause)
-            found.seconds[name].append(subject())
-    return found
+            rounds.seconds[name].append(subject())
+    return rounds
 
 
-def repeats(seconds: float, wanted: float, most: int = 10_000) -> int:
-    """Return how often to call what takes ``seconds`` so that all calls take about ``wanted`` seconds; 1 or more.
+def repeats(seconds: float, total: float, most: int = 10_000) -> int:
+    """Return how often to call what takes ``seconds`` so that all calls take about ``total`` seconds; 1 or more.
 
     >>> repeats(0.01, 0.5), repeats(2.0, 0.5), repeats(0.0, 0.5)
     (50, 1, 10000)
     """
-    return max(1, min(most, round(wanted / seconds) if seconds > 0 else most))
+    return max(1, min(most, round(total / seconds) if seconds > 0 else most))
 
 
 def _short(value: float) -> float:
@@ -149,8 +149,8 @@ def _short(value: float) -> float:
 # ---------------------------------------------------------------------------------------------------------- timing
 
 
-def synchronise(device: str) -> None:
-    """Wait until the device has done what it was asked."""
+def synchronize(device: str) -> None:
+    """Wait until the device has finished its work."""
     if device == "cuda":
         import torch
 
@@ -161,11 +161,11 @@ def timed(call: Callable[[], Any], device: str, times: int = 1) -> Callable[[], 
     """Return a subject: it calls ``call`` so many times and returns the seconds of one."""
 
     def run() -> float:
-        synchronise(device)
+        synchronize(device)
         start = time.perf_counter()
         for _ in range(times):
             call()
-        synchronise(device)
+        synchronize(device)
         return (time.perf_counter() - start) / times
 
     return run
@@ -215,7 +215,7 @@ class Worker:
         """Ask for ``what`` and return the answer.
 
         Raises:
-            RuntimeError: if the worker ended; what it said stands above.
+            RuntimeError: if the worker ended; its own message is on stderr.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -296,7 +296,7 @@ def parse(
     return options
 
 
-def left(options: argparse.Namespace) -> float:
+def remaining(options: argparse.Namespace) -> float:
     """Return the seconds that remain of the minutes a benchmark may take."""
     return options.minutes * 60 - (time.monotonic() - options.started)
 
@@ -345,14 +345,14 @@ def _commit() -> str:
 
 @dataclass
 class Result:
-    """What a benchmark found.
+    """The result of a benchmark.
 
     Args:
         name: of its file.
         about: one line.
         rows: plain values, one row for each thing measured.
-        targets: what was wanted and what was got, of the targets of the project that it decides.
-        notes: what else is to be known: skipped, or computed differently by a peer.
+        targets: the goals of the project that this benchmark decides, each with the value reached.
+        notes: cases that were skipped, and what a peer computes differently.
         rate: the matrix rate over all rounds.
     """
 
@@ -363,9 +363,9 @@ class Result:
     notes: list[str] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
 
-    def target(self, what: str, wanted: str, got: str, reached: bool) -> None:
-        """Note a target."""
-        self.targets.append({"what": what, "wanted": wanted, "got": got, "reached": reached})
+    def target(self, what: str, goal: str, value: str, reached: bool) -> None:
+        """Add a target; ``goal`` and ``value`` in words."""
+        self.targets.append({"what": what, "wanted": goal, "got": value, "reached": reached})
 
     def finish(self, options: argparse.Namespace, columns: Mapping[str, Callable[[dict[str, Any]], str]]) -> None:
         """Print rows as a table of ``columns``, targets and notes, and write the result unless it is a smoke run."""
@@ -422,7 +422,7 @@ def targets_table(targets: Sequence[Mapping[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(title="targets", title_justify="left")
-    for head in ("benchmark", "what", "wanted", "got", ""):
+    for head in ("benchmark", "what", "goal", "value", ""):
         table.add_column(head, overflow="fold")
     for row in targets:
         mark = "[green]reached" if row["reached"] else "[red]missed"

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Result, Spread, Worker, interleave, left, matrix_rate, parse, peak_megabytes, serve
+from common import Result, Spread, Worker, interleave, matrix_rate, parse, peak_megabytes, remaining, serve
 from noise import noise
 
 SIZE, BATCH, MANY, FEW = 64, 64, 200_000, 2_000
@@ -223,17 +223,17 @@ def compare(
     calls = {name: reading(name) for name in subjects}
     for call in calls.values():
         call()
-    found = interleave(calls, options.rounds, rate)
-    result.rates += found.rates
+    rounds = interleave(calls, options.rounds, rate)
+    result.rates += rounds.rates
     for name in subjects:
         row = {
             "what": title,
             "side": name,
-            "pictures_per_second": Spread.of(1 / s for s in found.seconds[name]).to_json(),
+            "pictures_per_second": Spread.of(1 / s for s in rounds.seconds[name]).to_json(),
             "peak_megabytes": round(peak[name]),
         }
         if name != "ours":
-            row["ours_faster"] = found.speedup("ours", name).to_json()
+            row["ours_faster"] = rounds.speedup("ours", name).to_json()
         result.rows.append(row)
 
 
@@ -325,16 +325,16 @@ def resident(scratch: Path, options: argparse.Namespace, rate: Callable[[], floa
     subjects = {"resident": timed(gathered, options.device), "off the file": timed(off_file, options.device)}
     for call in subjects.values():
         call()
-    found = interleave(subjects, options.rounds, rate)
-    result.rates += found.rates
-    for name, seconds in found.seconds.items():
+    rounds = interleave(subjects, options.rounds, rate)
+    result.rates += rounds.rates
+    for name, seconds in rounds.seconds.items():
         row = {
             "what": f"batches of {batch} at {size} px on the device",
             "side": name,
             "pictures_per_second": Spread.of(len(positions) * batch / s for s in seconds).to_json(),
         }
         if name != "resident":
-            row["ours_faster"] = found.speedup("resident", name).to_json()
+            row["ours_faster"] = rounds.speedup("resident", name).to_json()
         result.rows.append(row)
 
 
@@ -359,7 +359,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     result = Result("data", "preparing and reading pictures, against torchvision; memory")
     with tempfile.TemporaryDirectory() as scratch:
         real(Path(scratch), options, rate, result)
-        if left(options) > 0:
+        if remaining(options) > 0:
             synthetic(Path(scratch), options, rate, result)
         else:
             result.notes.append(f"skipped, as {options.minutes:g} minutes were over: {MANY:,} synthetic pictures")

@@ -31,8 +31,8 @@ def written(before: int, after: int, device: str, x: Any) -> tuple[Callable[[], 
     fused = fused.to(memory_format=torch.channels_last)
 
     def step(module: nn.Module) -> Callable[[], Any]:
-        wanted = [x, *module.parameters()]
-        return lambda: torch.autograd.grad(module(x).sum(), wanted)
+        inputs = [x, *module.parameters()]
+        return lambda: torch.autograd.grad(module(x).sum(), inputs)
 
     return step(fused), step(two)
 
@@ -59,14 +59,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             one, two = written(channels, out, options.device, x)
             seconds = 0.0 if options.smoke else SECONDS
             subjects = {"one": subject(one, options.device, seconds), "two": subject(two, options.device, seconds)}
-            found = interleave(subjects, options.rounds, rate)
-            result.rates += found.rates
+            rounds = interleave(subjects, options.rounds, rate)
+            result.rates += rounds.rates
             result.rows.append(
                 {
                     "layer": f"{channels} → {out}, {side} → {2 * side} px",
-                    "ms": {k: v * 1e3 for k, v in found.time("one").to_json().items() if k != "n"},
-                    "written_ms": {k: v * 1e3 for k, v in found.time("two").to_json().items() if k != "n"},
-                    "ratio": found.speedup("one", "two").to_json(),
+                    "ms": {k: v * 1e3 for k, v in rounds.time("one").to_json().items() if k != "n"},
+                    "written_ms": {k: v * 1e3 for k, v in rounds.time("two").to_json().items() if k != "n"},
+                    "ratio": rounds.speedup("one", "two").to_json(),
                 }
             )
     result.finish(options, COLUMNS)

@@ -8,9 +8,9 @@ Compares, in turns, five rounds of each:
   update. Both start from the same weights, and their losses are compared before they are timed.
 - a plain PyTorch loop of VAE-WGAN's Algorithm 1, with zero_grad, three backward passes and step, with our model.
 
-Gradients are compared too: ours with those of the written algorithm, and what pythae's trainer gives its optimizers
-with the gradients of pythae's own losses. Reading pictures is left out of all. pythae comes from the package registry;
---env is where its environment is made, by uv, on the first run (about 5 GB with torch, of which uv's cache has most).
+Gradients are compared too: ours with those of the written algorithm, and those that pythae's trainer passes to its
+optimizers with the gradients of pythae's own losses. No time includes reading pictures. pythae comes from the package
+registry; uv makes its environment in --env on the first run (about 5 GB with torch, most of it in uv's cache).
 About four minutes on two cores.
 """
 
@@ -30,14 +30,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Result, Spread, Worker, interleave, left, matrix_rate, parse, repeats, timed
+from common import Result, Rounds, Spread, Worker, interleave, matrix_rate, parse, remaining, repeats, timed
 from torch import Tensor, nn
 from torch.nn import functional as F
 from train_steps import CASES, Case, make, small
 
 from mien import losses
 from mien.data.batch import Batch
-from mien.models.base import Model
+from mien.models.base import Model, Update
 from mien.training.loop import Settings, make_fabric
 from mien.training.update import Update as Updater
 
@@ -46,8 +46,6 @@ PYTHAE = "0.1.2"
 GAMMA = 0.5  # pythae's adversarial_loss_scale
 LR = 1e-4
 CLOSE = 1e-3  # relative distance of gradients that count as equal: float32 sums in another order
-
-Update = Callable[..., None]
 
 # ------------------------------------------------------------------------- pythae's nets, rebuilt as models of ours
 
@@ -192,8 +190,8 @@ def load_weights(model: Model, weights: Mapping[str, Tensor]) -> None:
     """Give each net the weights of pythae's net of the same name, in their order."""
     for player in model.players:
         own = list(model.get_submodule(player).parameters())
-        given = [value for name, value in weights.items() if name.startswith(f"{player}.")]
-        for parameter, value in zip(own, given, strict=True):
+        theirs = [value for name, value in weights.items() if name.startswith(f"{player}.")]
+        for parameter, value in zip(own, theirs, strict=True):
             assert parameter.shape == value.shape, (player, parameter.shape, value.shape)
             parameter.data.copy_(value)
 
@@ -216,41 +214,41 @@ class Ours:
         self.model.training_step(self.batch, self.update)
 
     def gradients(self) -> dict[str, list[Tensor]]:
-        """Return what each player's optimizer is given in a step at seed 1."""
-        with captured(self.model, self.update.optimizers) as given:
+        """Return the gradients that each player's optimizer gets in a step at seed 1."""
+        with captured(self.model, self.update.optimizers) as gradients:
             torch.manual_seed(1)
             self()
-        return given
+        return gradients
 
 
 @contextmanager
 def captured(model: Model, optimizers: Mapping[str, torch.optim.Optimizer]) -> Iterator[dict[str, list[Tensor]]]:
-    """Give a dict that each optimizer's step fills with the gradients it was given."""
-    given: dict[str, list[Tensor]] = {}
+    """Yield a dict that each optimizer's step fills with the gradients it gets."""
+    gradients: dict[str, list[Tensor]] = {}
 
     def keep(name: str) -> Callable[..., None]:
         def hook(*arguments: Any) -> None:
             parameters = model.get_submodule(name).parameters()
-            given[name] = [p.grad.detach().cpu().clone() for p in parameters if p.grad is not None]
+            gradients[name] = [p.grad.detach().cpu().clone() for p in parameters if p.grad is not None]
 
         return hook
 
     with ExitStack() as stack:
         for name, optimizer in optimizers.items():
             stack.callback(optimizer.register_step_pre_hook(keep(name)).remove)
-        yield given
+        yield gradients
 
 
-def distances(got: Mapping[str, list[Tensor]], wanted: Mapping[str, list[Tensor]]) -> dict[str, float]:
-    """Return |got - wanted| / |wanted| over all weights of each player."""
-    found = {}
-    for name, values in wanted.items():
+def distances(got: Mapping[str, list[Tensor]], expected: Mapping[str, list[Tensor]]) -> dict[str, float]:
+    """Return |got - expected| / |expected| over all weights of each player."""
+    result = {}
+    for name, values in expected.items():
         difference = sum(
             float((a.double() - b.double()).square().sum()) for a, b in zip(got[name], values, strict=True)
         )
         size = sum(float(b.double().square().sum()) for b in values)
-        found[name] = (difference / size) ** 0.5 if size else 0.0
-    return found
+        result[name] = (difference / size) ** 0.5 if size else 0.0
+    return result
 
 
 def faster_format(model: Model, x: Tensor, device: str, smoke: bool) -> torch.memory_format:
@@ -267,7 +265,7 @@ def faster_format(model: Model, x: Tensor, device: str, smoke: bool) -> torch.me
 
 # -------------------------------------------------------------------------------------------------- against pythae
 
-PEERS = {  # case: shape, latent, batch, and the ratio that is wanted
+PEERS = {  # case: title, shape, latent, batch, and the ratio to reach
     "vaegan": ("pythae VAEGAN, CelebA nets", (3, 64, 64), 64, 16, 1.3),
     "conv_vae": ("pythae VAE, CelebA nets", (3, 64, 64), 64, 16, None),
     "mlp_vae": ("pythae VAE, dense layers at 28 px", (1, 28, 28), 16, 64, 1.15),
@@ -275,14 +273,14 @@ PEERS = {  # case: shape, latent, batch, and the ratio that is wanted
 
 
 def environment(folder: Path) -> Path:
-    """Return the Python of pythae's environment, made by uv if it is not there yet."""
+    """Return the Python of pythae's environment, which uv makes if it is missing."""
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if (folder / "complete").exists():
         return python
     beside = Path(sys.executable).parent / "uv"
     uv = str(beside) if beside.exists() else shutil.which("uv")
     if uv is None:
-        raise RuntimeError("uv was not found: install it, or pass --no-pythae")
+        raise RuntimeError("uv is not installed: install it, or pass --no-pythae")
     print(f"installing pythae {PYTHAE} into {folder}", flush=True)
     # the same torch on both sides
     torch_ = f"torch=={torch.__version__.partition('+')[0]}"
@@ -300,24 +298,24 @@ def environment(folder: Path) -> Path:
 def against_pythae(
     case: str, python: Path, options: argparse.Namespace, rate: Callable[[], float], result: Result
 ) -> None:
-    """Compare one case and add what was found."""
-    title, shape, latent, batch, wanted = PEERS[case]
+    """Compare one case and add its row."""
+    title, shape, latent, batch, goal = PEERS[case]
     if options.smoke:
         batch = 2
     device = options.device
     values = {"case": case, "shape": shape, "latent": latent, "lr": LR, "device": device}
     with tempfile.TemporaryDirectory() as folder, Worker([str(python), str(HERE / "pythae_worker.py")]) as pythae:
-        # the check first, at a small batch, as it takes ten backward passes
+        # the check comes first, at a small batch, as it takes ten backward passes
         pythae("build", **values, batch=2 if options.smoke else 4, folder=folder)
         ours, off = start(case, folder, options, shape, latent)
         result.notes.append(
             f"{title}: losses of both at equal weights and noise differ by at most {off:.1g} (relative)"
         )
         if case == "vaegan":
-            found = pythae("gradients", folder=folder)
+            theirs = pythae("gradients", folder=folder)
             written = torch.load(Path(folder) / "written_gradients.pt", weights_only=True)
             equal = distances(ours.gradients(), written)
-            result.notes += gradient_notes(found, equal)
+            result.notes += gradient_notes(theirs, equal)
         pythae("build", **values, batch=batch, folder=folder)
         ours, _ = start(case, folder, options, shape, latent)
         parameters = sum(p.numel() for p in ours.model.parameters())
@@ -325,9 +323,9 @@ def against_pythae(
         times = 1 if options.smoke else repeats(timed(ours, device)(), 0.5)
         pythae("step", times=1)
         subjects = {"ours": timed(ours, device, times), "pythae": pythae.subject("step", times=times)}
-        found = interleave(subjects, options.rounds, rate)
-    result.rates += found.rates
-    add(result, title, "pythae", batch, parameters, found, wanted)
+        rounds = interleave(subjects, options.rounds, rate)
+    result.rates += rounds.rates
+    add(result, title, "pythae", batch, parameters, rounds, goal)
 
 
 def start(case: str, folder: str, options: argparse.Namespace, shape: Sequence[int], latent: int) -> tuple[Ours, float]:
@@ -341,14 +339,14 @@ def start(case: str, folder: str, options: argparse.Namespace, shape: Sequence[i
         torch.manual_seed(1)
         parts = ours.model.parts(ours.batch.x)  # type: ignore[operator]
     if options.device == "cuda":
-        return ours, float("nan")  # noise drawn on a GPU in another process is compared by nobody
-    known = {k: v for k, v in saved["losses"].items() if k in parts}
-    return ours, max(abs(float(parts[k]) - v) / max(abs(v), 1e-12) for k, v in known.items())
+        return ours, float("nan")  # noise of a GPU in another process differs
+    shared = {k: v for k, v in saved["losses"].items() if k in parts}
+    return ours, max(abs(float(parts[k]) - v) / max(abs(v), 1e-12) for k, v in shared.items())
 
 
-def gradient_notes(found: Mapping[str, Any], equal: Mapping[str, float]) -> list[str]:
+def gradient_notes(theirs: Mapping[str, Any], equal: Mapping[str, float]) -> list[str]:
     """Return in words which losses reach which of pythae's networks, and whether ours is the written algorithm."""
-    encoder, decoder, discriminator = (found[name] for name in ("encoder", "decoder", "discriminator"))
+    encoder, decoder, discriminator = (theirs[name] for name in ("encoder", "decoder", "discriminator"))
     verdict = "equal" if max(equal.values()) < CLOSE else "NOT equal"
     listed = ", ".join(f"{name} {value:.1g}" for name, value in equal.items())
     return [
@@ -364,24 +362,24 @@ def gradient_notes(found: Mapping[str, Any], equal: Mapping[str, float]) -> list
     ]
 
 
-def add(result: Result, title: str, peer: str, batch: int, parameters: int, found: Any, wanted: float | None) -> None:
+def add(result: Result, title: str, peer: str, batch: int, parameters: int, rounds: Rounds, goal: float | None) -> None:
     """Add a row, and a target where there is one."""
-    speedup = found.speedup("ours", peer)
+    speedup = rounds.speedup("ours", peer)
     result.rows.append(
         {
             "what": title,
             "batch": batch,
             "parameters": parameters,
             "speedup": speedup.to_json(),
-            "ours_images_per_second": Spread.of(batch / s for s in found.seconds["ours"]).to_json(),
-            "peer_images_per_second": Spread.of(batch / s for s in found.seconds[peer]).to_json(),
-            "ours_seconds": found.seconds["ours"],
-            "peer_seconds": found.seconds[peer],
-            "matrix_rates": found.rates,
+            "ours_images_per_second": Spread.of(batch / s for s in rounds.seconds["ours"]).to_json(),
+            "peer_images_per_second": Spread.of(batch / s for s in rounds.seconds[peer]).to_json(),
+            "ours_seconds": rounds.seconds["ours"],
+            "peer_seconds": rounds.seconds[peer],
+            "matrix_rates": rounds.rates,
         }
     )
-    if wanted is not None:
-        result.target(f"ours over {title}", f"≥ {wanted:g}", speedup.text(), speedup.median >= wanted)
+    if goal is not None:
+        result.target(f"ours over {title}", f"≥ {goal:g}", speedup.text(), speedup.median >= goal)
     print(json.dumps({"what": title, "speedup": speedup.to_json()}), flush=True)
 
 
@@ -421,12 +419,12 @@ class PlainLoop:
         encoder_loss = model.alpha * kl + decoder_loss
         self.zero_grad()
         decoder_loss.backward(retain_graph=True)
-        kept = [p.grad for p in model.decoder.parameters()]
+        gradients = [p.grad for p in model.decoder.parameters()]
         self.zero_grad()  # the encoder and the critic have gradients now that are not theirs
         encoder_loss.backward(retain_graph=True)
         self.optimizers["decoder"].zero_grad()
         self.optimizers["critic"].zero_grad()
-        for parameter, gradient in zip(model.decoder.parameters(), kept, strict=True):
+        for parameter, gradient in zip(model.decoder.parameters(), gradients, strict=True):
             parameter.grad = gradient
         critic_loss.backward()
         for optimizer in self.optimizers.values():
@@ -436,11 +434,11 @@ class PlainLoop:
                 parameter.clamp_(-model.clip_weights, model.clip_weights)
 
     def gradients(self) -> dict[str, list[Tensor]]:
-        """Return what each player's optimizer is given in a step at seed 1."""
-        with captured(self.model, self.optimizers) as given:
+        """Return the gradients that each player's optimizer gets in a step at seed 1."""
+        with captured(self.model, self.optimizers) as gradients:
             torch.manual_seed(1)
             self()
-        return given
+        return gradients
 
 
 def against_plain_loop(case: Case, options: argparse.Namespace, rate: Callable[[], float], result: Result) -> None:
@@ -462,10 +460,10 @@ def against_plain_loop(case: Case, options: argparse.Namespace, rate: Callable[[
     seconds = 0.0 if options.smoke else 0.5
     times = repeats(timed(ours, device)(), seconds)
     subjects = {"ours": timed(ours, device, times), "plain": timed(plain, device, times)}
-    found = interleave(subjects, options.rounds, rate)
-    result.rates += found.rates
+    rounds = interleave(subjects, options.rounds, rate)
+    result.rates += rounds.rates
     parameters = sum(p.numel() for player in model.players for p in model.get_submodule(player).parameters())
-    add(result, f"plain loop of VAE-WGAN, {case.kind}, {case.shape[1]} px", "plain", batch, parameters, found, None)
+    add(result, f"plain loop of VAE-WGAN, {case.kind}, {case.shape[1]} px", "plain", batch, parameters, rounds, None)
 
 
 COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -494,7 +492,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for case in [c for c in CASES if c.model == "vae_wgan"]:
         against_plain_loop(case, options, rate, result)
     if options.no_pythae:
-        result.notes.append("skipped, as asked: pythae")
+        result.notes.append("skipped by --no-pythae: pythae")
     else:
         try:
             python = environment(options.env)
@@ -502,7 +500,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             result.notes.append(f"skipped: pythae ({error})")
         else:
             for case in ("mlp_vae", "vaegan", "conv_vae"):
-                if left(options) <= 0:
+                if remaining(options) <= 0:
                     result.notes.append(f"skipped, as {options.minutes:g} minutes were over: {PEERS[case][0]}")
                     continue
                 against_pythae(case, python, options, rate, result)

@@ -91,9 +91,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not options.smoke:
             for subject in subjects.values():
                 subject()
-        found = interleave(subjects, 1 if options.smoke else 10, rate)
-    result.rates = found.rates
-    for name, seconds in found.seconds.items():
+        rounds = interleave(subjects, 1 if options.smoke else 10, rate)
+    result.rates = rounds.rates
+    for name, seconds in rounds.seconds.items():
         result.rows.append(
             {
                 "command": name,
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "p95_ms": round(1e3 * percentile(seconds, 0.95), 1),
                 "seconds": [round(s, 4) for s in seconds],
                 "of_import_torch": Spread.of(
-                    a / b for a, b in zip(seconds, found.seconds[base], strict=True)
+                    a / b for a, b in zip(seconds, rounds.seconds[base], strict=True)
                 ).to_json(),
             }
         )

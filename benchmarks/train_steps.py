@@ -9,7 +9,7 @@ small model, and the share of a small model's step that reading its pictures tak
 Method. Five rounds of a matrix product and one or more steps, in turns. Operations are counted by torch's
 FlopCounterMode over forward and backward (a multiplication and an addition are two; convolutions and matrix products
 only). The parts are those of mien.training.profile: torch's profiler, an operation's own time to the network inside
-whose call it runs, and of the backward pass to the network whose forward operation made it. Pictures are noise read
+whose call it runs, and of the backward pass to the network whose forward operation made it. Pictures are noise, read
 from a prepared data set; loss networks have random weights. ``--formats`` adds a step whose weights are not stored
 channels last. The iterative GAN takes one update of each side a step.
 """
@@ -20,13 +20,27 @@ import argparse
 import copy
 import json
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import Result, Rounds, Spread, interleave, left, matrix_rate, parse, percentile, repeats, subject, timed
+from common import (
+    Result,
+    Rounds,
+    Spread,
+    interleave,
+    matrix_rate,
+    parse,
+    percentile,
+    remaining,
+    repeats,
+    subject,
+    synchronize,
+    timed,
+)
 from noise import ATTRIBUTES, CLASSES, noise
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,8 +50,9 @@ from mien.models.base import Model, arguments, build
 from mien.networks.loss_network import LossNetwork
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
 from mien.run.loss_network import VGG19_DEPTHS, VGG19_WIDTHS
-from mien.training.loop import Order, Settings, Trainer, make_fabric
-from mien.training.profile import DATA, Breakdown, marked, profiled
+from mien.training.loop import Observer, Order, Settings, Trainer, fit, make_fabric
+from mien.training.marks import DATA, part
+from mien.training.profile import Breakdown, profiled
 from mien.training.resident import Resident
 from mien.training.update import Update
 
@@ -89,10 +104,12 @@ CASES = [
 
 
 def cases(only: Sequence[str]) -> list[Case]:
-    """Return the cases of the models asked for, or of all; a model without one gets its default."""
-    known = {case.model for case in CASES}
+    """Return the cases of the models ``only``, or of all; a model without a case gets its default."""
+    measured = {case.model for case in CASES}
     more = [
-        Case(name, "default", arguments(name)["shape"].default, 8, 256) for name in models.names() if name not in known
+        Case(name, "default", arguments(name)["shape"].default, 8, 256)
+        for name in models.names()
+        if name not in measured
     ]
     return [case for case in [*CASES, *more] if not only or case.model in only]
 
@@ -110,8 +127,8 @@ def small(case: Case) -> Case:
 def make(case: Case, device: str) -> Model:
     """Return the model of a case with random weights, in the memory format that training uses."""
     known = arguments(case.model)
-    given = {"shape": case.shape, "attributes": ATTRIBUTES, "classes": CLASSES, "attribute": ATTRIBUTES[0]}
-    config = {**{k: v for k, v in given.items() if k in known}, **case.settings}
+    offered = {"shape": case.shape, "attributes": ATTRIBUTES, "classes": CLASSES, "attribute": ATTRIBUTES[0]}
+    config = {**{k: v for k, v in offered.items() if k in known}, **case.settings}
     torch.manual_seed(0)
     for key, parameter in known.items():
         if parameter.annotation is LossNetwork:
@@ -156,7 +173,6 @@ class Steps:
         self.position = 0
         model.progress = progress
         model.calibrate(self.read())
-        self.read_marked = marked(DATA, self.read)
 
     def read(self) -> Any:
         """Return the next batch."""
@@ -166,7 +182,8 @@ class Steps:
 
     def __call__(self) -> None:
         """Read a batch and take a step."""
-        batch = self.read_marked()
+        with part(DATA):
+            batch = self.read()
         with self.fabric.autocast():
             self.model.training_step(batch, self.update)
 
@@ -196,19 +213,19 @@ def measure(case: Case, folder: Path, options: argparse.Namespace, rate: Callabl
             plain = copy.deepcopy(steps.model).to(memory_format=torch.contiguous_format)
             other = Steps(plain, dataset, batch, device, precision, progress)
             subjects["contiguous"] = subject(other, device, 0.0 if options.smoke else 0.5)
-        found = interleave(subjects, options.rounds, rate)
-        options.rates += found.rates
-        parts = profiled(steps.model, steps.update, steps, 1 if options.smoke else 3)
+        rounds = interleave(subjects, options.rounds, rate)
+        options.rates += rounds.rates
+        parts = profiled(steps.model, steps, 1 if options.smoke else 3)
         stage = f", stage {number + 1}" if len(steps.model.stages) > 1 else ""
-        rows.append(row(case, case.kind + stage, batch, precision, flop, found, parts))
+        rows.append(row(case, case.kind + stage, batch, precision, flop, rounds, parts))
     return rows
 
 
 def row(
-    case: Case, kind: str, batch: int, precision: str, flop: float, found: Rounds, parts: Breakdown
+    case: Case, kind: str, batch: int, precision: str, flop: float, rounds: Rounds, parts: Breakdown
 ) -> dict[str, Any]:
-    """Return what was found of a case."""
-    images = Spread.of(batch / s for s in found.seconds["step"])
+    """Return the row of a case."""
+    images = Spread.of(batch / s for s in rounds.seconds["step"])
     values = {
         "model": case.model,
         "size": kind,
@@ -219,61 +236,101 @@ def row(
         "precision": precision,
         "gflop_per_image": round(flop / batch / 1e9, 4),
         "images_per_second": images.to_json(),
-        "share_of_matrix_rate": found.share("step", flop).to_json(),
-        "step_seconds": found.seconds["step"],
-        "matrix_rates": found.rates,
+        "share_of_matrix_rate": rounds.share("step", flop).to_json(),
+        "step_seconds": rounds.seconds["step"],
+        "matrix_rates": rounds.rates,
         "parts": parts.to_json(),
     }
-    if "contiguous" in found.seconds:
-        values["channels_last_over_contiguous"] = found.speedup("step", "contiguous").to_json()
+    if "contiguous" in rounds.seconds:
+        values["channels_last_over_contiguous"] = rounds.speedup("step", "contiguous").to_json()
     return values
+
+
+class Turns(Observer):
+    """Takes turns with a training: after each of its steps one of a bare loop, round after round.
+
+    The loop's time is from the end of a bare step to the end of its own next step, with all that it does in between.
+
+    Args:
+        bare: the other step.
+        pairs, rounds: pairs of steps in a round, and their number; a first pair warms both up.
+        rate: returns the matrix rate, which is measured before each round.
+    """
+
+    def __init__(self, bare: Callable[[], None], device: str, pairs: int, rounds: int, rate: Callable[[], float]):
+        self.bare, self.device, self.pairs, self.rate = timed(bare, device), device, pairs, rate
+        self.steps = 1 + pairs * rounds
+        self.rounds = Rounds({"ours": [], "bare": [], "reading": []})
+        self.ours: list[float] = []  # seconds of each step in this round
+        self.theirs: list[float] = []
+
+    def before_step(self, trainer: Trainer) -> None:
+        """Start the clock of the first step."""
+        if trainer.step == 0:
+            self._begin(trainer)
+
+    def after_step(self, trainer: Trainer) -> None:
+        """Stop the clock, take the bare step, and end a round after its last pair."""
+        synchronize(self.device)
+        ours, theirs = time.perf_counter() - self.clock, self.bare()
+        if trainer.step > 1:
+            self.ours.append(ours)
+            self.theirs.append(theirs)
+        if trainer.step == 1 or len(self.ours) == self.pairs:
+            self._end(trainer)
+        else:
+            self.clock = time.perf_counter()
+
+    def _begin(self, trainer: Trainer) -> None:
+        self.ours, self.theirs, self.waited = [], [], trainer.waited
+        self.rounds.rates.append(self.rate())
+        self.clock = time.perf_counter()
+
+    def _end(self, trainer: Trainer) -> None:
+        if self.ours:
+            self.rounds.seconds["ours"].append(percentile(self.ours, 0.5))
+            self.rounds.seconds["bare"].append(percentile(self.theirs, 0.5))
+            self.rounds.seconds["reading"].append((trainer.waited - self.waited) / self.pairs)
+        else:
+            self.rounds.rates.clear()  # of the pair that warms up
+        if trainer.step < self.steps:
+            self._begin(trainer)
 
 
 def loop(folder: Path, options: argparse.Namespace, rate: Callable[[], float]) -> dict[str, Any]:
     """Return what the loop of ``mien train`` costs beyond a bare loop of the same small VAE."""
     size, batch = (16, 8) if options.smoke else (32, 32)
     dataset = noise(folder, 64 if options.smoke else PICTURES, (3, size, size))
-    settings = Settings(steps=10**6, batch=batch, device=options.device)
     torch.manual_seed(0)
     model = build("vae", {"shape": [3, size, size], "width": 8, "latent": 16})
     bare_model = copy.deepcopy(model).to(options.device).to(memory_format=torch.channels_last).train()
     splits = dataset.split()
-    trainer = Trainer(model, dataset, splits.train, splits.valid, folder, settings, None, make_fabric(settings))
-    trainer.model.train()
     bare = bare_step(bare_model, dataset, Order(splits.train, 0), batch, options.device)
-    reads = timed(trainer._batch, options.device, 1 if options.smoke else 50)
-    bare(), trainer._step()
-    # step by step in turns: a difference of a twentieth of a step is less than what drifts in a second
+    bare()
+    # step by step in turns: a difference of a twentieth of a step is less than the drift of a second
     pairs = repeats(2 * timed(bare, options.device)(), 0.0 if options.smoke else 2.0)
-    found = Rounds({"ours": [], "bare": [], "reading": []})
-    for _ in range(max(options.rounds, 1 if options.smoke else 9)):
-        found.rates.append(rate())
-        for name, seconds in zip(("ours", "bare"), in_turns(trainer._step, bare, options.device, pairs), strict=True):
-            found.seconds[name].append(seconds)
-        found.seconds["reading"].append(reads())
-    options.rates += found.rates
-    share = Spread.of(r / s for r, s in zip(found.seconds["reading"], found.seconds["ours"], strict=True))
+    turns = Turns(bare, options.device, pairs, max(options.rounds, 1 if options.smoke else 9), rate)
+    # a report, a sheet and a checkpoint at the end only
+    often = {"log_every": turns.steps, "picture_every": turns.steps, "save_seconds": 1e9}
+    settings = Settings(steps=turns.steps, batch=batch, device=options.device, **often)
+    run = folder / "loop"
+    run.mkdir()
+    fit(model, dataset, splits.train, splits.valid, run, settings, observers=[turns])
+    seconds = turns.rounds.seconds
+    options.rates += turns.rounds.rates
+    share = Spread.of(r / s for r, s in zip(seconds["reading"], seconds["ours"], strict=True))
     return {
         "model": "vae",
         "size": f"width 8, {size} px: loop",
         "batch": batch,
         "precision": "fp32",
-        "images_per_second": Spread.of(batch / s for s in found.seconds["ours"]).to_json(),
-        "bare_images_per_second": Spread.of(batch / s for s in found.seconds["bare"]).to_json(),
+        "images_per_second": Spread.of(batch / s for s in seconds["ours"]).to_json(),
+        "bare_images_per_second": Spread.of(batch / s for s in seconds["bare"]).to_json(),
         "ms_over_bare_loop": Spread.of(
-            1e3 * (a - b) for a, b in zip(found.seconds["ours"], found.seconds["bare"], strict=True)
+            1e3 * (a - b) for a, b in zip(seconds["ours"], seconds["bare"], strict=True)
         ).to_json(),
         "data_share": share.to_json(),
     }
-
-
-def in_turns(one: Callable[[], None], other: Callable[[], None], device: str, pairs: int) -> tuple[float, float]:
-    """Return the median seconds of a call of either, each first in every other pair."""
-    calls, took = (timed(one, device), timed(other, device)), ([], [])
-    for number in range(pairs):
-        for which in (0, 1) if number % 2 else (1, 0):
-            took[which].append(calls[which]())
-    return percentile(took[0], 0.5), percentile(took[1], 0.5)
 
 
 def bare_step(model: Model, dataset: Dataset, order: Order, batch: int, device: str) -> Callable[[], None]:
@@ -335,7 +392,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         chosen = [case for case in chosen if case.kind.startswith("default")]
     with tempfile.TemporaryDirectory() as scratch:
         for number, case in enumerate(chosen):
-            if left(options) <= 0:
+            if remaining(options) <= 0:
                 result.notes += [
                     f"skipped, as {options.minutes:g} minutes were over: {c.name}" for c in chosen[number:]
                 ]
