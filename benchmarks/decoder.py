@@ -12,7 +12,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from common import Result, interleave, matrix_rate, parse, subject
+from common import Result, parse
+from timing import interleave, matrix_rate, subject
 
 SECONDS = 0.3  # of one subject in one round
 LAYERS = [(8, 4, 4), (4, 2, 8), (2, 1, 16), (1, 0, 32)]  # channels in widths (0: a picture's), and the map's side

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Result, Spread, interleave, matrix_rate, parse, remaining, subject
+from common import Result, parse, remaining
 from noise import noise
+from timing import Spread, interleave, matrix_rate, subject
 from train_steps import CASES, Case, Steps, count, make, parts_text, small
 
 from mien.data.dataset import Dataset
@@ -36,7 +37,7 @@ GOALS = {"vae_wgan": 6_000, "iterative_gan": 3_000}  # images/s
 
 
 def resident_steps(case: Case, dataset: Dataset, batch: int, options: argparse.Namespace, compiled: bool) -> Steps:
-    """Return steps whose pictures lie on the device."""
+    """Return steps with their pictures on the device."""
     model = make(case, options.device)
     if compiled:
         # compiling kernels takes a minute, all other stages seconds
@@ -84,7 +85,7 @@ def measure(
     case: Case, dataset: Dataset, batch: int, device: str, options: argparse.Namespace,
     rate: Callable[[], float], result: Result,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return what a case does at one batch."""
+    """Return the row of a case at one batch."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     steps = resident_steps(case, dataset, batch, options, compiled=False)
@@ -112,7 +113,7 @@ def compiled(
     case: Case, dataset: Dataset, plain: dict[str, Any], options: argparse.Namespace,
     rate: Callable[[], float], result: Result,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return what a case does with its networks compiled, at the batch of the row ``plain``."""
+    """Return the row of a case with compiled networks, at the batch of the row ``plain``."""
     device, batch = options.device, plain["batch"]
     seconds, warm_up = (0.0, 1) if options.smoke else (1.0, 5)
     subjects = {

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Result, Spread, interleave, matrix_rate, parse, percentile, remaining, repeats, synchronize, timed
+from common import Result, parse, remaining
+from timing import Spread, interleave, matrix_rate, percentile, repeats, synchronize, timed
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from train_steps import Case, make
@@ -152,7 +153,7 @@ def onnx_functions(model: Any, x: Tensor, z: Tensor, vector: Tensor, folder: Pat
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Keep the exporter's log to itself."""
+    """Silence the exporter's log."""
     logging.disable(logging.CRITICAL)
     try:
         yield
@@ -183,7 +184,7 @@ def compare(
     ways: Mapping[str, Functions], what: str, batch: int, options: argparse.Namespace,
     rate: Callable[[], float], result: Result,
 ) -> None:  # fmt: skip
-    """Check that all ways give the same, then time them in turns."""
+    """Check that all ways give the same result, then time them in turns."""
     with FlopCounterMode(display=False) as counter:
         expected = torch.as_tensor(ways["eager"][what]()).float().cpu()
     flop = counter.get_total_flops()

@@ -20,28 +20,16 @@ import argparse
 import copy
 import json
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import (
-    Result,
-    Rounds,
-    Spread,
-    interleave,
-    matrix_rate,
-    parse,
-    percentile,
-    remaining,
-    repeats,
-    subject,
-    synchronize,
-    timed,
-)
+from common import Result, parse, remaining
+from loop_cost import loop
 from noise import ATTRIBUTES, CLASSES, noise
+from timing import Rounds, Spread, interleave, matrix_rate, subject
 from torch.utils.flop_counter import FlopCounterMode
 
 from mien import models
@@ -50,13 +38,12 @@ from mien.models.base import Model, arguments, build
 from mien.networks.loss_network import LossNetwork
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
 from mien.run.loss_network import VGG19_DEPTHS, VGG19_WIDTHS
-from mien.training.loop import Observer, Order, Settings, Trainer, fit, make_fabric
+from mien.training.loop import Order, Settings, make_fabric
 from mien.training.marks import DATA, part
 from mien.training.profile import Breakdown, profiled
 from mien.training.resident import Resident
 from mien.training.update import Update
 
-PICTURES = 512  # of noise
 TARGET = 0.60  # share of the matrix rate that a step of the full VAE-WGAN is to reach on a CPU
 LOOP_MS, DATA_SHARE = 1.0, 0.02
 
@@ -202,7 +189,7 @@ def measure(case: Case, folder: Path, options: argparse.Namespace, rate: Callabl
     """Return one row for each stage of a model's training."""
     device, precision = options.device, options.precision
     batch = case.gpu_batch if device == "cuda" and not options.smoke else case.batch
-    dataset = noise(folder, 64 if options.smoke else PICTURES, case.shape)
+    dataset = noise(folder, 64 if options.smoke else 512, case.shape)
     rows = []
     for number, progress in enumerate(make(case, "cpu").stages):
         steps = Steps(make(case, device), dataset, batch, device, precision, progress)
@@ -244,114 +231,6 @@ def row(
     if "contiguous" in rounds.seconds:
         values["channels_last_over_contiguous"] = rounds.speedup("step", "contiguous").to_json()
     return values
-
-
-class Turns(Observer):
-    """Takes turns with a training: after each of its steps one of a bare loop, round after round.
-
-    The loop's time is from the end of a bare step to the end of its own next step, with all that it does in between.
-
-    Args:
-        bare: the other step.
-        pairs, rounds: pairs of steps in a round, and their number; a first pair warms both up.
-        rate: returns the matrix rate, which is measured before each round.
-    """
-
-    def __init__(self, bare: Callable[[], None], device: str, pairs: int, rounds: int, rate: Callable[[], float]):
-        self.bare, self.device, self.pairs, self.rate = timed(bare, device), device, pairs, rate
-        self.steps = 1 + pairs * rounds
-        self.rounds = Rounds({"ours": [], "bare": [], "reading": []})
-        self.ours: list[float] = []  # seconds of each step in this round
-        self.theirs: list[float] = []
-
-    def before_step(self, trainer: Trainer) -> None:
-        """Start the clock of the first step."""
-        if trainer.step == 0:
-            self._begin(trainer)
-
-    def after_step(self, trainer: Trainer) -> None:
-        """Stop the clock, take the bare step, and end a round after its last pair."""
-        synchronize(self.device)
-        ours, theirs = time.perf_counter() - self.clock, self.bare()
-        if trainer.step > 1:
-            self.ours.append(ours)
-            self.theirs.append(theirs)
-        if trainer.step == 1 or len(self.ours) == self.pairs:
-            self._end(trainer)
-        else:
-            self.clock = time.perf_counter()
-
-    def _begin(self, trainer: Trainer) -> None:
-        self.ours, self.theirs, self.waited = [], [], trainer.waited
-        self.rounds.rates.append(self.rate())
-        self.clock = time.perf_counter()
-
-    def _end(self, trainer: Trainer) -> None:
-        if self.ours:
-            self.rounds.seconds["ours"].append(percentile(self.ours, 0.5))
-            self.rounds.seconds["bare"].append(percentile(self.theirs, 0.5))
-            self.rounds.seconds["reading"].append((trainer.waited - self.waited) / self.pairs)
-        else:
-            self.rounds.rates.clear()  # of the pair that warms up
-        if trainer.step < self.steps:
-            self._begin(trainer)
-
-
-def loop(folder: Path, options: argparse.Namespace, rate: Callable[[], float]) -> dict[str, Any]:
-    """Return what the loop of ``mien train`` costs beyond a bare loop of the same small VAE."""
-    size, batch = (16, 8) if options.smoke else (32, 32)
-    dataset = noise(folder, 64 if options.smoke else PICTURES, (3, size, size))
-    torch.manual_seed(0)
-    model = build("vae", {"shape": [3, size, size], "width": 8, "latent": 16})
-    bare_model = copy.deepcopy(model).to(options.device).to(memory_format=torch.channels_last).train()
-    splits = dataset.split()
-    bare = bare_step(bare_model, dataset, Order(splits.train, 0), batch, options.device)
-    bare()
-    # step by step in turns: a difference of a twentieth of a step is less than the drift of a second
-    pairs = repeats(2 * timed(bare, options.device)(), 0.0 if options.smoke else 2.0)
-    turns = Turns(bare, options.device, pairs, max(options.rounds, 1 if options.smoke else 9), rate)
-    # a report, a sheet and a checkpoint at the end only
-    often = {"log_every": turns.steps, "picture_every": turns.steps, "save_seconds": 1e9}
-    settings = Settings(steps=turns.steps, batch=batch, device=options.device, **often)
-    run = folder / "loop"
-    run.mkdir()
-    fit(model, dataset, splits.train, splits.valid, run, settings, observers=[turns])
-    seconds = turns.rounds.seconds
-    options.rates += turns.rounds.rates
-    share = Spread.of(r / s for r, s in zip(seconds["reading"], seconds["ours"], strict=True))
-    return {
-        "model": "vae",
-        "size": f"width 8, {size} px: loop",
-        "batch": batch,
-        "precision": "fp32",
-        "images_per_second": Spread.of(batch / s for s in seconds["ours"]).to_json(),
-        "bare_images_per_second": Spread.of(batch / s for s in seconds["bare"]).to_json(),
-        "ms_over_bare_loop": Spread.of(
-            1e3 * (a - b) for a, b in zip(seconds["ours"], seconds["bare"], strict=True)
-        ).to_json(),
-        "data_share": share.to_json(),
-    }
-
-
-def bare_step(model: Model, dataset: Dataset, order: Order, batch: int, device: str) -> Callable[[], None]:
-    """Return the step of the plain VAE as a script would have it: zero_grad, backward, step."""
-    from mien import losses
-
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-4, fused=True)
-    position = 0
-
-    def step() -> None:
-        nonlocal position
-        x = dataset.batch(order.at(position, batch), device).x
-        position += batch
-        q = model.encode(x)  # type: ignore[operator]
-        x_rec = model.decode(q.rsample())  # type: ignore[operator]
-        loss = losses.kl(q).mean() + losses.gaussian_reconstruction(x, x_rec, 0.5).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
 
 
 def parts_text(values: dict[str, Any]) -> str:

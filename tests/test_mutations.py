@@ -24,15 +24,17 @@ def script():
 def test_every_mutation_fits_the_source_and_names_a_test():
     assert len(mutations.MUTATIONS) == 11
     for mutation in mutations.MUTATIONS:
-        text = (ROOT / "src" / "mien" / mutation.file).read_text(encoding="utf-8")
-        assert mutations.mutated(text, mutation) != text
+        path, text = mutations.mutate(mutation, ROOT / "src" / "mien")
+        assert text != path.read_text(encoding="utf-8")
         file, function = mutation.test.split("::")
         assert f"def {function}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), mutation.test
 
 
-def test_a_string_that_the_source_lacks_is_an_error():
+def test_a_string_that_is_not_unique_in_the_source_is_an_error(tmp_path):
     mutation = mutations.MUTATIONS[0]
     with pytest.raises(ValueError, match=r"once in src/mien/training/update.py, got it 0 times: adapt"):
-        mutations.mutated("", mutation)
+        mutations.mutate(mutation, tmp_path)
+    (tmp_path / "training").mkdir()
+    (tmp_path / mutation.place).write_text(mutation.old * 2)
     with pytest.raises(ValueError, match="got it 2 times"):
-        mutations.mutated(mutation.old * 2, mutation)
+        mutations.mutate(mutation, tmp_path)

@@ -2,12 +2,12 @@
 
     python tools/mutations.py [NAME ...]
 
-Each mutation is one error: an exact string in one source file, and its replacement. For each, this script copies
+Each mutation is one error: an exact string in the source, and its replacement. For each, this script copies
 ``src`` to a temporary folder, replaces the string there, and runs the test that must fail on the copy. The working
 tree does not change. All tests run first on an unchanged copy, where they must pass.
 
 It prints a table, mutation and killing test, and ends with code 0 if every mutation was killed. It ends with code 1
-and a message if a mutation survived, if its string does not occur exactly once in its file, or if its test cannot run.
+and a message if a mutation survived, if its string does not occur exactly once in its place, or if its test cannot run.
 
 Args:
     NAME: names of mutations, to run only these. All by default; about two minutes.
@@ -34,13 +34,13 @@ class Mutation:
 
     Args:
         name: in words.
-        file: under ``src/mien``.
-        old, new: a string that occurs exactly once in the file, and its replacement.
+        place: a file, or a folder of files, under ``src/mien``.
+        old, new: a string that occurs exactly once in that place, and its replacement.
         test: file::function under ``tests``.
     """
 
     name: str
-    file: str
+    place: str
     old: str
     new: str
     test: str
@@ -112,7 +112,7 @@ MUTATIONS = [
     ),
     Mutation(
         "sem without the root",
-        "evaluation/measures.py",
+        "evaluation",
         "/ len(values) ** 0.5",
         "/ len(values)",
         "test_measure_arithmetic.py::test_the_standard_error_is_the_deviation_over_the_root_of_n",
@@ -127,19 +127,23 @@ MUTATIONS = [
 ]
 
 
-def mutated(text: str, mutation: Mutation) -> str:
-    """Return the text of the mutation's file with the error.
+def mutate(mutation: Mutation, source: Path) -> tuple[Path, str]:
+    """Return the file of the mutation in the package folder ``source``, and its text with the error.
 
     Raises:
         ValueError: if the string does not occur exactly once.
     """
-    count = text.count(mutation.old)
+    place = source / mutation.place
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    texts = {path: path.read_text(encoding="utf-8") for path in files if path.exists()}
+    count = sum(text.count(mutation.old) for text in texts.values())
     if count != 1:
         raise ValueError(
-            f"expected '{mutation.old}' once in src/mien/{mutation.file}, got it {count} times: "
+            f"expected '{mutation.old}' once in src/mien/{mutation.place}, got it {count} times: "
             f"adapt '{mutation.name}' in tools/mutations.py to the source"
         )
-    return text.replace(mutation.old, mutation.new)
+    path = next(path for path, text in texts.items() if mutation.old in text)
+    return path, texts[path].replace(mutation.old, mutation.new)
 
 
 def run(tests: Sequence[str], mutation: Mutation | None) -> subprocess.CompletedProcess[str]:
@@ -148,8 +152,8 @@ def run(tests: Sequence[str], mutation: Mutation | None) -> subprocess.Completed
         source = Path(folder) / "src"
         shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
         if mutation is not None:
-            path = source / "mien" / mutation.file
-            path.write_text(mutated(path.read_text(encoding="utf-8"), mutation), encoding="utf-8")
+            path, text = mutate(mutation, source / "mien")
+            path.write_text(text, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
         command += [str(ROOT / "tests" / test) for test in tests]
         environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -168,8 +172,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = [mutation for mutation in MUTATIONS if not names or mutation.name in names]
     for mutation in chosen:  # before any test runs
         try:
-            mutated((ROOT / "src" / "mien" / mutation.file).read_text(encoding="utf-8"), mutation)
-        except (ValueError, OSError) as error:
+            mutate(mutation, ROOT / "src" / "mien")
+        except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     plain = run(list(dict.fromkeys(mutation.test for mutation in chosen)), None)
