@@ -59,7 +59,7 @@ def open_(folder: str, copy: str, weights: bool, device: str, count: int, many: 
 
 
 def forget_peak() -> None:
-    """Let the peak begin anew at what is held now, where the system can: opening and preparing would hide smaller ones."""
+    """Let the peak begin anew, where the system can: opening and preparing would hide smaller peaks."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

@@ -3,7 +3,8 @@
     python benchmarks/decoder.py [--smoke] [--minutes M] [--device cpu|cuda]
 
 Forward and backward of every upsampling layer of a VAE-WGAN's decoder, at 64 px: width 16 and the paper's 64,
-batch 32, channels last, as training has them. The values and gradients are equal (tests/test_upsampling.py). About a minute.
+batch 32, channels last, as training has them. Values and gradients are equal (tests/test_upsampling.py). About a
+minute.
 """
 
 from __future__ import annotations

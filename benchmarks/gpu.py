@@ -5,9 +5,10 @@
 VAE-WGAN at 64 px and iterative GAN at 128 px, full width, bf16, at batches of 64 to 2,048 (as far as memory goes).
 Each step gathers its batch from pictures that lie on the device as bytes, as ``mien train`` does where they fit. Five
 rounds of a bf16 matrix product and some steps in turns, images/s and the share of the matrix rate; then where the time
-goes, how often the host waits for the device, and the most device memory. At the best batch the same again with the
-networks compiled (``mien train --compile``), in turns with those that are not. Edit latency at batch 1 is benchmarks/inference.py's. With ``--smoke`` it runs
-on a CPU too, at smallest sizes. About six minutes on an H200; needs CUDA otherwise.
+goes, how often the host waits for the device, and the most device memory. At the best batch the same again with
+compiled networks (``mien train --compile``), in turns with networks as written. benchmarks/inference.py has the latency
+of an edit at batch 1. With ``--smoke`` it also runs on a CPU, at smallest sizes. About six minutes on an H200; needs
+CUDA otherwise.
 """
 
 from __future__ import annotations

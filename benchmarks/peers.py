@@ -128,9 +128,10 @@ def gradient_notes(theirs: Mapping[str, Any], equal: Mapping[str, float]) -> lis
     return [
         f"VAEGAN, ours: gradients are {verdict} to those of pythae's losses, each for its own network "
         f"(relative distances: {listed})",
-        "VAEGAN, pythae: what its trainer gives each optimizer differs, as its backward passes add up in networks "
-        f"that no zero_grad clears between them: the encoder is {encoder['own']:.2g} away from the gradient of its own "
-        f"loss and {encoder['encoder + decoder']:.1g} from that of encoder + decoder loss (so its reconstruction weighs "
+        "VAEGAN, pythae: the gradients that its trainer passes to the optimizers differ, as its backward passes add up "
+        f"in networks that no zero_grad clears between them: the encoder is {encoder['own']:.2g} away from the "
+        f"gradient of its own loss and {encoder['encoder + decoder']:.1g} from that of encoder + decoder loss (so its "
+        "reconstruction weighs "
         f"{2 - GAMMA:g} instead of 1); the decoder is {decoder['own']:.2g} away from its own and "
         f"{decoder['decoder + discriminator']:.1g} from decoder + discriminator loss: its adversarial gradient is "
         f"{decoder['adversarial_factor']:+.2f} times the one its loss is written for, so it helps the discriminator; "

@@ -58,5 +58,6 @@ def load(folder: Path, model: Model, update: Update, average: dict[str, Tensor])
     except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError, AttributeError) as error:
         raise MienError(
             f"expected the state of this training in {path}, got a damaged or different one "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): delete it to start again from step 0"
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): "
+            "delete it to start again from step 0"
         ) from None

@@ -52,11 +52,14 @@ def watch(model: Model, batch: Batch) -> tuple[list[Tensor], Findings]:
             findings.values["held_out_kl"] = kl = float(losses.kl(q).mean())
         if kl < KL_FLOOR:
             findings.problem = (
-                f"the posterior carries {kl:.2g} nats about a picture (held-out KL; expected above {KL_FLOOR}): raise the "
-                "weight of the reconstruction (--set beta=… or pair_loss=…, sigma=… of vae) or lower alpha"
+                f"the posterior carries {kl:.2g} nats about a picture (held-out KL; expected above {KL_FLOOR}): "
+                "raise the weight of the reconstruction (--set beta=… or pair_loss=…, sigma=… of vae) or lower alpha"
             )
         elif spread < DIVERSITY_FLOOR:
-            findings.problem = f"all reconstructions look alike (spread {spread:.2g} of the pictures', expected above {DIVERSITY_FLOOR})"
+            findings.problem = (
+                f"all reconstructions look alike (spread {spread:.2g} of the pictures', "
+                f"expected above {DIVERSITY_FLOOR})"
+            )
     elif isinstance(model, Edits):
         rows.append(batch.x[:shown])
         for amount in (1.0, -1.0):

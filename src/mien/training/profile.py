@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: a trace of a few steps, and a table of their parts (``mien train --profile``).
+"""Where the time of a training step goes: a trace of a few steps and a table of parts (``mien train --profile``).
 
 Method: torch's profiler records every operation. An operation belongs to the network inside whose call it runs, and
 an operation of the backward pass to the network whose forward operation made it (autograd numbers both alike). Times
