@@ -2,17 +2,16 @@
 
     python benchmarks/applications.py [--smoke] [--count 9000] [--only NAME ...] [--slow] [--data celeba --root R]
 
-On CelebA at 32 px where MIEN_DATA has it (9,000 faces), else on drawn avatars. A small VAE-WGAN, a second of another
-seed, and an attribute_cnn as judge are trained for a few steps, once, into --cache: what they make of a picture is of
-no interest here, only what it costs. Weights of feature networks are random, which costs the same as the published.
+On CelebA at 32 px where MIEN_DATA has it (9,000 faces), otherwise on drawn avatars. A small VAE-WGAN, a second of
+another seed, and an attribute_cnn as judge are trained for a few steps, once, into --cache: only their costs count, not
+the quality of their pictures. Weights of feature networks are random, which costs as much as the published ones.
 
-Each subject has a process of its own, whose peak (getrusage) begins anew when the run is opened and what the subject
-is given (pictures, latents) is made; the clock starts then. Memory is told in four parts: of a process that has only
-opened the run, of what the subject is given, of what it returns, and beyond these three, which is what must not grow
-with the number of pictures. Under a minute it is done three times in the same process, and median and quartiles are
-told; the first, which imports what it needs, is told apart. --slow adds those of a quarter of an hour and more.
---only measures some anew and keeps the other rows of a stored result of the same data and count. Without --slow about
-twenty-five minutes of one core.
+Each subject has a process of its own. Its peak (getrusage) begins anew after the run is opened and the subject's inputs
+(pictures, latents) exist; the clock starts then. Memory has four parts: of a process that has only opened the run, of
+the inputs, of the result, and of all else, which must not grow with the number of pictures. A subject of less than a
+minute runs three times in the same process, for median and quartiles; the first time, which includes imports, stands
+apart. --slow adds the subjects of a quarter of an hour and more. --only measures some subjects anew and keeps the other
+rows of a stored result of the same data and count. Without --slow about twenty-five minutes of one core.
 """
 
 from __future__ import annotations
@@ -32,8 +31,10 @@ from typing import Any
 # this file is imported by the parent too, which must stay small: a child's peak memory starts at its parent's
 import subjects_measures
 import subjects_uses
-from common import Result, Spread, Worker, left, matrix_rate, parse, peak_megabytes, serve
+from common import Result, parse, remaining
 from subjects import JUDGE, OTHER, RUN, SUBJECTS, WEIGHTS, Given, make, state
+from timing import Spread, matrix_rate
+from workers import Worker, peak_megabytes, serve
 
 assert subjects_measures  # they enter their subjects
 assert subjects_uses
@@ -58,20 +59,20 @@ def open_(folder: str, copy: str, weights: bool, device: str, count: int, many: 
 
 
 def forget_peak() -> None:
-    """Let the peak begin anew at what is held now, where the system can: opening and preparing would hide smaller ones."""
+    """Let the peak begin anew, where the system can: opening and preparing would hide smaller peaks."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def prepare(name: str) -> dict[str, Any]:
-    """Make what a subject is given; answer with its size and the number of pictures."""
+    """Make the inputs of a subject; answer with their size and the number of pictures."""
     state["work"] = SUBJECTS[name].prepare(state["given"])
     forget_peak()
     return {"megabytes": megabytes(state["work"].given), "n": state["work"].n}
 
 
 def once() -> dict[str, Any]:
-    """Do it; answer with what it took, or why it cannot be done."""
+    """Run the subject; answer with its costs, or with the reason why it cannot run."""
     from mien.errors import MienError
 
     start, cpu = time.perf_counter(), time.process_time()
@@ -87,7 +88,7 @@ def once() -> dict[str, Any]:
 
 
 def rate(smoke: bool) -> dict[str, Any]:
-    """Answer with the matrix rate, after everything else: it holds memory too; and on how many threads it is."""
+    """Answer with the matrix rate and its threads; last of all, as it holds memory too."""
     import torch
 
     return {"rate": matrix_rate("cpu", "fp32", smoke)(), "threads": torch.get_num_threads()}
@@ -119,7 +120,7 @@ HANDLERS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 class Local:
-    """What a process does, in this one: for a smoke run, which measures nothing."""
+    """The work of a process, in this process: for a smoke run, which measures nothing."""
 
     def __call__(self, what: str, **values: Any) -> dict[str, Any]:
         return HANDLERS[what](**values)
@@ -140,11 +141,11 @@ def worker(options: argparse.Namespace) -> Worker | Local:
 
 
 def take(name: str, folder: Path, options: argparse.Namespace, result: Result) -> dict[str, Any] | str:
-    """Measure one subject in a process of its own; return its row, or why it was left out."""
-    asked = {"device": options.device, "count": options.count, "many": options.many, "weights": not options.smoke}
+    """Measure one subject in a process of its own; return its row, or the reason why it was skipped."""
+    about = {"device": options.device, "count": options.count, "many": options.many, "weights": not options.smoke}
     with tempfile.TemporaryDirectory() as copy, worker(options) as ask:
-        opened = ask("open", folder=str(folder), copy=copy, **asked)["megabytes"]
-        given = ask("prepare", name=name)
+        opened = ask("open", folder=str(folder), copy=copy, **about)["megabytes"]
+        inputs = ask("prepare", name=name)
         done: list[dict[str, Any]] = []
         while not done or (len(done) < options.rounds and done[0]["seconds"] < LONG):
             answer = ask("once")
@@ -154,17 +155,17 @@ def take(name: str, folder: Path, options: argparse.Namespace, result: Result) -
         rated = ask("rate", smoke=options.smoke)
     result.rates.append(rated["rate"])
     peak = done[0]["megabytes"]
-    parts = {"opened": opened, "given": given["megabytes"], "result": done[0]["result"]}
+    parts = {"opened": opened, "given": inputs["megabytes"], "result": done[0]["result"]}
     return {
         "name": name,
         "kind": SUBJECTS[name].kind,
         "what": SUBJECTS[name].what,
-        "n": given["n"],
+        "n": inputs["n"],
         "threads": rated["threads"],
         "seconds": Spread.of(d["seconds"] for d in done).to_json(),
         "cpu_seconds": Spread.of(d["cpu_seconds"] for d in done).to_json(),
         "first_seconds": round(done[0]["seconds"], 2),
-        "per_second": Spread.of(given["n"] / d["seconds"] for d in done).to_json(),
+        "per_second": Spread.of(inputs["n"] / d["seconds"] for d in done).to_json(),
         "peak_megabytes": round(peak),
         "megabytes": {k: round(v) for k, v in parts.items()} | {"beyond": round(peak - sum(parts.values()))},
         **{k: done[0][k] for k in ("found",) if k in done[0]},
@@ -179,12 +180,12 @@ def stored(options: argparse.Namespace, result: Result) -> tuple[dict[str, dict[
     old = json.loads(path.read_text(encoding="utf-8"))
     if old["about"] != result.about:
         return {}, []
-    made = {key: old["machine"][key] for key in ("commit", "threads")}
-    return {row["name"]: made | row for row in old["rows"] if row["name"] in SUBJECTS}, old["notes"]
+    machine_ = {key: old["machine"][key] for key in ("commit", "threads")}
+    return {row["name"]: machine_ | row for row in old["rows"] if row["name"] in SUBJECTS}, old["notes"]
 
 
 def judge_memory(result: Result) -> None:
-    """Note whether many latents take more memory than few, beside the latents themselves."""
+    """Add the targets: many latents take no more memory than few, apart from the latents themselves."""
     rows = {row["name"]: row for row in result.rows}
     for few, many, words in (("encode", "encode_many", "encoding"), ("neighbors", "neighbors_many", "neighbors of")):
         if few in rows and many in rows:
@@ -230,7 +231,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument("--only", nargs="+", metavar="NAME", choices=SUBJECTS, help=f"of {', '.join(SUBJECTS)}")
         parser.add_argument("--slow", action="store_true", help="also those of a quarter of an hour and more")
         parser.add_argument("--data", help="data set with attributes  [celeba where MIEN_DATA has it, else avatars]")
-        parser.add_argument("--root", help="where it lies")
+        parser.add_argument("--root", help="its folder")
         parser.add_argument("--cache", type=Path, help="folder of the runs it trains  [in the cache of prepared sets]")
 
     options = parse(__doc__, argv, minutes=45, more=more)
@@ -254,23 +255,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         cache = Path(scratch) if options.smoke else options.cache or cache_dir()
         folder = cache / f"applications-{options.data}-{options.count}"
-        made = {"data": options.data, "root": options.root, "count": options.count, "size": size}
+        choice = {"data": options.data, "root": options.root, "count": options.count, "size": size}
         with worker(options) as ask:
-            about = ask("make", folder=str(folder), width=width, steps=steps, **made)
+            about = ask("make", folder=str(folder), width=width, steps=steps, **choice)
         words = f"{min(options.count, about['count']):,} pictures of {about['name']} at {size} px"
         result = Result("applications", f"measures and applications on {words}; vae_wgan, width {width}")
         rows: dict[str, dict[str, Any]] = {}
         skipped: dict[str, str] = {}
         for name in chosen:
-            if left(options) <= 0:
+            if remaining(options) <= 0:
                 skipped[name] = f"skipped: {name}, as {options.minutes:g} minutes were over"
                 continue
             print(f"{name} …", file=sys.stderr, flush=True)
             try:
                 row = take(name, folder, options, result)
-            except RuntimeError as ended:  # for want of memory, such as that of all variations
+            except RuntimeError as ended:  # out of memory, such as by all variations
                 row = str(ended)
-            except KeyboardInterrupt:  # what is measured is kept
+            except KeyboardInterrupt:  # rows so far are stored
                 break
             if isinstance(row, str):
                 skipped[name] = f"skipped: {name}, {row}"
@@ -288,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def cache_dir() -> Path:
-    """Return the folder of prepared sets; asked of mien here, as it imports neither torch nor numpy."""
+    """Return the folder of prepared sets; this part of mien imports neither torch nor numpy."""
     from mien.data import cache_dir
 
     return cache_dir() / "benchmarks"
@@ -298,8 +299,8 @@ NOTES = [
     "Trained for 300 steps: what the models make of a picture is of no interest here, and feature networks have "
     "random weights. All pictures are measured, also those trained on.",
     "Other work ran on the machine: CPU seconds suffer less of it than wall time. Where a subject is done three times, "
-    "the first, told apart, also imports what it needs.",
-    "Memory in MB: of a process that has opened the run, of what the subject is given, of what it returns, and beyond.",
+    "the first, which stands apart, includes imports.",
+    "Memory in MB: of a process that has opened the run, of the inputs, of the result, and beyond.",
 ]
 
 

@@ -1,10 +1,6 @@
-"""What the benchmarks share: interleaved timing, a matrix rate measured beside it, the machine, results and tables.
+"""What the benchmarks share: the command line, the machine, results and tables.
 
 ``python benchmarks/common.py`` prints the targets and findings of all stored results.
-
-Machines drift: only what was measured in turns can be compared. Every benchmark therefore takes its subjects in
-turns, A B A B …, in at least five rounds, measures the rate of a plain matrix product in each round, and reports the
-median and the quartiles of the ratios within the rounds; absolute figures stand beside them.
 """
 
 from __future__ import annotations
@@ -14,258 +10,20 @@ import datetime
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# torch, rich and mien are imported where they are used: the workers of other environments import this file too
+from timing import Spread
+
+# torch, rich and mien are imported where they are used: processes that measure memory import this file too
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5
-PAUSE = 0.02  # seconds between subjects: threads that spin after their work stop by then
-SIDE = {"cpu": 1536, "cuda": 8192}  # of the matrices whose product is the calibration
-SMOKE_SIDE = 96
-
-
-# ------------------------------------------------------------------------------------------------------ arithmetic
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median and quartiles of n values.
-
-    >>> Spread.of([3.0, 1.0, 2.0])
-    Spread(median=2.0, low=1.5, high=2.5, n=3)
-    """
-
-    median: float
-    low: float
-    high: float
-    n: int
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Spread:
-        """Return the spread of ``values``, at least one; quartiles are interpolated linearly."""
-        values = sorted(values)
-        if len(values) == 1:
-            return cls(values[0], values[0], values[0], 1)
-        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(median, low, high, len(values))
-
-    def text(self, digits: int = 2, factor: float = 1.0, unit: str = "") -> str:
-        """Return ``median (low–high)`` in few characters."""
-        a, b, c = (f"{v * factor:.{digits}f}" for v in (self.median, self.low, self.high))
-        return f"{a} ({b}–{c}){unit}"
-
-    def to_json(self) -> dict[str, float]:
-        return {"median": _short(self.median), "q1": _short(self.low), "q3": _short(self.high), "n": self.n}
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value below which ``share`` of ``values`` lie, interpolated linearly.
-
-    >>> percentile([1.0, 2.0, 3.0, 4.0, 5.0], 0.5), percentile([1.0, 2.0], 0.75)
-    (3.0, 1.75)
-    """
-    ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
-
-
-@dataclass
-class Rounds:
-    """Seconds of each subject, and the matrix rate in FLOP/s, round by round."""
-
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    rates: list[float] = field(default_factory=list)
-
-    def time(self, subject: str) -> Spread:
-        """Return the seconds of a subject."""
-        return Spread.of(self.seconds[subject])
-
-    def rate(self) -> Spread:
-        """Return the matrix rate in FLOP/s."""
-        return Spread.of(self.rates)
-
-    def speedup(self, subject: str, over: str) -> Spread:
-        """Return how many times as fast as ``over`` a subject is, within the rounds."""
-        return Spread.of(b / a for a, b in zip(self.seconds[subject], self.seconds[over], strict=True))
-
-    def difference(self, subject: str, over: str) -> Spread:
-        """Return how many seconds more than ``over`` a subject takes, within the rounds."""
-        return Spread.of(a - b for a, b in zip(self.seconds[subject], self.seconds[over], strict=True))
-
-    def share(self, subject: str, flop: float) -> Spread:
-        """Return which share of the matrix rate a subject of ``flop`` operations reaches, within the rounds."""
-        return Spread.of(flop / s / rate for s, rate in zip(self.seconds[subject], self.rates, strict=True))
-
-
-def interleave(
-    subjects: Mapping[str, Callable[[], float]], rounds: int, rate: Callable[[], float], pause: float = PAUSE
-) -> Rounds:
-    """Call every subject once a round, in turns, with the matrix rate before each round.
-
-    Args:
-        subjects: functions that return the seconds they took, for one unit of work.
-        rounds: at least 5 for a result that counts.
-        rate: returns the matrix rate in FLOP/s.
-        pause: seconds before each call.
-    """
-    found = Rounds({name: [] for name in subjects})
-    for _ in range(rounds):
-        time.sleep(pause)
-        found.rates.append(rate())
-        for name, subject in subjects.items():
-            time.sleep(pause)
-            found.seconds[name].append(subject())
-    return found
-
-
-def repeats(seconds: float, wanted: float, most: int = 10_000) -> int:
-    """Return how often to call what takes ``seconds`` so that all calls take about ``wanted`` seconds; 1 or more.
-
-    >>> repeats(0.01, 0.5), repeats(2.0, 0.5), repeats(0.0, 0.5)
-    (50, 1, 10000)
-    """
-    return max(1, min(most, round(wanted / seconds) if seconds > 0 else most))
-
-
-def _short(value: float) -> float:
-    """Return ``value`` with five digits.
-
-    >>> _short(123456.789), _short(0.000123456)
-    (123460.0, 0.00012346)
-    """
-    return float(f"{value:.5g}")
-
-
-# ---------------------------------------------------------------------------------------------------------- timing
-
-
-def synchronise(device: str) -> None:
-    """Wait until the device has done what it was asked."""
-    if device == "cuda":
-        import torch
-
-        torch.cuda.synchronize()
-
-
-def timed(call: Callable[[], Any], device: str, times: int = 1) -> Callable[[], float]:
-    """Return a subject: it calls ``call`` so many times and returns the seconds of one."""
-
-    def run() -> float:
-        synchronise(device)
-        start = time.perf_counter()
-        for _ in range(times):
-            call()
-        synchronise(device)
-        return (time.perf_counter() - start) / times
-
-    return run
-
-
-def subject(call: Callable[[], Any], device: str, seconds: float, warm_up: int = 1) -> Callable[[], float]:
-    """Return ``call`` as a subject that fills about ``seconds`` a round, after warming it up."""
-    for _ in range(warm_up):
-        call()
-    return timed(call, device, repeats(timed(call, device)(), seconds))
-
-
-def matrix_rate(device: str, precision: str = "fp32", smoke: bool = False) -> Callable[[], float]:
-    """Return a function that measures the rate of a product of two square matrices, in FLOP/s."""
-    import torch
-
-    side = SMOKE_SIDE if smoke else SIDE[device]
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    out = torch.empty_like(a)
-    once = timed(lambda: torch.mm(a, b, out=out), device, 1 if smoke else {"cpu": 3, "cuda": 20}[device])
-    once()
-    return lambda: 2 * side**3 / once()
-
-
-# --------------------------------------------------------------------------------------------------------- workers
-
-
-class Worker:
-    """A process that answers requests, one JSON line for one JSON line; see :func:`serve`.
-
-    Args:
-        command: what to run.
-        environment: variables that differ from this process's.
-    """
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None):
-        self.process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        )
-
-    def __call__(self, what: str, **values: Any) -> dict[str, Any]:
-        """Ask for ``what`` and return the answer.
-
-        Raises:
-            RuntimeError: if the worker ended; what it said stands above.
-        """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            self.process.stdin.write(json.dumps({"what": what, **values}) + "\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise RuntimeError(f"the worker ended at '{what}' with code {self.process.wait()}")
-        return json.loads(line)
-
-    def subject(self, what: str, **values: Any) -> Callable[[], float]:
-        """Return a request as a subject of :func:`interleave`; the worker answers with its ``seconds``."""
-        return lambda: self(what, **values)["seconds"]
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
-    """Answer requests on stdin until it ends; whatever else is printed goes to stderr."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    for line in sys.stdin:
-        request = json.loads(line)
-        answers.write(json.dumps(handlers[request.pop("what")](**request)) + "\n")
-        answers.flush()
-
-
-def peak_megabytes() -> float:
-    """Return the most memory this process has held, in MB."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-# ------------------------------------------------------------------------------------------- command line, results
 
 
 def parse(
@@ -296,7 +54,7 @@ def parse(
     return options
 
 
-def left(options: argparse.Namespace) -> float:
+def remaining(options: argparse.Namespace) -> float:
     """Return the seconds that remain of the minutes a benchmark may take."""
     return options.minutes * 60 - (time.monotonic() - options.started)
 
@@ -345,14 +103,14 @@ def _commit() -> str:
 
 @dataclass
 class Result:
-    """What a benchmark found.
+    """The result of a benchmark.
 
     Args:
         name: of its file.
         about: one line.
         rows: plain values, one row for each thing measured.
-        targets: what was wanted and what was got, of the targets of the project that it decides.
-        notes: what else is to be known: skipped, or computed differently by a peer.
+        targets: the goals of the project that this benchmark decides, each with the value reached.
+        notes: cases that were skipped, and what a peer computes differently.
         rate: the matrix rate over all rounds.
     """
 
@@ -363,9 +121,9 @@ class Result:
     notes: list[str] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
 
-    def target(self, what: str, wanted: str, got: str, reached: bool) -> None:
-        """Note a target."""
-        self.targets.append({"what": what, "wanted": wanted, "got": got, "reached": reached})
+    def target(self, what: str, goal: str, value: str, reached: bool) -> None:
+        """Add a target; ``goal`` and ``value`` in words."""
+        self.targets.append({"what": what, "wanted": goal, "got": value, "reached": reached})
 
     def finish(self, options: argparse.Namespace, columns: Mapping[str, Callable[[dict[str, Any]], str]]) -> None:
         """Print rows as a table of ``columns``, targets and notes, and write the result unless it is a smoke run."""
@@ -422,7 +180,7 @@ def targets_table(targets: Sequence[Mapping[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(title="targets", title_justify="left")
-    for head in ("benchmark", "what", "wanted", "got", ""):
+    for head in ("benchmark", "what", "goal", "value", ""):
         table.add_column(head, overflow="fold")
     for row in targets:
         mark = "[green]reached" if row["reached"] else "[red]missed"

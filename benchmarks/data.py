@@ -2,15 +2,15 @@
 
     python benchmarks/data.py [--smoke] [--minutes 2] [--device cpu|cuda]
 
-Real CelebA where MIEN_DATA has it (up to 9,000 pictures), else drawn avatars written as JPEG files. Compares, in
+Real CelebA where MIEN_DATA has it (up to 9,000 pictures), otherwise drawn avatars written as JPEG files. Compares, in
 turns, each side in a fresh process of its own, five rounds:
 - reading shuffled batches of 64 at 64 px: our prepared set against ImageFolder (crop, resize, to tensor, normalize) in
   a DataLoader, with no worker and with two;
 - the same of 200,000 synthetic pictures of 64 px: our file (2.4 GB, in a temporary folder, deleted afterwards; 32 px
   where the disk is short of room) against a torchvision data set that holds them in memory, as its own array sets do.
 Preparing is timed once, in pictures a second. Memory is the largest resident size of each process, from getrusage, and
-of a small training on 2,000 and on 200,000 pictures. On a GPU, also batches on the device read off the file against
-batches gathered from pictures that lie on the device. About two minutes on two cores.
+of a small training on 2,000 and on 200,000 pictures. On a GPU, also batches read from the file onto the device against
+batches of pictures that are on the device. About two minutes on two cores.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Result, Spread, Worker, interleave, left, matrix_rate, parse, peak_megabytes, serve
+from common import Result, parse, remaining
 from noise import noise
+from timing import Spread, interleave, matrix_rate
+from workers import Worker, peak_megabytes, serve
 
 SIZE, BATCH, MANY, FEW = 64, 64, 200_000, 2_000
 PICTURES = 9_000
@@ -38,7 +40,7 @@ SLACK_MB = 40  # memory that may differ between trainings on few and on many pic
 
 state: dict[str, Any] = {}
 
-# --------------------------------------------------------------------------------- what the worker processes answer
+# ------------------------------------------------------------------------------ the answers of the worker processes
 
 
 def open_ours(folder: str) -> dict[str, Any]:
@@ -149,7 +151,7 @@ HANDLERS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 class Local:
-    """What a worker does, in this process: for a smoke run, which measures nothing."""
+    """The work of a worker, in this process: for a smoke run, which measures nothing."""
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
@@ -175,7 +177,7 @@ def worker(options: argparse.Namespace) -> Worker | Local:
 
 
 def files(folder: Path, count: int) -> tuple[str, str | None, dict[str, Any], str]:
-    """Write at most ``count`` pictures into ``folder`` as files; return how our side finds the same.
+    """Write at most ``count`` pictures into ``folder`` as files; return where our side reads the same pictures.
 
     Returns:
         (data set, its root, its options, what they are in words).
@@ -223,17 +225,17 @@ def compare(
     calls = {name: reading(name) for name in subjects}
     for call in calls.values():
         call()
-    found = interleave(calls, options.rounds, rate)
-    result.rates += found.rates
+    rounds = interleave(calls, options.rounds, rate)
+    result.rates += rounds.rates
     for name in subjects:
         row = {
             "what": title,
             "side": name,
-            "pictures_per_second": Spread.of(1 / s for s in found.seconds[name]).to_json(),
+            "pictures_per_second": Spread.of(1 / s for s in rounds.seconds[name]).to_json(),
             "peak_megabytes": round(peak[name]),
         }
         if name != "ours":
-            row["ours_faster"] = found.speedup("ours", name).to_json()
+            row["ours_faster"] = rounds.speedup("ours", name).to_json()
         result.rows.append(row)
 
 
@@ -301,9 +303,9 @@ def synthetic(scratch: Path, options: argparse.Namespace, rate: Callable[[], flo
 
 
 def resident(scratch: Path, options: argparse.Namespace, rate: Callable[[], float], result: Result) -> None:
-    """Read batches onto a GPU off the file, and gather them from pictures that lie on it."""
+    """Read batches from the file onto a GPU, and take them from pictures that are on it."""
     import torch
-    from common import timed
+    from timing import timed
 
     from mien.training.loop import Order
 
@@ -325,16 +327,16 @@ def resident(scratch: Path, options: argparse.Namespace, rate: Callable[[], floa
     subjects = {"resident": timed(gathered, options.device), "off the file": timed(off_file, options.device)}
     for call in subjects.values():
         call()
-    found = interleave(subjects, options.rounds, rate)
-    result.rates += found.rates
-    for name, seconds in found.seconds.items():
+    rounds = interleave(subjects, options.rounds, rate)
+    result.rates += rounds.rates
+    for name, seconds in rounds.seconds.items():
         row = {
             "what": f"batches of {batch} at {size} px on the device",
             "side": name,
             "pictures_per_second": Spread.of(len(positions) * batch / s for s in seconds).to_json(),
         }
         if name != "resident":
-            row["ours_faster"] = found.speedup("resident", name).to_json()
+            row["ours_faster"] = rounds.speedup("resident", name).to_json()
         result.rows.append(row)
 
 
@@ -359,7 +361,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     result = Result("data", "preparing and reading pictures, against torchvision; memory")
     with tempfile.TemporaryDirectory() as scratch:
         real(Path(scratch), options, rate, result)
-        if left(options) > 0:
+        if remaining(options) > 0:
             synthetic(Path(scratch), options, rate, result)
         else:
             result.notes.append(f"skipped, as {options.minutes:g} minutes were over: {MANY:,} synthetic pictures")

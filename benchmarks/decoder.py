@@ -3,7 +3,8 @@
     python benchmarks/decoder.py [--smoke] [--minutes M] [--device cpu|cuda]
 
 Forward and backward of every upsampling layer of a VAE-WGAN's decoder, at 64 px: width 16 and the paper's 64,
-batch 32, channels last, as training has them. The values and gradients are equal (tests/test_upsampling.py). About a minute.
+batch 32, channels last, as training has them. Values and gradients are equal (tests/test_upsampling.py). About a
+minute.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from common import Result, interleave, matrix_rate, parse, subject
+from common import Result, parse
+from timing import interleave, matrix_rate, subject
 
 SECONDS = 0.3  # of one subject in one round
 LAYERS = [(8, 4, 4), (4, 2, 8), (2, 1, 16), (1, 0, 32)]  # channels in widths (0: a picture's), and the map's side
@@ -31,8 +33,8 @@ def written(before: int, after: int, device: str, x: Any) -> tuple[Callable[[], 
     fused = fused.to(memory_format=torch.channels_last)
 
     def step(module: nn.Module) -> Callable[[], Any]:
-        wanted = [x, *module.parameters()]
-        return lambda: torch.autograd.grad(module(x).sum(), wanted)
+        inputs = [x, *module.parameters()]
+        return lambda: torch.autograd.grad(module(x).sum(), inputs)
 
     return step(fused), step(two)
 
@@ -59,14 +61,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             one, two = written(channels, out, options.device, x)
             seconds = 0.0 if options.smoke else SECONDS
             subjects = {"one": subject(one, options.device, seconds), "two": subject(two, options.device, seconds)}
-            found = interleave(subjects, options.rounds, rate)
-            result.rates += found.rates
+            rounds = interleave(subjects, options.rounds, rate)
+            result.rates += rounds.rates
             result.rows.append(
                 {
                     "layer": f"{channels} → {out}, {side} → {2 * side} px",
-                    "ms": {k: v * 1e3 for k, v in found.time("one").to_json().items() if k != "n"},
-                    "written_ms": {k: v * 1e3 for k, v in found.time("two").to_json().items() if k != "n"},
-                    "ratio": found.speedup("one", "two").to_json(),
+                    "ms": {k: v * 1e3 for k, v in rounds.time("one").to_json().items() if k != "n"},
+                    "written_ms": {k: v * 1e3 for k, v in rounds.time("two").to_json().items() if k != "n"},
+                    "ratio": rounds.speedup("one", "two").to_json(),
                 }
             )
     result.finish(options, COLUMNS)

@@ -5,9 +5,10 @@
 VAE-WGAN at 64 px and iterative GAN at 128 px, full width, bf16, at batches of 64 to 2,048 (as far as memory goes).
 Each step gathers its batch from pictures that lie on the device as bytes, as ``mien train`` does where they fit. Five
 rounds of a bf16 matrix product and some steps in turns, images/s and the share of the matrix rate; then where the time
-goes, how often the host waits for the device, and the most device memory. At the best batch the same again with the
-networks compiled (``mien train --compile``), in turns with those that are not. Edit latency at batch 1 is benchmarks/inference.py's. With ``--smoke`` it runs
-on a CPU too, at smallest sizes. About six minutes on an H200; needs CUDA otherwise.
+goes, how often the host waits for the device, and the most device memory. At the best batch the same again with
+compiled networks (``mien train --compile``), in turns with networks as written. benchmarks/inference.py has the latency
+of an edit at batch 1. With ``--smoke`` it also runs on a CPU, at smallest sizes. About six minutes on an H200; needs
+CUDA otherwise.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Result, Spread, interleave, left, matrix_rate, parse, subject
+from common import Result, parse, remaining
 from noise import noise
+from timing import Spread, interleave, matrix_rate, subject
 from train_steps import CASES, Case, Steps, count, make, parts_text, small
 
 from mien.data.dataset import Dataset
@@ -32,14 +34,14 @@ from mien.training.resident import Resident
 SWEEP = (64, 128, 256, 512, 1024, 2048)
 PICTURES = 8_192
 SHARE = 0.35  # of the matrix rate, for the large-batch step
-WANTED = {"vae_wgan": 6_000, "iterative_gan": 3_000}  # images/s
+GOALS = {"vae_wgan": 6_000, "iterative_gan": 3_000}  # images/s
 
 
 def resident_steps(case: Case, dataset: Dataset, batch: int, options: argparse.Namespace, compiled: bool) -> Steps:
-    """Return steps whose pictures lie on the device."""
+    """Return steps with their pictures on the device."""
     model = make(case, options.device)
     if compiled:
-        # kernels take a minute to compile, the rest of it seconds
+        # compiling kernels takes a minute, all other stages seconds
         compile_networks(model, **({"backend": "aot_eager"} if options.smoke else {}))
     held = Resident(dataset, np.arange(len(dataset)), options.device)
     return Steps(model, dataset, batch, options.device, "bf16", read_from=held)
@@ -52,7 +54,7 @@ def sweep(case: Case, folder: Path, options: argparse.Namespace, rate: Callable[
     dataset = noise(folder, 64 if options.smoke else PICTURES, chosen.shape)
     rows = []
     for batch in (4, 8) if options.smoke else SWEEP:
-        if left(options) <= 0:
+        if remaining(options) <= 0:
             result.notes.append(f"skipped, as {options.minutes:g} minutes were over: {case.model} at batch {batch}")
             break
         try:
@@ -67,16 +69,16 @@ def sweep(case: Case, folder: Path, options: argparse.Namespace, rate: Callable[
     best = max(rows, key=lambda r: r["images_per_second"]["median"])
     if options.smoke and case.model != "vae_wgan":
         return  # one is enough
-    if left(options) > 0:
+    if remaining(options) > 0:
         result.rows.append(compiled(chosen, dataset, best, options, rate, result))
         best = max(result.rows[-1], best, key=lambda r: r["images_per_second"]["median"])
     else:
         result.notes.append(f"skipped, as {options.minutes:g} minutes were over: {case.model} compiled")
     speed, share = best["images_per_second"]["median"], best["share_of_matrix_rate"]["median"]
     where = f"batch {best['batch']}{', compiled' if best.get('compiled') else ''}"
-    wanted = WANTED[case.model]
+    goal = GOALS[case.model]
     name = f"{case.model} at {case.shape[1]} px, bf16"
-    result.target(name, f"≥ {wanted:,} images/s", f"{speed:,.0f} ({where})", speed >= wanted)
+    result.target(name, f"≥ {goal:,} images/s", f"{speed:,.0f} ({where})", speed >= goal)
     result.target(f"{name}, of the matrix rate", f"≥ {SHARE:.0%}", f"{share:.0%} ({where})", share >= SHARE)
 
 
@@ -84,25 +86,25 @@ def measure(
     case: Case, dataset: Dataset, batch: int, device: str, options: argparse.Namespace,
     rate: Callable[[], float], result: Result,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return what a case does at one batch."""
+    """Return the row of a case at one batch."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     steps = resident_steps(case, dataset, batch, options, compiled=False)
     flop = count(steps) * batch
     call = subject(steps, device, 0.0 if options.smoke else 1.0, warm_up=1 if options.smoke else 5)
-    found = interleave({"step": call}, options.rounds, rate)
-    result.rates += found.rates
-    parts = profiled(steps.model, steps.update, steps, 1 if options.smoke else 5)
+    rounds = interleave({"step": call}, options.rounds, rate)
+    result.rates += rounds.rates
+    parts = profiled(steps.model, steps, 1 if options.smoke else 5)
     return {
         "model": case.model,
         "shape": list(case.shape),
         "batch": batch,
         "compiled": False,
         "gflop_per_image": round(flop / batch / 1e9, 4),
-        "images_per_second": Spread.of(batch / s for s in found.seconds["step"]).to_json(),
-        "share_of_matrix_rate": found.share("step", flop).to_json(),
-        "step_seconds": found.seconds["step"],
-        "matrix_rates": found.rates,
+        "images_per_second": Spread.of(batch / s for s in rounds.seconds["step"]).to_json(),
+        "share_of_matrix_rate": rounds.share("step", flop).to_json(),
+        "step_seconds": rounds.seconds["step"],
+        "matrix_rates": rounds.rates,
         "peak_device_megabytes": round(torch.cuda.max_memory_allocated() / 2**20) if device == "cuda" else None,
         "parts": parts.to_json(),
     }
@@ -112,7 +114,7 @@ def compiled(
     case: Case, dataset: Dataset, plain: dict[str, Any], options: argparse.Namespace,
     rate: Callable[[], float], result: Result,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return what a case does with its networks compiled, at the batch of the row ``plain``."""
+    """Return the row of a case with compiled networks, at the batch of the row ``plain``."""
     device, batch = options.device, plain["batch"]
     seconds, warm_up = (0.0, 1) if options.smoke else (1.0, 5)
     subjects = {
@@ -121,16 +123,16 @@ def compiled(
         )
         for name in ("compiled", "written")
     }
-    found = interleave(subjects, options.rounds, rate)
-    result.rates += found.rates
+    rounds = interleave(subjects, options.rounds, rate)
+    result.rates += rounds.rates
     return {
         **{k: plain[k] for k in ("model", "shape", "batch", "gflop_per_image")},
         "compiled": True,
-        "images_per_second": Spread.of(batch / s for s in found.seconds["compiled"]).to_json(),
-        "share_of_matrix_rate": found.share("compiled", plain["gflop_per_image"] * 1e9 * batch).to_json(),
-        "over_written": found.speedup("compiled", "written").to_json(),
-        "step_seconds": found.seconds["compiled"],
-        "matrix_rates": found.rates,
+        "images_per_second": Spread.of(batch / s for s in rounds.seconds["compiled"]).to_json(),
+        "share_of_matrix_rate": rounds.share("compiled", plain["gflop_per_image"] * 1e9 * batch).to_json(),
+        "over_written": rounds.speedup("compiled", "written").to_json(),
+        "step_seconds": rounds.seconds["compiled"],
+        "matrix_rates": rounds.rates,
         "peak_device_megabytes": None,
     }
 
@@ -155,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rate = matrix_rate(options.device, "bf16", options.smoke)
     result = Result("gpu", "training at full size, bf16, pictures resident on the device")
     with tempfile.TemporaryDirectory() as scratch:
-        for model in WANTED:
+        for model in GOALS:
             case = next(c for c in CASES if c.model == model and "paper" in c.kind)
             sweep(case, Path(scratch), options, rate, result)
     result.finish(options, COLUMNS)

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Result, Spread, interleave, left, matrix_rate, parse, percentile, repeats, synchronise, timed
+from common import Result, parse, remaining
+from timing import Spread, interleave, matrix_rate, percentile, repeats, synchronize, timed
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from train_steps import Case, make
@@ -48,7 +49,7 @@ class Mean(nn.Module):
 
 
 def plain(model: Any, x: Tensor, z: Tensor, vector: Tensor) -> Functions:
-    """Return the three functions of a model on given pictures and latents."""
+    """Return the three functions of a model on these pictures and latents."""
     return {
         "encode": lambda: model.encode(x).mean,
         "decode": lambda: model.decode(z),
@@ -111,17 +112,17 @@ def onnx_functions(model: Any, x: Tensor, z: Tensor, vector: Tensor, folder: Pat
     """Return the three functions by ONNX Runtime, exported with a free batch size."""
     import onnxruntime
 
-    for name, net, given in (("encode", Mean(model.encoder), x), ("decode", model.decoder, z)):
+    for name, net, inputs in (("encode", Mean(model.encoder), x), ("decode", model.decoder, z)):
         if (folder / f"{name}.onnx").exists():
             continue
         with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")
-            example = given if len(given) > 1 else given.repeat(2, *[1] * (given.ndim - 1))
+            example = inputs if len(inputs) > 1 else inputs.repeat(2, *[1] * (inputs.ndim - 1))
             torch.onnx.export(
                 net.eval(),
                 (example,),
                 str(folder / f"{name}.onnx"),
-                input_names=["given"],
+                input_names=["inputs"],
                 output_names=["out"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 dynamo=True,
@@ -137,11 +138,11 @@ def onnx_functions(model: Any, x: Tensor, z: Tensor, vector: Tensor, folder: Pat
     }
     pictures, latents, shift = x.numpy(), z.numpy(), vector.numpy()
 
-    def encode(given: Any) -> Any:
-        return session["encode"].run(None, {"given": given})[0]
+    def encode(inputs: Any) -> Any:
+        return session["encode"].run(None, {"inputs": inputs})[0]
 
-    def decode(given: Any) -> Any:
-        return session["decode"].run(None, {"given": given})[0]
+    def decode(inputs: Any) -> Any:
+        return session["decode"].run(None, {"inputs": inputs})[0]
 
     return {
         "encode": lambda: encode(pictures),
@@ -152,7 +153,7 @@ def onnx_functions(model: Any, x: Tensor, z: Tensor, vector: Tensor, folder: Pat
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Keep the exporter's log to itself."""
+    """Silence the exporter's log."""
     logging.disable(logging.CRITICAL)
     try:
         yield
@@ -160,21 +161,21 @@ def _quiet() -> Any:
         logging.disable(logging.NOTSET)
 
 
-def lasting(call: Callable[[], Any], device: str, seconds: float, kept: list[float]) -> Callable[[], float]:
-    """Return a subject: the median of single calls that fill about ``seconds``; each call's time is kept."""
+def lasting(call: Callable[[], Any], device: str, seconds: float, record: list[float]) -> Callable[[], float]:
+    """Return a subject: the median of single calls that fill about ``seconds``, each of which ``record`` gets."""
     call()
-    times = repeats(timed(call, device)(), seconds, most=200)
+    count = repeats(timed(call, device)(), seconds, most=200)
 
     def run() -> float:
-        found = []
-        for _ in range(times):
-            synchronise(device)
+        times = []
+        for _ in range(count):
+            synchronize(device)
             start = time.perf_counter()
             call()
-            synchronise(device)
-            found.append(time.perf_counter() - start)
-        kept.extend(found)
-        return percentile(found, 0.5)
+            synchronize(device)
+            times.append(time.perf_counter() - start)
+        record.extend(times)
+        return percentile(times, 0.5)
 
     return run
 
@@ -183,29 +184,29 @@ def compare(
     ways: Mapping[str, Functions], what: str, batch: int, options: argparse.Namespace,
     rate: Callable[[], float], result: Result,
 ) -> None:  # fmt: skip
-    """Check that all ways give the same, then time them in turns."""
+    """Check that all ways give the same result, then time them in turns."""
     with FlopCounterMode(display=False) as counter:
-        wanted = torch.as_tensor(ways["eager"][what]()).float().cpu()
+        expected = torch.as_tensor(ways["eager"][what]()).float().cpu()
     flop = counter.get_total_flops()
-    kept: dict[str, list[float]] = {name: [] for name in ways}
+    calls_of: dict[str, list[float]] = {name: [] for name in ways}
     seconds = 0.0 if options.smoke else min(0.4, options.minutes * 60 / 200)
-    subjects = {name: lasting(calls[what], options.device, seconds, kept[name]) for name, calls in ways.items()}
-    found = interleave(subjects, options.rounds, rate)
-    result.rates += found.rates
+    subjects = {name: lasting(calls[what], options.device, seconds, calls_of[name]) for name, calls in ways.items()}
+    rounds = interleave(subjects, options.rounds, rate)
+    result.rates += rounds.rates
     for name, calls in ways.items():
         got = torch.as_tensor(calls[what]()).float().cpu()
-        speedup = found.speedup(name, "eager")
+        speedup = rounds.speedup(name, "eager")
         result.rows.append(
             {
                 "what": what,
                 "batch": batch,
                 "way": name,
-                "p50_ms": round(1e3 * percentile(kept[name], 0.5), 4),
-                "p95_ms": round(1e3 * percentile(kept[name], 0.95), 4),
-                "calls": len(kept[name]),
+                "p50_ms": round(1e3 * percentile(calls_of[name], 0.5), 4),
+                "p95_ms": round(1e3 * percentile(calls_of[name], 0.95), 4),
+                "calls": len(calls_of[name]),
                 "over_eager": speedup.to_json(),
-                "share_of_matrix_rate": found.share(name, flop).to_json(),
-                "largest_difference": float((got - wanted).abs().max()),
+                "share_of_matrix_rate": rounds.share(name, flop).to_json(),
+                "largest_difference": float((got - expected).abs().max()),
             }
         )
         if what == "edit" and name == "ONNX Runtime":
@@ -248,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         result.notes.append(f"skipped: ONNX Runtime ({', '.join(missing)} not installed)")
     with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
         for batch in (1, 2) if options.smoke else (1, 64):
-            if left(options) <= 0:
+            if remaining(options) <= 0:
                 result.notes.append(f"skipped, as {options.minutes:g} minutes were over: batch {batch}")
                 continue
             torch.manual_seed(1)

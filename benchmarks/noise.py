@@ -1,4 +1,4 @@
-"""Data sets of noise, of any size: what is read costs the same as pictures, and nothing need be downloaded."""
+"""Data sets of noise, of any size: reading costs as much as of pictures, without a download."""
 
 from __future__ import annotations
 

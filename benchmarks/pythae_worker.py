@@ -1,6 +1,6 @@
 """Trains pythae's models, step by step, in an environment of its own; peers.py talks to it.
 
-It imports nothing but torch, pythae and common.py. Requests: ``build`` a case and write its weights, pictures and
+It imports nothing but torch, pythae and workers.py. Requests: ``build`` a case and write its weights, pictures and
 losses for the same nets of ours; ``gradients`` compares what its trainer gives the optimizers with the gradients of
 its own losses and writes the latter; ``step`` trains and answers with the seconds of a step.
 """
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import serve
 from pythae.data.datasets import BaseDataset
 from pythae.models import VAE, VAEGAN, VAEConfig, VAEGANConfig
 from pythae.models.nn.benchmarks.celeba import (
@@ -28,9 +27,10 @@ from pythae.trainers import (
     CoupledOptimizerAdversarialTrainer,
     CoupledOptimizerAdversarialTrainerConfig,
 )
+from workers import serve
 
 logging.disable(logging.CRITICAL)
-# its own balance between the players leaves updates out; with this margin, all three are taken in every step
+# its balance between the players skips updates; with this margin, every step has all three
 ALWAYS = 1e6
 GAMMA = 0.5  # its adversarial_loss_scale, by default
 LAYER = 3  # of the discriminator, whose maps are compared
@@ -77,7 +77,7 @@ def build(case: str, shape: list[int], latent: int, batch: int, lr: float, folde
 
 
 def forward(seed: int | None = None) -> Any:
-    """Return its model's output, its noise fixed by a seed if one is given."""
+    """Return its model's output, with noise fixed by the seed unless it is None."""
     if seed is not None:
         torch.manual_seed(seed)
     return state["model"]({"data": state["x"]}, epoch=1, dataset_size=len(state["x"]), uses_ddp=False)
@@ -110,9 +110,9 @@ def step(times: int) -> dict[str, float]:
 
 
 def gradients(folder: str) -> dict[str, Any]:
-    """Compare the gradients that its optimizers are given with those of each loss for the net it is named after.
+    """Compare the gradients that its optimizers get with those of each loss for the net that the loss is named after.
 
-    Answers with relative distances: of what a net's optimizer is given to the gradient of the net's own loss
+    Answers with relative distances: of the gradients that a net's optimizer gets to the gradient of the net's own loss
     (``own``), and to the gradient of the sum of losses named with it.
     """
     trainer, model = state["trainer"], state["model"]
@@ -132,15 +132,15 @@ def gradients(folder: str) -> dict[str, Any]:
     # the adversarial part of the decoder's loss alone: -GAMMA times the discriminator's loss
     adversarial = gradient(-GAMMA * losses["discriminator"], "decoder")
     feature = gradient(losses["decoder"] + GAMMA * losses["discriminator"], "decoder")
-    given: dict[str, list[torch.Tensor]] = {}
+    gradients: dict[str, list[torch.Tensor]] = {}
     optimizers = {name: getattr(trainer, f"{name}_optimizer") for name in nets}
     hooks = [
         optimizer.register_step_pre_hook(
-            lambda o, a, k, name=name: given.update({name: [p.grad.clone() for p in nets[name]]})
+            lambda o, a, k, name=name: gradients.update({name: [p.grad.clone() for p in nets[name]]})
         )
         for name, optimizer in optimizers.items()
     ]
-    # its last step's gradients are cleared as by its own zero_grad, each of which sees one net alone
+    # as its own zero_grad calls do, each of which clears one net only
     for parameter in model.parameters():
         parameter.grad = None
     trainer._optimizers_step(output)
@@ -149,10 +149,10 @@ def gradients(folder: str) -> dict[str, Any]:
     torch.save(
         {name: [g.cpu() for g in values] for name, values in written.items()}, Path(folder) / "written_gradients.pt"
     )
-    answer: dict[str, Any] = {name: {"own": distance(given[name], written[name])} for name in nets}
+    answer: dict[str, Any] = {name: {"own": distance(gradients[name], written[name])} for name in nets}
     for text, (net, values) in summed.items():
-        answer[net][text] = distance(given[net], values)
-    rest = [g - f for g, f in zip(given["decoder"], feature, strict=True)]
+        answer[net][text] = distance(gradients[net], values)
+    rest = [g - f for g, f in zip(gradients["decoder"], feature, strict=True)]
     answer["decoder"]["adversarial_factor"] = dot(rest, adversarial) / dot(adversarial, adversarial)
     return answer
 

@@ -18,11 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import Result, Spread, interleave, matrix_rate, parse, percentile
+from common import Result, parse
+from timing import Spread, interleave, matrix_rate, percentile
 
 PYTHON = [sys.executable]
 MIEN = [sys.executable, "-m", "mien.cli"]
-WANTED = 0.5  # of the time that importing torch takes, for what needs no torch
+GOAL = 0.5  # of the time that importing torch takes, for commands that need no torch
 
 
 def make_run(folder: Path) -> Path:
@@ -91,9 +92,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not options.smoke:
             for subject in subjects.values():
                 subject()
-        found = interleave(subjects, 1 if options.smoke else 10, rate)
-    result.rates = found.rates
-    for name, seconds in found.seconds.items():
+        rounds = interleave(subjects, 1 if options.smoke else 10, rate)
+    result.rates = rounds.rates
+    for name, seconds in rounds.seconds.items():
         result.rows.append(
             {
                 "command": name,
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "p95_ms": round(1e3 * percentile(seconds, 0.95), 1),
                 "seconds": [round(s, 4) for s in seconds],
                 "of_import_torch": Spread.of(
-                    a / b for a, b in zip(seconds, found.seconds[base], strict=True)
+                    a / b for a, b in zip(seconds, rounds.seconds[base], strict=True)
                 ).to_json(),
             }
         )
@@ -109,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     slowest = max(light, key=lambda r: r["of_import_torch"]["median"])
     share = slowest["of_import_torch"]["median"]
     text = f"{share:.2f} ({slowest['command']})"
-    result.target("help, mistakes and show, of importing torch", f"< {WANTED:g}", text, share < WANTED)
+    result.target("help, mistakes and show, of importing torch", f"< {GOAL:g}", text, share < GOAL)
     result.finish(options, COLUMNS)
 
 

@@ -1,4 +1,4 @@
-"""What benchmarks/applications.py measures with: the runs it makes, what a subject is given, the list of subjects."""
+"""The runs, inputs and list of subjects of benchmarks/applications.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEIGHTS = {"MIEN_ALEXNET": "alex.pth", "MIEN_VGG16": "vgg.pth", "MIEN_INCEPTION"
 state: dict[str, Any] = {}
 
 
-# ------------------------------------------------------------------------------------- the runs, made in a process
+# ------------------------------------------------------------------------------------ the runs, made in a process
 
 
 def make(folder: str, data: str, root: str | None, count: int, size: int, width: int, steps: int) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def make(folder: str, data: str, root: str | None, count: int, size: int, width:
 
 
 def write_weights(folder: Path) -> None:
-    """Write weights of random numbers, as large as the published ones, for the networks that measures look with."""
+    """Write random weights, as large as the published ones, for the feature networks of the measures."""
     import io
 
     import torch
@@ -79,12 +79,12 @@ def write_weights(folder: Path) -> None:
             (folder / f"{name}.part").rename(folder / name)
 
 
-# ------------------------------------------------------------------------------------------- what a subject is given
+# --------------------------------------------------------------------------------------- the inputs of the subjects
 
 
 @dataclass
 class Given:
-    """Opened runs, and what is made of them when it is first asked for.
+    """Opened runs, and inputs that are made of them on first use.
 
     Args:
         folder: of the runs: a copy, since some subjects write into theirs.
@@ -119,7 +119,7 @@ class Given:
 
     @cached_property
     def x(self) -> Any:
-        """Pictures (n, C, H, W), filled in place: one array of them is held and no more."""
+        """Pictures (n, C, H, W), filled in place, so that memory holds them once."""
         import torch
 
         x = torch.empty(len(self.index), *self.run.dataset.shape)
@@ -180,7 +180,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Subject:
-    """A measure or an application: its name, what it does in words, how it is prepared, whether it takes long."""
+    """A measure or an application: its name, its work in words, its preparation, whether it takes long."""
 
     kind: str
     what: str

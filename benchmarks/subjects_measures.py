@@ -91,7 +91,7 @@ def identity_all(g: Given) -> Work:
 
     changed = {"reconstructed": reconstruct(g.run.model, g.x)}
     return Work(
-        lambda: told(identity_distances(g.x, changed, Faces().embeddings)["reconstructed"]),
+        lambda: summary_of(identity_distances(g.x, changed, Faces().embeddings)["reconstructed"]),
         len(g.x),
         (g.x, changed["reconstructed"]),
     )
@@ -107,11 +107,11 @@ def landmarks_all(g: Given) -> Work:
     from mien.metrics.faces import Faces
     from mien.metrics.landmarks import landmark_stability
 
-    return Work(lambda: told(landmark_stability(Faces().landmarks, g.x)), len(g.x), (g.x,))
+    return Work(lambda: summary_of(landmark_stability(Faces().landmarks, g.x)), len(g.x), (g.x,))
 
 
-def told(distances: Any) -> dict[str, Any]:
-    """Return the summary of distances: the share of faces found stands beside what they cost."""
+def summary_of(distances: Any) -> dict[str, Any]:
+    """Return the summary of distances, and note the share of faces that were detected."""
     summary = distances.summary()
     state["found"] = summary["found_first"] if "found_first" in summary else summary["found"]
     return summary

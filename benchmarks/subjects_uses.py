@@ -136,15 +136,15 @@ def grid(g: Given) -> Work:
 
 @subject("application", "synthesize", "labeled pictures written as PNG files")
 def synthesized(g: Given) -> Work:
-    from mien.applications import synthesize as made
+    from mien.applications import synthesize as synthesis
 
     run, classes = g.run, max(1, len(g.run.dataset.classes))
-    planned = made.plan(run.dataset, g.index, max(1, len(g.index) // classes))
-    latent, maker = latent_size(run.model), made.noisy(run.model)
+    planned = synthesis.plan(run.dataset, g.index, max(1, len(g.index) // classes))
+    latent, maker = latent_size(run.model), synthesis.noisy(run.model)
 
     def call() -> Any:
         out = Path(tempfile.mkdtemp(dir=g.folder))
-        return made.synthesize(maker, latent, run.dataset, planned, out, {"run": RUN}, g.device)
+        return synthesis.synthesize(maker, latent, run.dataset, planned, out, {"run": RUN}, g.device)
 
     return Work(call, len(planned))
 
@@ -155,9 +155,9 @@ def multiview(g: Given) -> Work:
     from mien.run.opening import open_run
 
     opened = [g.run, open_run(g.folder / OTHER, g.device)]
-    seen = [views.View(run.folder.name, run.model, run.dataset, run.splits, run.index) for run in opened]
+    compared = [views.View(run.folder.name, run.model, run.dataset, run.splits, run.index) for run in opened]
     n = len(g.run.index) + len(g.run.splits.test)  # what is held out from the fit is held out from the runs
-    return Work(lambda: views.compare(views.features(seen)), n)
+    return Work(lambda: views.compare(views.features(compared)), n)
 
 
 @subject("application", "transformer", "ImageEncoder.transform, of bytes")

@@ -9,7 +9,7 @@ small model, and the share of a small model's step that reading its pictures tak
 Method. Five rounds of a matrix product and one or more steps, in turns. Operations are counted by torch's
 FlopCounterMode over forward and backward (a multiplication and an addition are two; convolutions and matrix products
 only). The parts are those of mien.training.profile: torch's profiler, an operation's own time to the network inside
-whose call it runs, and of the backward pass to the network whose forward operation made it. Pictures are noise read
+whose call it runs, and of the backward pass to the network whose forward operation made it. Pictures are noise, read
 from a prepared data set; loss networks have random weights. ``--formats`` adds a step whose weights are not stored
 channels last. The iterative GAN takes one update of each side a step.
 """
@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Result, Rounds, Spread, interleave, left, matrix_rate, parse, percentile, repeats, subject, timed
+from common import Result, parse, remaining
+from loop_cost import loop
 from noise import ATTRIBUTES, CLASSES, noise
+from timing import Rounds, Spread, interleave, matrix_rate, subject
 from torch.utils.flop_counter import FlopCounterMode
 
 from mien import models
@@ -36,12 +38,12 @@ from mien.models.base import Model, arguments, build
 from mien.networks.loss_network import LossNetwork
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
 from mien.run.loss_network import VGG19_DEPTHS, VGG19_WIDTHS
-from mien.training.loop import Order, Settings, Trainer, make_fabric
-from mien.training.profile import DATA, Breakdown, marked, profiled
+from mien.training.loop import Order, Settings, make_fabric
+from mien.training.marks import DATA, part
+from mien.training.profile import Breakdown, profiled
 from mien.training.resident import Resident
 from mien.training.update import Update
 
-PICTURES = 512  # of noise
 TARGET = 0.60  # share of the matrix rate that a step of the full VAE-WGAN is to reach on a CPU
 LOOP_MS, DATA_SHARE = 1.0, 0.02
 
@@ -89,10 +91,12 @@ CASES = [
 
 
 def cases(only: Sequence[str]) -> list[Case]:
-    """Return the cases of the models asked for, or of all; a model without one gets its default."""
-    known = {case.model for case in CASES}
+    """Return the cases of the models ``only``, or of all; a model without a case gets its default."""
+    measured = {case.model for case in CASES}
     more = [
-        Case(name, "default", arguments(name)["shape"].default, 8, 256) for name in models.names() if name not in known
+        Case(name, "default", arguments(name)["shape"].default, 8, 256)
+        for name in models.names()
+        if name not in measured
     ]
     return [case for case in [*CASES, *more] if not only or case.model in only]
 
@@ -110,8 +114,8 @@ def small(case: Case) -> Case:
 def make(case: Case, device: str) -> Model:
     """Return the model of a case with random weights, in the memory format that training uses."""
     known = arguments(case.model)
-    given = {"shape": case.shape, "attributes": ATTRIBUTES, "classes": CLASSES, "attribute": ATTRIBUTES[0]}
-    config = {**{k: v for k, v in given.items() if k in known}, **case.settings}
+    offered = {"shape": case.shape, "attributes": ATTRIBUTES, "classes": CLASSES, "attribute": ATTRIBUTES[0]}
+    config = {**{k: v for k, v in offered.items() if k in known}, **case.settings}
     torch.manual_seed(0)
     for key, parameter in known.items():
         if parameter.annotation is LossNetwork:
@@ -156,7 +160,6 @@ class Steps:
         self.position = 0
         model.progress = progress
         model.calibrate(self.read())
-        self.read_marked = marked(DATA, self.read)
 
     def read(self) -> Any:
         """Return the next batch."""
@@ -166,7 +169,8 @@ class Steps:
 
     def __call__(self) -> None:
         """Read a batch and take a step."""
-        batch = self.read_marked()
+        with part(DATA):
+            batch = self.read()
         with self.fabric.autocast():
             self.model.training_step(batch, self.update)
 
@@ -185,7 +189,7 @@ def measure(case: Case, folder: Path, options: argparse.Namespace, rate: Callabl
     """Return one row for each stage of a model's training."""
     device, precision = options.device, options.precision
     batch = case.gpu_batch if device == "cuda" and not options.smoke else case.batch
-    dataset = noise(folder, 64 if options.smoke else PICTURES, case.shape)
+    dataset = noise(folder, 64 if options.smoke else 512, case.shape)
     rows = []
     for number, progress in enumerate(make(case, "cpu").stages):
         steps = Steps(make(case, device), dataset, batch, device, precision, progress)
@@ -196,19 +200,19 @@ def measure(case: Case, folder: Path, options: argparse.Namespace, rate: Callabl
             plain = copy.deepcopy(steps.model).to(memory_format=torch.contiguous_format)
             other = Steps(plain, dataset, batch, device, precision, progress)
             subjects["contiguous"] = subject(other, device, 0.0 if options.smoke else 0.5)
-        found = interleave(subjects, options.rounds, rate)
-        options.rates += found.rates
-        parts = profiled(steps.model, steps.update, steps, 1 if options.smoke else 3)
+        rounds = interleave(subjects, options.rounds, rate)
+        options.rates += rounds.rates
+        parts = profiled(steps.model, steps, 1 if options.smoke else 3)
         stage = f", stage {number + 1}" if len(steps.model.stages) > 1 else ""
-        rows.append(row(case, case.kind + stage, batch, precision, flop, found, parts))
+        rows.append(row(case, case.kind + stage, batch, precision, flop, rounds, parts))
     return rows
 
 
 def row(
-    case: Case, kind: str, batch: int, precision: str, flop: float, found: Rounds, parts: Breakdown
+    case: Case, kind: str, batch: int, precision: str, flop: float, rounds: Rounds, parts: Breakdown
 ) -> dict[str, Any]:
-    """Return what was found of a case."""
-    images = Spread.of(batch / s for s in found.seconds["step"])
+    """Return the row of a case."""
+    images = Spread.of(batch / s for s in rounds.seconds["step"])
     values = {
         "model": case.model,
         "size": kind,
@@ -219,82 +223,14 @@ def row(
         "precision": precision,
         "gflop_per_image": round(flop / batch / 1e9, 4),
         "images_per_second": images.to_json(),
-        "share_of_matrix_rate": found.share("step", flop).to_json(),
-        "step_seconds": found.seconds["step"],
-        "matrix_rates": found.rates,
+        "share_of_matrix_rate": rounds.share("step", flop).to_json(),
+        "step_seconds": rounds.seconds["step"],
+        "matrix_rates": rounds.rates,
         "parts": parts.to_json(),
     }
-    if "contiguous" in found.seconds:
-        values["channels_last_over_contiguous"] = found.speedup("step", "contiguous").to_json()
+    if "contiguous" in rounds.seconds:
+        values["channels_last_over_contiguous"] = rounds.speedup("step", "contiguous").to_json()
     return values
-
-
-def loop(folder: Path, options: argparse.Namespace, rate: Callable[[], float]) -> dict[str, Any]:
-    """Return what the loop of ``mien train`` costs beyond a bare loop of the same small VAE."""
-    size, batch = (16, 8) if options.smoke else (32, 32)
-    dataset = noise(folder, 64 if options.smoke else PICTURES, (3, size, size))
-    settings = Settings(steps=10**6, batch=batch, device=options.device)
-    torch.manual_seed(0)
-    model = build("vae", {"shape": [3, size, size], "width": 8, "latent": 16})
-    bare_model = copy.deepcopy(model).to(options.device).to(memory_format=torch.channels_last).train()
-    splits = dataset.split()
-    trainer = Trainer(model, dataset, splits.train, splits.valid, folder, settings, None, make_fabric(settings))
-    trainer.model.train()
-    bare = bare_step(bare_model, dataset, Order(splits.train, 0), batch, options.device)
-    reads = timed(trainer._batch, options.device, 1 if options.smoke else 50)
-    bare(), trainer._step()
-    # step by step in turns: a difference of a twentieth of a step is less than what drifts in a second
-    pairs = repeats(2 * timed(bare, options.device)(), 0.0 if options.smoke else 2.0)
-    found = Rounds({"ours": [], "bare": [], "reading": []})
-    for _ in range(max(options.rounds, 1 if options.smoke else 9)):
-        found.rates.append(rate())
-        for name, seconds in zip(("ours", "bare"), in_turns(trainer._step, bare, options.device, pairs), strict=True):
-            found.seconds[name].append(seconds)
-        found.seconds["reading"].append(reads())
-    options.rates += found.rates
-    share = Spread.of(r / s for r, s in zip(found.seconds["reading"], found.seconds["ours"], strict=True))
-    return {
-        "model": "vae",
-        "size": f"width 8, {size} px: loop",
-        "batch": batch,
-        "precision": "fp32",
-        "images_per_second": Spread.of(batch / s for s in found.seconds["ours"]).to_json(),
-        "bare_images_per_second": Spread.of(batch / s for s in found.seconds["bare"]).to_json(),
-        "ms_over_bare_loop": Spread.of(
-            1e3 * (a - b) for a, b in zip(found.seconds["ours"], found.seconds["bare"], strict=True)
-        ).to_json(),
-        "data_share": share.to_json(),
-    }
-
-
-def in_turns(one: Callable[[], None], other: Callable[[], None], device: str, pairs: int) -> tuple[float, float]:
-    """Return the median seconds of a call of either, each first in every other pair."""
-    calls, took = (timed(one, device), timed(other, device)), ([], [])
-    for number in range(pairs):
-        for which in (0, 1) if number % 2 else (1, 0):
-            took[which].append(calls[which]())
-    return percentile(took[0], 0.5), percentile(took[1], 0.5)
-
-
-def bare_step(model: Model, dataset: Dataset, order: Order, batch: int, device: str) -> Callable[[], None]:
-    """Return the step of the plain VAE as a script would have it: zero_grad, backward, step."""
-    from mien import losses
-
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-4, fused=True)
-    position = 0
-
-    def step() -> None:
-        nonlocal position
-        x = dataset.batch(order.at(position, batch), device).x
-        position += batch
-        q = model.encode(x)  # type: ignore[operator]
-        x_rec = model.decode(q.rsample())  # type: ignore[operator]
-        loss = losses.kl(q).mean() + losses.gaussian_reconstruction(x, x_rec, 0.5).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
 
 
 def parts_text(values: dict[str, Any]) -> str:
@@ -335,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         chosen = [case for case in chosen if case.kind.startswith("default")]
     with tempfile.TemporaryDirectory() as scratch:
         for number, case in enumerate(chosen):
-            if left(options) <= 0:
+            if remaining(options) <= 0:
                 result.notes += [
                     f"skipped, as {options.minutes:g} minutes were over: {c.name}" for c in chosen[number:]
                 ]

@@ -14,7 +14,7 @@ from conftest import BENCHMARKS, batch_of
 from mien import models
 from mien.experiment import train
 from mien.run.data import Data
-from mien.training.profile import OPTIMIZER, REST, UPDATE, profiled, stepping
+from mien.training.profile import GRADIENTS, OPTIMIZER, REST, Profile, profiled
 from mien.training.update import Update
 
 pytestmark = pytest.mark.usefixtures("benchmarks")
@@ -22,23 +22,23 @@ NAMES = ("train_steps", "peers", "data", "inference", "decoder", "startup", "gpu
 
 
 @pytest.fixture
-def common():
-    return importlib.import_module("common")
+def timing():
+    return importlib.import_module("timing")
 
 
 # ------------------------------------------------------------------------------------------------------ arithmetic
 
 
-def test_spreads_and_percentiles_equal_numpys(common):
+def test_spreads_and_percentiles_equal_numpys(timing):
     values = np.random.default_rng(0).exponential(size=11).tolist()
-    spread = common.Spread.of(values)
+    spread = timing.Spread.of(values)
     assert [spread.low, spread.median, spread.high] == pytest.approx(np.percentile(values, [25, 50, 75]))
     for share in (0, 0.05, 0.5, 0.95, 1):
-        assert common.percentile(values, share) == pytest.approx(np.percentile(values, 100 * share))
-    assert common.Spread.of([3.0]) == common.Spread(3.0, 3.0, 3.0, 1)
+        assert timing.percentile(values, share) == pytest.approx(np.percentile(values, 100 * share))
+    assert timing.Spread.of([3.0]) == timing.Spread(3.0, 3.0, 3.0, 1)
 
 
-def test_subjects_take_turns_and_ratios_are_within_rounds(common):
+def test_subjects_take_turns_and_ratios_are_within_rounds(timing):
     called = []
 
     def subject(name, seconds):
@@ -48,19 +48,19 @@ def test_subjects_take_turns_and_ratios_are_within_rounds(common):
 
         return run
 
-    found = common.interleave({"a": subject("a", 1.0), "b": subject("b", 2.0)}, 5, lambda: 10.0, pause=0)
+    rounds = timing.interleave({"a": subject("a", 1.0), "b": subject("b", 2.0)}, 5, lambda: 10.0, pause=0)
     assert called == ["a", "b"] * 5
-    assert found.rates == [10.0] * 5
+    assert rounds.rates == [10.0] * 5
     expected = [2 * (2 * i + 2) / (2 * i + 1) for i in range(5)]
-    assert found.speedup("a", over="b").median == pytest.approx(statistics.median(expected))
-    assert found.difference("b", over="a").median == pytest.approx(
+    assert rounds.speedup("a", over="b").median == pytest.approx(statistics.median(expected))
+    assert rounds.difference("b", over="a").median == pytest.approx(
         statistics.median([4 * i + 4 - 2 * i - 1 for i in range(5)])
     )
-    assert found.share("a", flop=30.0).high == pytest.approx(np.percentile([3 / (2 * i + 1) for i in range(5)], 75))
+    assert rounds.share("a", flop=30.0).high == pytest.approx(np.percentile([3 / (2 * i + 1) for i in range(5)], 75))
 
 
-def test_the_machine_is_described_without_names_of_its_own(common):
-    about = common.machine("cpu")
+def test_the_machine_is_described_without_names_of_its_own():
+    about = importlib.import_module("common").machine("cpu")
     assert {"cpu", "cores", "threads", "torch", "commit", "date"} <= set(about)
     text = json.dumps(about)
     assert "/" not in text.replace(about["cpu"], "")
@@ -69,16 +69,17 @@ def test_the_machine_is_described_without_names_of_its_own(common):
     assert platform.node() not in text
 
 
-def test_a_worker_answers_and_its_end_is_told(common, tmp_path):
+def test_a_worker_answers_and_its_end_is_reported(tmp_path):
+    workers = importlib.import_module("workers")
     script = tmp_path / "worker.py"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
-        "from common import serve\n"
+        "from workers import serve\n"
         "def double(x): print('noise'); return {'seconds': 2 * x}\n"
         "def stop(): sys.exit(3)\n"
         "serve({'double': double, 'stop': stop})\n"
     )
-    with common.Worker([sys.executable, str(script)]) as worker:
+    with workers.Worker([sys.executable, str(script)]) as worker:
         assert worker("double", x=21) == {"seconds": 42}
         assert worker.subject("double", x=0.5)() == 1.0
         with pytest.raises(RuntimeError, match="ended at 'stop' with code 3"):
@@ -118,13 +119,13 @@ def test_without_a_gpu_it_says_so(name, capsys):
 
 
 def test_every_model_has_a_case():
-    found = importlib.import_module("train_steps").cases([])
-    assert {case.model for case in found} == set(models.names())
+    cases = importlib.import_module("train_steps").cases([])
+    assert {case.model for case in cases} == set(models.names())
 
 
 def test_the_rebuilt_peer_takes_the_gradients_of_its_losses():
     """One backward pass serves encoder and decoder, which weigh the reconstruction differently."""
-    peers = importlib.import_module("peers")
+    peers, sides = importlib.import_module("peer_models"), importlib.import_module("sides")
     torch.manual_seed(0)
     model = peers.PeerVAEGAN(4)
     x = torch.rand(2, 3, 64, 64)
@@ -137,7 +138,7 @@ def test_the_rebuilt_peer_takes_the_gradients_of_its_losses():
     features = model.discriminator.features
     rec = 0.5 * (features(x) - features(model.decoder(z))).flatten(1).square().sum(1).mean()
     written = torch.autograd.grad(peers.divergence(mean, log_variance) + rec, list(model.encoder.parameters()))
-    distance = peers.distances({"encoder": list(shared)}, {"encoder": list(written)})
+    distance = sides.distances({"encoder": list(shared)}, {"encoder": list(written)})
     assert distance["encoder"] < 1e-3
 
 
@@ -153,18 +154,17 @@ def test_the_parts_of_a_step_are_its_networks(model):
     def step():
         model.training_step(batch_of(), update)
 
-    found = profiled(model, update, step, steps=2)
-    assert found.steps == 2
-    parts = found.shares()
+    result = profiled(model, step, steps=2)
+    assert result.steps == 2
+    parts = result.shares()
     assert sum(parts.values()) == pytest.approx(1)
-    assert {OPTIMIZER, REST, UPDATE} <= set(parts)
-    assert set(parts) <= {OPTIMIZER, REST, UPDATE, *(name for name, _ in model.named_children())}
-    # what is moved by a gradient has a backward pass, and its time is not booked on anything else
-    assert set(found.backward) & set(model.players)
-    assert sum(found.forward.values()) + sum(found.backward.values()) <= found.seconds * 1.01
+    assert {OPTIMIZER, REST, GRADIENTS} <= set(parts)
+    assert set(parts) <= {OPTIMIZER, REST, GRADIENTS, *(name for name, _ in model.named_children())}
+    # a player has a backward pass, and its time counts for no other part
+    assert set(result.backward) & set(model.players)
+    assert sum(result.forward.values()) + sum(result.backward.values()) <= result.seconds * 1.01
     hooks = [h for m in model.modules() for h in (*m._forward_hooks, *m._forward_pre_hooks)]
     assert not hooks
-    assert "_finite" not in vars(update)
 
 
 def test_a_profiled_training_ends_as_any_other(tmp_path):
@@ -172,7 +172,7 @@ def test_a_profiled_training_ends_as_any_other(tmp_path):
 
     data = Data("avatars", size=16, options={"count": 240})
     weights = {}
-    for name, more in (("plain", {}), ("profiled", {"stepping": stepping})):
+    for name, more in (("plain", {}), ("profiled", {"observers": [Profile()]})):
         folder, _ = train("vae", data, tmp_path / name, {"width": 4, "latent": 8}, steps=6, batch=16, **more)
         weights[name] = load_file(folder / "weights.safetensors")
     assert all(torch.equal(weights["plain"][k], v) for k, v in weights["profiled"].items())

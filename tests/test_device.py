@@ -1,4 +1,4 @@
-"""What training on a GPU rests on, as far as it shows without one: no waits in a step, pictures on the device, compiling."""
+"""Training on a GPU, as far as a CPU can test it: no waits in a step, pictures on the device, compiling."""
 
 import copy
 import re
@@ -16,45 +16,45 @@ from mien.training import compiling, resident
 from mien.training.loop import Settings, fit, make_fabric
 from mien.training.update import Update
 
-# what reads numbers off a tensor, or has a result as long as they say: the host then waits for the device
+# operations that read numbers off a tensor, or whose result's length depends on them: the host waits for the device
 WAITS = re.compile(r"aten\.(_local_scalar_dense|nonzero|masked_select|unique|is_nonzero|equal|bincount)")
-READ_OFF = {getattr(torch.Tensor, name) for name in ("tolist", "numpy", "cpu")}  # which a CPU does without an operation
+READ_OFF = {getattr(torch.Tensor, name) for name in ("tolist", "numpy", "cpu")}  # on a CPU these have no operation
 
 
 class _Operations(TorchDispatchMode):
-    def __init__(self, found):
+    def __init__(self, record):
         super().__init__()
-        self.found = found
+        self.record = record
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if WAITS.match(str(function)) or (
             str(function).startswith("aten.index.") and any(i is not None and i.dtype == torch.bool for i in args[1])
         ):
-            self.found.append(str(function))
+            self.record.append(str(function))
         return function(*args, **(kwargs or {}))
 
 
 class _Methods(TorchFunctionMode):
-    def __init__(self, found):
+    def __init__(self, record):
         super().__init__()
-        self.found = found
+        self.record = record
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function in READ_OFF:
-            self.found.append(function.__name__)
+            self.record.append(function.__name__)
         return function(*args, **(kwargs or {}))
 
 
 @contextmanager
 def waits():
-    """Collect what a host would wait for."""
-    found = []
-    with _Operations(found), _Methods(found):
-        yield found
+    """Yield a list of the operations that a host waits for."""
+    record: list[str] = []
+    with _Operations(record), _Methods(record):
+        yield record
 
 
 def training(model):
-    """A model in training and its update, which leaves the guard to the device as it does on a GPU."""
+    """The update of a model in training mode; as on a GPU, its guard does not wait for the device."""
     fabric = make_fabric(Settings(steps=1, batch=8, device="cpu"))
     update = Update(model.train(), fabric)
     update._finite = lambda losses, gradients: True
@@ -68,36 +68,36 @@ def test_no_training_step_waits_for_the_device(model):
     model.calibrate(batch)
     for stage in model.stages:
         model.progress = stage
-        with waits() as found:
+        with waits() as names:
             model.training_step(batch, update)
-        assert found == []
+        assert names == []
 
 
 def test_the_iterative_gan_waits_once_to_choose_who_is_updated_again():
     model = tiny("iterative_gan")
     update, batch = training(model), batch_of()
     model.calibrate(batch)
-    with waits() as found:
+    with waits() as names:
         model.training_step(batch, update)
-    assert found == ["tolist"]
+    assert names == ["tolist"]
 
 
-def test_waits_are_seen():
-    with waits() as found:
+def test_waits_are_recorded():
+    with waits() as names:
         x = torch.ones(3)
         x[x > 0].sum().item()
         x.tolist()
-    assert len(found) == 3
+    assert len(names) == 3
 
 
 def test_pictures_on_the_device_are_those_of_the_data_set():
     dataset = data.load("avatars", size=16, count=240)
     dataset.labels = np.arange(len(dataset)) % 3
     index = np.array([7, 200, 13, 13, 0])
-    held = resident.Resident(dataset, np.arange(0, 240), "cpu")
-    for got, wanted in zip(vars(held.batch(index)).values(), vars(dataset.batch(index)).values(), strict=True):
-        assert torch.equal(got, wanted)
-        assert (got.dtype, got.stride()) == (wanted.dtype, wanted.stride())
+    copied = resident.Resident(dataset, np.arange(0, 240), "cpu")
+    for got, expected in zip(vars(copied.batch(index)).values(), vars(dataset.batch(index)).values(), strict=True):
+        assert torch.equal(got, expected)
+        assert (got.dtype, got.stride()) == (expected.dtype, expected.stride())
 
 
 def test_signals_on_the_device_are_not_scaled(tmp_path):
@@ -111,11 +111,11 @@ def test_signals_on_the_device_are_not_scaled(tmp_path):
         def pictures(self, index):
             return self.values[index]
 
-    held = resident.Resident(Signals(), np.array([2, 4]), "cpu")
-    assert held.batch(np.array([4, 2])).x.flatten().tolist() == Signals.values[[4, 2]].flatten().tolist()
-    assert held.batch(np.array([4])).attributes is None
+    copied = resident.Resident(Signals(), np.array([2, 4]), "cpu")
+    assert copied.batch(np.array([4, 2])).x.flatten().tolist() == Signals.values[[4, 2]].flatten().tolist()
+    assert copied.batch(np.array([4])).attributes is None
     with pytest.raises(IndexError, match="3"):
-        held.batch(np.array([2, 3]))
+        copied.batch(np.array([2, 3]))
 
 
 def test_training_from_the_device_ends_with_the_same_weights(tmp_path, monkeypatch, avatars):
@@ -138,9 +138,9 @@ def test_only_a_gpu_with_room_holds_the_pictures(monkeypatch, avatars):
     assert resident.where_it_fits(avatars, index, torch.device("cpu")) is avatars
     need = len(index) * 16 * 16 * 3
     monkeypatch.setattr(resident, "Resident", lambda *a: "resident")
-    for free, wanted in ((need / resident.ROOM - 1, avatars), (need / resident.ROOM + 1, "resident")):
+    for free, expected in ((need / resident.ROOM - 1, avatars), (need / resident.ROOM + 1, "resident")):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 0))
-        assert resident.where_it_fits(avatars, index, torch.device("cuda")) is wanted
+        assert resident.where_it_fits(avatars, index, torch.device("cuda")) is expected
 
 
 def test_compiled_networks_learn_the_same():

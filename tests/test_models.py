@@ -3,14 +3,15 @@
 import copy
 import importlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
 
+import golden
 from conftest import CLASSES, NAMES, SHAPE, batch_of, tiny, weights_of
+from golden import first_step, names_and_shapes
 from mien import models
 from mien.abilities import ABILITIES, Decodes, Edits, Encodes, Generates, Recognizes, names, require
 from mien.errors import MienError
@@ -20,36 +21,14 @@ from mien.training.update import Update
 
 fabric = Fabric(accelerator="cpu", devices=1)
 
-# loss of the first step of each tiny model at seed 0 on batch_of(): what an unmeant change of a loss breaks
-GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
-# "model weight shape" of each tiny model: what weights.safetensors holds, so that runs of today open tomorrow
-WEIGHTS = (Path(__file__).parent / "golden_weights.txt").read_text().splitlines()
-
-
-def first_step(model) -> dict[str, float]:
-    """The terms of the first training step, of each stage of a model that trains in several."""
-    model.train()
-    model.calibrate(batch_of())
-    update = Update(model, fabric)
-    torch.manual_seed(0)
-    for progress in model.stages:
-        model.progress = progress
-        model.training_step(batch_of(), update)
-    return {k: float(v) for k, v in update.terms.items()}
-
 
 def test_golden_losses(model):
     got = first_step(model)
-    assert got == pytest.approx(GOLDEN[model.name], rel=2e-3), f"{model.name}: {got}"
-
-
-def names_and_shapes(model) -> list[str]:
-    """One line for each weight of a model, as golden_weights.txt has them."""
-    return [f"{model.name} {key} {'x'.join(map(str, value.shape))}" for key, value in model.state_dict().items()]
+    assert got == pytest.approx(golden.losses(model.name), rel=2e-3), f"{model.name}: {got}"
 
 
 def test_the_weights_are_those_that_stored_runs_hold(model):
-    assert sorted(names_and_shapes(model)) == sorted(line for line in WEIGHTS if line.split()[0] == model.name)
+    assert sorted(names_and_shapes(model)) == sorted(golden.weights(model.name))
 
 
 def test_three_steps_are_finite(model):

@@ -11,7 +11,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
 from rich.console import Console
 from safetensors.torch import load_file
 
@@ -20,8 +19,7 @@ from mien.errors import MienError
 from mien.experiment import dry_run, train
 from mien.run.data import Data
 from mien.training import logs, monitor
-from mien.training.loop import Order, Settings, fit, make_fabric
-from mien.training.update import PATIENCE, Diverged, Update
+from mien.training.loop import Observer, Order, Settings, fit, make_fabric
 
 AVATARS = Data("avatars", size=16, options={"count": 240})
 SMALL = {"width": 4, "latent": 8}
@@ -36,33 +34,28 @@ def same_weights(a, b) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
 
 
-class StopAt(Exception):
+class Killed(Exception):
     """Stands for a kill: nothing is saved on the way out."""
 
 
-def kill_at(monkeypatch, step, save_at=()):
-    """Let the loop save after the steps ``save_at`` and die before ``step``."""
-    from mien.training import loop
+class Kill(Observer):
+    """Lets the loop save after the step ``save`` and end before the step ``at``, as a kill would end it."""
 
-    plain = loop.Trainer._step
+    def __init__(self, at, save):
+        self.at, self.save = at, save
 
-    def stepping(self):
-        if self.step in save_at:
-            self._save()
-        if self.step == step:
-            raise StopAt
-        plain(self)
-
-    monkeypatch.setattr(loop.Trainer, "_step", stepping)
+    def before_step(self, trainer):
+        if trainer.step == self.save:
+            trainer.save()
+        if trainer.step == self.at:
+            raise Killed
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_a_resumed_run_ends_bit_identical(tmp_path, monkeypatch, ema):
+def test_a_resumed_run_ends_bit_identical(tmp_path, ema):
     run_vae(tmp_path / "whole", 24, ema=ema)
-    with monkeypatch.context() as m:
-        kill_at(m, step=15, save_at=(9,))
-        with pytest.raises(StopAt):
-            run_vae(tmp_path / "broken", 24, ema=ema)
+    with pytest.raises(Killed):
+        run_vae(tmp_path / "broken", 24, ema=ema, observers=[Kill(at=15, save=9)])
     assert torch.load(tmp_path / "broken" / "state.pt", weights_only=True)["step"] == 9
     run_vae(tmp_path / "broken", 24, ema=ema)
     assert same_weights(tmp_path / "whole", tmp_path / "broken")
@@ -71,7 +64,7 @@ def test_a_resumed_run_ends_bit_identical(tmp_path, monkeypatch, ema):
 
 
 @pytest.mark.parametrize("saved", [2, 4])  # in either stage of a model that has two
-def test_every_model_resumes_bit_identical(tmp_path, monkeypatch, model, saved):
+def test_every_model_resumes_bit_identical(tmp_path, model, saved):
     """On the loop itself, with the tiny models of the law tests."""
     from mien import data
 
@@ -90,12 +83,11 @@ def test_every_model_resumes_bit_identical(tmp_path, monkeypatch, model, saved):
         (tmp_path / folder).mkdir()
     whole = fresh()
     fit(whole, opened, splits.train, splits.valid, tmp_path / "whole", settings, fabric=fabric)
-    with monkeypatch.context() as m:
-        kill_at(m, step=5, save_at=(saved,))
-        with pytest.raises(StopAt):
-            fit(fresh(), opened, splits.train, splits.valid, tmp_path / "broken", settings, fabric=fabric)
+    arguments = (opened, splits.train, splits.valid, tmp_path / "broken", settings)
+    with pytest.raises(Killed):
+        fit(fresh(), *arguments, fabric=fabric, observers=[Kill(at=5, save=saved)])
     resumed = fresh()
-    fit(resumed, opened, splits.train, splits.valid, tmp_path / "broken", settings, fabric=fabric)
+    fit(resumed, *arguments, fabric=fabric)
     for key, value in weights_of(whole).items():
         np.testing.assert_array_equal(value, weights_of(resumed)[key], err_msg=key)
 
@@ -123,21 +115,38 @@ def test_a_signal_leaves_a_usable_run(tmp_path, number):
     assert torch.load(out / "state.pt", weights_only=True)["step"] == step > 0
 
 
-def test_two_processes_equal_one_on_the_joined_batch(tmp_path):
-    """Two gloo processes with averaged gradients against one process; BatchNorm's statistics differ, so it is fixed."""
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory, avatars):
+    """The folders that two_processes.py writes: ``1`` by one process, ``2`` by two gloo processes."""
+    folder = tmp_path_factory.mktemp("processes")
     script = os.path.join(os.path.dirname(__file__), "two_processes.py")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for world, out in ((1, tmp_path / "one.pt"), (2, tmp_path / "two.pt")):
+    for world in (1, 2):
         command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={world}", "--master-port=0",
-                   "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", script, str(out)]  # fmt: skip
+                   "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", script, str(folder / str(world))]  # fmt: skip
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stdout + done.stderr
-    one, two = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in ("one", "two"))
-    start = torch.load(tmp_path / "one.pt.start", weights_only=True)
+    return folder
+
+
+def test_two_processes_equal_one_on_the_joined_batch(processes):
+    """Averaged gradients against those of one process; plain SGD shows a gradient of another size, as Adam does not."""
+    one, two = (torch.load(processes / n / "weights.pt", weights_only=True) for n in ("1", "2"))
+    start = torch.load(processes / "1" / "start.pt", weights_only=True)
     moved = max(float((one[k] - start[k]).abs().max()) for k in one)
     assert moved > 1e-3
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-5, msg=lambda m, key=key: f"{key}: {m}")
+
+
+def test_processes_draw_noise_of_their_own(processes):
+    """Noise is fixed by seed, step and rank: equal in a second training, different in every step and process."""
+    noise = [torch.load(processes / "2" / f"noise{rank}.pt", weights_only=True) for rank in (0, 1)]
+    alone = torch.load(processes / "1" / "noise0.pt", weights_only=True)
+    draws = torch.cat(noise).tolist()
+    assert len(draws) == 6
+    assert len({tuple(draw) for draw in draws}) == 6
+    assert torch.equal(noise[0], alone)
 
 
 def test_order_is_a_permutation_each_epoch_and_readable_anywhere():
@@ -150,65 +159,7 @@ def test_order_is_a_permutation_each_epoch_and_readable_anywhere():
     assert (Order(np.arange(100, 150), seed=4).at(0, 50) != first).any()
 
 
-def test_update_takes_all_gradients_before_any_step():
-    """Two players of one forward pass each move along the gradient at the *old* weights of the other."""
-    model = tiny("vae")
-    model.eval()
-    fabric = Fabric(accelerator="cpu", devices=1)
-    update = Update(model, fabric)
-    x = batch_of().x
-    q = model.encode(x)
-    loss = (model.decode(q.mean) - x).square().mean()
-    expected = {
-        n: torch.autograd.grad(loss, update.parameters[n], retain_graph=True, allow_unused=True, materialize_grads=True)
-        for n in ("encoder", "decoder")
-    }
-    seen = {}
-    for name, optimizer in update.optimizers.items():
-        optimizer.register_step_pre_hook(
-            lambda o, a, k, name=name: seen.update({name: [p.grad.clone() for p in update.parameters[name]]})
-        )
-    update({"encoder": loss, "decoder": loss})
-    for name, gradients in expected.items():
-        for wanted, got in zip(gradients, seen[name], strict=True):
-            assert torch.equal(wanted, got)
-
-
-def test_clipping():
-    model = tiny("vae_wgan")
-    model.calibrate(batch_of())
-    update = Update(model, Fabric(accelerator="cpu", devices=1))
-    model.train()
-    model.training_step(batch_of(), update)
-    bound = max(float(p.detach().abs().max()) for p in model.critic.parameters())
-    assert 0 < bound <= 0.01 + 1e-9
-    assert max(float(p.detach().abs().max()) for p in model.encoder.parameters()) > 0.01
-
-
-def test_a_non_finite_step_is_left_out_told_and_fatal_if_it_stays():
-    model = tiny("vae")
-    update = Update(model, Fabric(accelerator="cpu", devices=1))
-    told = []
-    update.on_skip = told.append
-    before = weights_of(model)
-    weight = next(model.encoder.parameters())
-
-    def bad():
-        return (weight * torch.tensor(float("nan"))).sum()
-
-    update({"encoder": bad()}, kl=torch.tensor(3.0))
-    assert all((before[k] == v).all() for k, v in weights_of(model).items())
-    assert told[0]["kl"] == 3.0
-    for _ in range(PATIENCE - 2):
-        update({"encoder": bad()})
-    with pytest.raises(Diverged, match="lower the learning rate"):
-        update({"encoder": bad()})
-    update.skipped = 0
-    update({"encoder": weight.sum()})
-    assert (weights_of(model)["encoder.body.0.weight"] != before["encoder.body.0.weight"]).any()
-
-
-def test_a_collapsed_posterior_is_told(tmp_path):
+def test_a_collapsed_posterior_is_reported(tmp_path):
     _, outcome = train(
         "vae", AVATARS, tmp_path / "run", {**SMALL, "sigma": 1000.0}, steps=150, batch=16, picture_every=50
     )
@@ -216,13 +167,13 @@ def test_a_collapsed_posterior_is_told(tmp_path):
     assert "collapse" in (tmp_path / "run" / "log.jsonl").read_text()
 
 
-def test_equal_reconstructions_are_told():
+def test_equal_reconstructions_are_reported():
     model = tiny("vae").eval()
     torch.nn.init.zeros_(model.decoder.body[-1].weight)
     with torch.no_grad():
         model.encoder.mean.bias += 3  # KL is large, and still every picture decodes to the same
-        _, found = monitor.watch(model, batch_of(16))
-    assert "look alike" in found.problem
+        _, findings = monitor.watch(model, batch_of(16))
+    assert "look alike" in findings.problem
 
 
 def test_default_feature_scale_does_not_collapse_on_avatars(tmp_path):
@@ -260,7 +211,7 @@ def test_another_training_in_the_folder_is_refused(tmp_path):
     assert outcome.step == 8, "a longer training goes on from a shorter one"
 
 
-def test_damaged_state_is_told(tmp_path):
+def test_a_damaged_state_is_reported(tmp_path):
     run_vae(tmp_path / "run", 5)
     (tmp_path / "run" / "state.pt").write_bytes(b"PK nonsense")
     with pytest.raises(MienError, match=r"state\.pt.*delete it"):
@@ -270,7 +221,7 @@ def test_damaged_state_is_told(tmp_path):
 def test_a_run_folder_holds_what_it_should(tmp_path):
     folder, outcome = run_vae(tmp_path / "run", 12, precision="bf16")
     assert outcome.finished
-    found = {p.name for p in folder.iterdir()}
+    files = {p.name for p in folder.iterdir()}
     assert {
         "config.json",
         "weights.safetensors",
@@ -279,7 +230,7 @@ def test_a_run_folder_holds_what_it_should(tmp_path):
         "progress.json",
         "tensorboard",
         "pictures",
-    } <= found
+    } <= files
     assert list((folder / "pictures").glob("step-*.png"))
     assert list((folder / "tensorboard").glob("events*"))
     assert not [p for p in folder.rglob("*") if p.suffix == ".tmp" or p.name.startswith(".")]
@@ -301,32 +252,16 @@ def test_shares_are_disjoint_and_complete(avatars):
     assert not set(parts[0]) & set(parts[1])
 
 
-def test_a_second_update_under_bf16_sees_the_moved_weights():
-    """Autocast caches cast weights for its whole region; several updates in a step must not use stale ones."""
-    net = tiny("vae")
-    net.train()
-    mixed = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
-    update = Update(net, mixed)
-    x = batch_of().x
-    with mixed.autocast():
-        update({("encoder", "decoder"): net.decode(net.encode(x).mean).square().mean()})
-        net.eval()  # no randomness, no statistics: only the weights decide
-        again = net.encode(x).mean
-    with mixed.autocast():
-        fresh = net.encode(x).mean
-    assert torch.equal(again, fresh)
-
-
-def test_a_bar_says_how_fast_it_is_and_what_is_left(monkeypatch):
+def test_a_bar_shows_its_rate_and_the_remaining_time(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
     console = Console(file=io.StringIO(), width=80)
     with logs.bars(console) as note:
-        note("encoding", 64, 1000)  # how long these took is not known
+        note("encoding", 64, 1000)  # these took an unknown time
         now[0] += 20
         note("encoding", 464, 1000)
         now[0] += 5
-        note("encoding", 500, 1000)  # told at most every ten seconds
+        note("encoding", 500, 1000)  # printed at most every ten seconds
         note("edits", 3, 9)
         now[0] += 12
         note("edits", 9, 9)
@@ -338,3 +273,81 @@ def test_a_bar_says_how_fast_it_is_and_what_is_left(monkeypatch):
         "edits 9/9 0.5/s 0:00 left",
         "vae 7/10 kl 12.3 0:12 left",
     ]
+
+
+def test_the_saved_average_has_the_decay_of_its_formula(tmp_path, avatars):
+    """EMA with a warm-up: decay min(ema, (1 + t) / (10 + t)) at step t, of the networks' weights only."""
+
+    class Weights(Observer):
+        def __init__(self):
+            self.steps = []
+
+        def after_step(self, trainer):
+            self.steps.append({k: v.clone() for k, v in trainer.model.weights().items()})
+
+    model, weights = tiny("vae"), Weights()
+    average = {k: v.clone() for k, v in model.weights().items()}
+    splits = avatars.split()
+    settings = Settings(steps=12, batch=8, ema=0.4, device="cpu")
+    fit(model, avatars, splits.train, splits.valid, tmp_path, settings, observers=[weights])
+    for t, new in enumerate(weights.steps):
+        decay = min(0.4, (1 + t) / (10 + t))
+        average = {k: decay * v + (1 - decay) * new[k] for k, v in average.items()}
+    saved = load_file(tmp_path / "weights.safetensors")
+    for key, _ in model.named_parameters():
+        torch.testing.assert_close(saved[key], average[key], rtol=1e-5, atol=1e-6, msg=key)
+        assert not torch.equal(saved[key], weights.steps[-1][key])
+
+
+def test_observers_are_called_around_steps_and_reports(tmp_path, avatars):
+    calls = []
+
+    class Recorder(Observer):
+        def __init__(self, name):
+            self.name = name
+
+        def start(self, trainer):
+            calls.append((self.name, "start", trainer.step))
+
+        def before_step(self, trainer):
+            calls.append((self.name, "before", trainer.step))
+
+        def after_step(self, trainer):
+            calls.append((self.name, "after", trainer.step))
+
+        def after_report(self, trainer, terms):
+            assert {"kl", "rec", "gradient_norm"} <= terms.keys()
+            assert logs.read(tmp_path)[-1]["step"] == trainer.step
+            calls.append((self.name, "report", trainer.step))
+
+        def close(self, trainer):
+            calls.append((self.name, "close", trainer.step))
+
+    splits = avatars.split()
+    settings = Settings(steps=3, batch=8, log_every=2, device="cpu")
+    arguments = (avatars, splits.train, splits.valid, tmp_path, settings)
+    both = [Recorder("a"), Recorder("b")]
+    fit(tiny("vae"), *arguments, observers=both)
+    assert [call[1:] for call in calls if call[0] == "a"] == [
+        ("start", 0), ("before", 0), ("after", 1), ("before", 1), ("after", 2), ("report", 2), ("before", 2),
+        ("after", 3), ("report", 3), ("close", 3),
+    ]  # fmt: skip
+    assert [call[0] for call in calls] == ["a", "b"] * 9 + ["b", "a"], "closed in reverse order"
+    calls.clear()
+    fit(tiny("vae"), *arguments, observers=both)
+    assert calls == [], "nothing remains to be trained"
+
+
+def test_observers_are_closed_after_an_exception(tmp_path, avatars):
+    closed = []
+
+    class Closing(Observer):
+        def close(self, trainer):
+            closed.append(trainer.step)
+
+    splits = avatars.split()
+    arguments = (tiny("vae"), avatars, splits.train, splits.valid, tmp_path, Settings(steps=3, batch=8, device="cpu"))
+    with pytest.raises(Killed):
+        fit(*arguments, observers=[Closing(), Kill(at=1, save=-1)])
+    assert closed == [1]
+    assert not (tmp_path / "state.pt").exists()

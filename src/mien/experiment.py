@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from mien.networks.vgg import STAGES
 from mien.run import folder as run_folder
 from mien.run.data import Data
 from mien.run.loss_network import loss_network
-from mien.training.loop import Outcome, Settings, Stepping, fit, make_fabric, plain
+from mien.training.loop import Observer, Outcome, Settings, fit, make_fabric
 
 # what may differ between two calls on one run folder: nothing that changes what is learned
 _FREE = {"steps", "log_every", "picture_every", "save_seconds", "device", "processes", "compile"}
@@ -96,7 +96,7 @@ def train(
     epochs: float | None = None,
     console: Console | None = None,
     progress: Callable[[int, int], None] | None = None,
-    stepping: Stepping = plain,
+    observers: Sequence[Observer] = (),
     **training: Any,
 ) -> tuple[Path, Outcome]:
     """Train a model into a run folder, or go on where the folder was left; return folder and outcome.
@@ -108,7 +108,7 @@ def train(
         steps, epochs: the length; the model's own number of epochs by default.
         console: for bars and warnings; None is silent.
         progress: called with (done, total) while pictures are prepared.
-        stepping: gives the step that is taken; :func:`mien.training.profile.stepping` profiles it.
+        observers: called before and after each step, such as :class:`mien.training.profile.Profile`.
         **training: further fields of :class:`mien.training.loop.Settings`.
 
     Raises:
@@ -145,7 +145,7 @@ def train(
     if fabric.is_global_zero:
         _claim(folder, config)
     fabric.barrier()
-    outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric, stepping)
+    outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric, observers)
     return folder, outcome
 
 

@@ -84,8 +84,7 @@ def train(
     if dry_run:
         _print_plan(console, experiment.dry_run(model, chosen, settings, steps, epochs, **training))
         return
-    from mien.training import loop
-    from mien.training import profile as profile_
+    from mien.training.profile import Profile as Profiler
 
     with bars(console) as note:
         folder, outcome = experiment.train(
@@ -97,7 +96,7 @@ def train(
             epochs,
             console,
             lambda done, total: note(f"prepare {data}", done, total),
-            profile_.stepping if profile else loop.plain,
+            [Profiler()] if profile else [],
             **training,
         )
     if _rank() == 0:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import typing
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Protocol, Self, overload
 
 import numpy as np
 import torch
@@ -19,8 +19,31 @@ from mien.errors import MienError, UnknownName
 from mien.networks.loss_network import LossNetwork
 from mien.settings import convert, from_pairs
 
-Update = Callable[..., None]
 FROM_DATA = frozenset({"shape", "attributes", "classes"})  # arguments that the data set gives
+
+
+Losses = Mapping[str | tuple[str, ...], Tensor]  # scalars by the player, or the players, that each moves
+
+
+class Update(Protocol):
+    """What a training step calls to move the networks; :class:`mien.training.update.Update` says how.
+
+    The two signatures are one: a type checker has to know that a mapping of terms does not set the clipping.
+    """
+
+    @overload
+    def __call__(self, losses: Losses, /, **terms: Tensor | float) -> None: ...
+
+    @overload
+    def __call__(
+        self,
+        losses: Losses,
+        /,
+        *,
+        clip_weights: Mapping[str, float] | None = None,
+        clip_gradients: Mapping[str, float] | None = None,
+        **terms: Tensor | float,
+    ) -> None: ...
 
 
 class Model(nn.Module):

@@ -1,4 +1,4 @@
-"""The state a training resumes from: one file, replaced in one step, read without running anything."""
+"""The state that a training resumes from: one file, replaced atomically, read without running code from it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ FILE = "state.pt"
 def save(folder: Path, model: Model, update: Update, step: int, seconds: float, average: dict[str, Tensor]) -> None:
     """Write the state: weights, optimizers, the moving average, the position.
 
-    Random numbers need no state of their own: each step's are fixed by the seed and the step.
-    Everything is in one file so that no kill can leave weights and optimizers of different steps.
+    Random numbers need no state of their own: seed and step fix those of each step.
+    Everything is in one file, so that a kill cannot leave weights and optimizers of different steps.
+
+    Args:
+        seconds: trained so far, over all calls.
+        average: of the weights, by name; empty without one.
     """
     state = {
         "step": step,
@@ -34,10 +38,10 @@ def save(folder: Path, model: Model, update: Update, step: int, seconds: float, 
 
 
 def load(folder: Path, model: Model, update: Update, average: dict[str, Tensor]) -> tuple[int, float]:
-    """Restore the state of ``folder`` and return its step and the seconds trained; (0, 0) if there is none.
+    """Restore the state in ``folder`` in place and return its step and the seconds trained; (0, 0) without a state.
 
     Raises:
-        MienError: if the file is damaged or of another model.
+        MienError: if the file is damaged or belongs to another model.
     """
     path = folder / FILE
     if not path.exists():
@@ -54,5 +58,6 @@ def load(folder: Path, model: Model, update: Update, average: dict[str, Tensor])
     except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError, AttributeError) as error:
         raise MienError(
             f"expected the state of this training in {path}, got a damaged or different one "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): delete it to start again from step 0"
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): "
+            "delete it to start again from step 0"
         ) from None

@@ -11,22 +11,23 @@ from torch import nn
 
 
 def compile_networks(model: nn.Module, **options: Any) -> None:
-    """Let torch compile each network of ``model`` at its first call; weights and their names stay as they are.
+    """Let torch compile each network of ``model`` at its first call; weights and their names do not change.
 
     Args:
-        model: whose child modules are its networks.
+        model: its child modules are its networks.
         options: of :func:`torch.compile`, such as ``mode="max-autotune"``.
     """
     import torch._functorch.config as config
 
-    # one forward pass serves several backward passes, so none of them may write over what it has saved
+    # one forward pass serves several backward passes, so none of them may overwrite what the forward pass saved
     config.donated_buffer = False
-    # the compiler itself looks at the gradients of what is no leaf
+    # the compiler itself reads gradients of tensors that are not leaves
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
     for network in model.children():
         network.compile(**options)
 
 
 def as_written() -> AbstractContextManager[None]:
-    """Return a context in which nothing is compiled: what runs once in a while is not worth a minute of it."""
-    return torch.compiler.set_stance("force_eager")
+    """Return a context in which nothing is compiled: compiling takes a minute, and sample sheets are rare."""
+    context: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return context

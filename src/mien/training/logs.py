@@ -1,4 +1,4 @@
-"""What a training tells: a JSONL file, TensorBoard, the terminal, and loud warnings."""
+"""The reports of a training: a JSONL file, TensorBoard, progress bars and warnings on the terminal."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Log:
-    """Appends records to ``log.jsonl`` and TensorBoard; a resumed run drops records past its start.
+    """Appends records to ``log.jsonl`` and TensorBoard; a resumed run drops records of later steps than its start.
 
     Args:
         folder: the run folder.
-        start: the step training starts from.
+        start: the step that training starts from.
     """
 
     def __init__(self, folder: Path, start: int):
         from torch.utils.tensorboard import SummaryWriter
 
         path = folder / "log.jsonl"
-        kept = [r for r in read(folder) if r["step"] <= start] if start else []
-        path.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
+        records = [r for r in read(folder) if r["step"] <= start] if start else []
+        path.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
         self.file = path.open("a", encoding="utf-8")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
 
@@ -47,7 +47,7 @@ class Log:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Return the records of a run's log; a last line cut short by a kill is left out."""
+    """Return the records of a run's log, without a last line that a kill cut short."""
     path = folder / "log.jsonl"
     if not path.exists():
         return []
@@ -63,18 +63,18 @@ def read(folder: Path) -> list[dict[str, Any]]:
 class Bar:
     """A progress bar on a terminal; elsewhere a line every ten seconds.
 
-    Beside it stand the words it is called with, or how many steps a second it made.
+    The bar shows the status of the last call, or the steps a second.
 
     Args:
-        console: where to print; None is silent.
+        console: None is silent.
         what: the words before the bar.
         total: steps in all.
-        done: steps already done before.
+        done: steps done before.
     """
 
     def __init__(self, console: Console | None, what: str, total: int, done: int = 0):
         self.console, self.what, self.total, self.done, self.start = console, what, total, done, done
-        self.began = self.told = time.monotonic()
+        self.began = self.printed = time.monotonic()
         self.status = ""
         self.progress: Progress | None = None
         if console is not None and console.is_terminal:
@@ -90,18 +90,18 @@ class Bar:
             self.task = self.progress.add_task(what, total=total, completed=done, status="")
 
     def __call__(self, done: int, status: str = "") -> None:
-        """Show that ``done`` of the total is done, with a few words."""
+        """Show that ``done`` steps of the total are done, with a status of a few words."""
         passed = time.monotonic() - self.began
-        if not status and passed > 1 and done > self.start:  # a part of a second says little
+        if not status and passed > 1 and done > self.start:  # the rate of less than a second is not reliable
             status = f"{(rate := (done - self.start) / passed):,.{0 if rate >= 10 else 1}f}/s"
         self.done, self.status = done, status or self.status
         if self.progress is not None:
             self.progress.update(self.task, completed=done, status=escape(self.status))
-        elif self.console is not None and (time.monotonic() - self.told > 10 or done == self.total):
-            self.told = time.monotonic()
-            left = passed / max(done - self.start, 1) * (self.total - done)
+        elif self.console is not None and (time.monotonic() - self.printed > 10 or done == self.total):
+            self.printed = time.monotonic()
+            remaining = passed / max(done - self.start, 1) * (self.total - done)
             self.console.print(
-                " ".join(filter(None, (f"{self.what} {done}/{self.total}", self.status, f"{_clock(left)} left"))),
+                " ".join(filter(None, (f"{self.what} {done}/{self.total}", self.status, f"{_clock(remaining)} left"))),
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
@@ -117,15 +117,15 @@ class Bar:
 
 @contextmanager
 def bars(console: Console | None) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield note(what, done, total), which shows one bar after another."""
+    """Yield a function ``note(what, done, total)`` that shows one bar after another."""
     shown: dict[str, Bar] = {}
 
     def note(what: str, done: int, total: int) -> None:
         same = what in shown and shown[what].total == total and done >= shown[what].done
-        if not same:  # the next part, or the same one of the next run
+        if not same:  # the next part, or the same part of the next run
             for bar in shown.values():
                 bar.__exit__()
-            shown[what] = Bar(console, what, total, done)  # the time of what is done already is not known
+            shown[what] = Bar(console, what, total, done)  # these steps took an unknown time
         shown[what](done)
 
     try:
@@ -145,13 +145,13 @@ def _clock(seconds: float) -> str:
 
 
 def warn(console: Console | None, title: str, text: str) -> None:
-    """Print a warning nobody overlooks."""
+    """Print a warning in a red frame."""
     if console is not None:
         console.print(Panel(escape(text), title=f"[bold]WARNING: {escape(title)}", border_style="bold red"))
 
 
 def terms_text(terms: Mapping[str, float]) -> str:
-    """Return a few terms in one line.
+    """Return terms in one line, with three digits each.
 
     >>> terms_text({"kl": 12.345, "rec": 200.0})
     'kl 12.3 rec 200'

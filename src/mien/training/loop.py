@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from rich.console import Console
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mien.data.batch import Batch, on_device
 from mien.data.dataset import Dataset, spread
@@ -27,222 +26,119 @@ from mien.run.weights import save_weights
 from mien.training import checkpoint, monitor
 from mien.training.compiling import as_written, compile_networks
 from mien.training.logs import Bar, Log, terms_text, warn
+from mien.training.marks import DATA, part
+from mien.training.observers import Observer
+from mien.training.order import Order
 from mien.training.resident import where_it_fits
+from mien.training.settings import Settings, make_fabric
+from mien.training.stop import Stop
 from mien.training.update import Update
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+__all__ = ["Observer", "Order", "Outcome", "Settings", "Trainer", "fit", "make_fabric"]
+
+Positions = npt.NDArray[Any]  # (n,), in a data set
 CALIBRATION = 256  # pictures a model may measure before its first step
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How long and with what to train; everything about the model itself is the model's.
-
-    Args:
-        steps: updates in all.
-        batch: pictures in a step, over all processes together.
-        seed: fixes initial weights, order of pictures and noise.
-        precision: ``fp32`` or ``bf16`` (autocast; weights stay float32).
-        ema: decay of the moving average of weights that is saved for use; 0 saves the weights themselves.
-        log_every, picture_every: steps between log records and between sample sheets.
-        save_seconds: seconds between checkpoints.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        processes: on this machine; a launcher such as torchrun overrides it.
-        compile: let torch compile the networks; a minute or two at the start of every call.
-    """
-
-    steps: int
-    batch: int = 64
-    seed: int = 0
-    precision: str = "fp32"
-    ema: float = 0.0
-    log_every: int = 20
-    picture_every: int = 200
-    save_seconds: float = 60.0
-    device: str = "auto"
-    processes: int = 1
-    compile: bool = False
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise MienError(f"expected 1 step or more, got {self.steps}")
-        if self.batch < 2:
-            raise MienError(f"expected a batch of 2 or more (BatchNorm needs two), got {self.batch}")
-        if self.precision not in PRECISIONS:
-            raise MienError(f"expected precision fp32 or bf16, got {self.precision}")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise MienError(f"expected device auto, cpu or cuda, got {self.device}")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise MienError("expected a CUDA device, got none: choose --device cpu")
-        if not 0 <= self.ema < 1:
-            raise MienError(f"expected an EMA decay in [0, 1), got {self.ema}")
-        if min(self.log_every, self.picture_every, self.processes) < 1:
-            raise MienError("expected log_every, picture_every and processes of 1 or more")
 
 
 @dataclass
 class Outcome:
-    """What a call of :func:`fit` did."""
+    """The result of a call of :func:`fit`."""
 
-    step: int
-    steps: int
+    step: int  # steps done, over all calls
+    steps: int  # steps in all
     seconds: float  # trained in all, over all calls
     images_per_second: float  # of this call, without sheets and checkpoints
     warnings: list[str] = field(default_factory=list)
 
     @property
     def finished(self) -> bool:
+        """Whether the last step is done."""
         return self.step >= self.steps
-
-
-def make_fabric(settings: Settings) -> Fabric:
-    """Return a launched Fabric for ``settings``; under torchrun it takes the processes from there."""
-    from lightning_fabric import Fabric  # imports torchmetrics and torchvision: 250 MB that opening a run needs not
-
-    world = int(os.environ.get("WORLD_SIZE", "0"))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or settings.processes
-    precision: Any = PRECISIONS[settings.precision]
-    strategy = "ddp" if max(world, settings.processes) > 1 else "auto"
-    fabric = Fabric(
-        accelerator=settings.device,
-        devices=local,
-        num_nodes=max(1, world // local),
-        strategy=strategy,
-        precision=precision,
-    )
-    fabric.launch()
-    if fabric.device.type == "cpu":
-        # Fabric lets torch load NVML to look for a GPU, which every step of an optimizer does: .04 ms each
-        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    return fabric
-
-
-class Order:
-    """The order of pictures: an endless sequence of seeded permutations, readable at any position.
-
-    >>> order = Order(np.array([10, 11, 12]), seed=0)
-    >>> sorted(order.at(0, 3).tolist()), len(order.at(2, 5))
-    ([10, 11, 12], 5)
-    """
-
-    def __init__(self, index: np.ndarray, seed: int):
-        self.index, self.seed = index, seed
-        self.epoch, self.shuffled = -1, index
-
-    def at(self, position: int, n: int) -> np.ndarray:
-        """Return the ``n`` dataset positions from ``position`` on; they may reach into the next epoch."""
-        parts = []
-        while n > 0:
-            epoch, start = divmod(position, len(self.index))
-            if epoch != self.epoch:
-                self.shuffled = np.random.default_rng([self.seed, epoch]).permutation(self.index)
-                self.epoch = epoch
-            part = self.shuffled[start : start + n]
-            parts.append(part)
-            position, n = position + len(part), n - len(part)
-        return np.concatenate(parts)
-
-
-class Stop:
-    """Turns Ctrl-C and SIGTERM into a wish to stop after the step; a second one stops at once."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> Stop:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._heard)
-        return self
-
-    def _heard(self, number: int, frame: object) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def plain(trainer: Trainer) -> Iterator[Callable[[], None]]:
-    """Give a training its own step; :func:`mien.training.profile.stepping` is the other way."""
-    yield trainer._step
-
-
-Stepping = Callable[["Trainer"], AbstractContextManager[Callable[[], None]]]
 
 
 def fit(
     model: Model,
     dataset: Dataset,
-    index: np.ndarray,
-    held_out: np.ndarray,
+    index: Positions,
+    held_out: Positions,
     folder: Path,
     settings: Settings,
     console: Console | None = None,
     fabric: Fabric | None = None,
-    stepping: Stepping = plain,
+    observers: Sequence[Observer] = (),
 ) -> Outcome:
-    """Train ``model`` on the pictures ``index`` of ``dataset`` into ``folder``, from where it was left.
+    """Train ``model`` on the pictures ``index`` of ``dataset`` into ``folder``, from the state stored there.
 
     Args:
+        index: positions (n,) in ``dataset``.
         held_out: positions whose pictures are shown on the sample sheets and watched for collapse.
         console: for the progress bar and warnings; None is silent.
-        stepping: gives the step that is taken again and again.
+        observers: called before and after each step, and after each report.
 
     Raises:
         MienError: if training diverges, a file cannot be written, or the state there is of another model.
     """
     fabric = fabric or make_fabric(settings)
-    return Trainer(model, dataset, index, held_out, folder, settings, console, fabric).run(stepping)
+    return Trainer(model, dataset, index, held_out, folder, settings, console, fabric, observers).run()
 
 
 class Trainer:
-    """One call of :func:`fit`, taken apart into what happens in it."""
+    """One call of :func:`fit`, method by method; its arguments are those of :func:`fit`.
+
+    Attributes:
+        model, update, settings, folder, fabric: as passed, or made of what was passed.
+        console: None on all processes but the first.
+        step: steps done, over all calls.
+        seconds, waited: spent in the steps of this call, and of them in reading batches.
+        images: pictures in the steps of this call, over all processes.
+        average: the moving average of the weights by name, empty without one.
+    """
 
     def __init__(
         self,
         model: Model,
         dataset: Dataset,
-        index: np.ndarray,
-        held_out: np.ndarray,
+        index: Positions,
+        held_out: Positions,
         folder: Path,
         settings: Settings,
         console: Console | None,
         fabric: Fabric,
+        observers: Sequence[Observer] = (),
     ):
+        if settings.batch % fabric.world_size:
+            raise MienError(
+                f"expected a batch that divides by {fabric.world_size} processes, got {settings.batch}: "
+                "choose another --batch"
+            )
         self.folder, self.settings, self.dataset, self.fabric = folder, settings, dataset, fabric
+        self.observers = tuple(observers)
         self.console = console if fabric.is_global_zero else None
-        # data sets store pictures channels last; networks that follow train 1.3 to 1.5 times as fast on CPUs
+        # data sets store pictures channels last; with weights in that layout CPUs train 1.3 to 1.5 times as fast
         self.model = model.to(fabric.device).to(memory_format=torch.channels_last)
         # the compiler takes seconds to import
         self.as_written: Callable[[], AbstractContextManager[None]] = as_written if settings.compile else nullcontext
         if settings.compile:
             compile_networks(self.model)
         self.update = Update(model, fabric)
-        self.update.on_skip = self._skipped
+        self.update.on_skip = self._report_skip
         self.average = {k: v.clone() for k, v in model.weights().items()} if settings.ema else {}
         self.step, self.before = checkpoint.load(folder, model, self.update, self.average)
-        if settings.batch % fabric.world_size:
-            raise MienError(
-                f"expected a batch that divides by {fabric.world_size} processes, got {settings.batch}: choose another --batch"
-            )
         self.order = Order(model.training_index(dataset, index, settings.seed), settings.seed)
         self.labels = model.training_labels(dataset, index, settings.seed)
         self.pictures = where_it_fits(dataset, self.order.index, fabric.device)
         self.watched = dataset.batch(spread(held_out, monitor.WATCHED), fabric.device)
-        # of earlier calls too: a resumed run does not forget what went wrong
+        # those of earlier calls too: a resumed run keeps its warnings
         self.warnings: list[str] = progress(folder).get("warnings", [])
-        self.seconds = self.waited = self.images = 0.0
+        self.log: Log | None = None
+        self.seconds = self.waited = 0.0
+        self.images = 0
         self.images_per_second = 0.0
 
-    def run(self, stepping: Stepping = plain) -> Outcome:
+    def run(self) -> Outcome:
         """Train to the last step or the first signal, whichever comes first."""
         if self.step >= self.settings.steps:
             return self._outcome()
@@ -251,30 +147,39 @@ class Trainer:
         self.log = Log(self.folder, self.step) if self.fabric.is_global_zero else None
         try:
             title, steps = f"train {self.model.name}", self.settings.steps
-            with Stop() as stop, Bar(self.console, title, steps, self.step) as bar, stepping(self) as step:
-                self._loop(stop, bar, step)
-            self._save()
+            with Stop() as stop, Bar(self.console, title, steps, self.step) as bar, ExitStack() as closing:
+                for observer in self.observers:
+                    observer.start(self)
+                    closing.callback(observer.close, self)
+                self._loop(stop, bar)
+            self.save()
         finally:
             if self.log:
                 self.log.close()
         return self._outcome()
 
-    def _loop(self, stop: Stop, bar: Bar, step: Callable[[], None]) -> None:
+    def _loop(self, stop: Stop, bar: Bar) -> None:
         saved = time.monotonic()
         self.model.train()
-        while self.step < self.settings.steps and not self._any(stop.wanted):
-            step()
+        while self.step < self.settings.steps and not self._any(stop.requested):
+            for observer in self.observers:
+                observer.before_step(self)
+            self._step()
+            for observer in self.observers:
+                observer.after_step(self)
             last = self.step == self.settings.steps
             if self.step % self.settings.log_every == 0 or last:
-                self._report(bar)
+                terms = self._report(bar)
+                for observer in self.observers:
+                    observer.after_report(self, terms)
             if self.step % self.settings.picture_every == 0 or last:
                 self._watch()
             if self._any(time.monotonic() - saved > self.settings.save_seconds):
-                self._save()
+                self.save()
                 saved = time.monotonic()
 
     def _any(self, mine: bool) -> bool:
-        """Return whether any process says so: all must leave the loop, or save, at the same step."""
+        """Return whether it is true on any process: all must leave the loop, or save, at the same step."""
         if self.fabric.world_size == 1:
             return mine
         answer = self.fabric.all_reduce(torch.tensor(float(mine), device=self.fabric.device), reduce_op="sum")
@@ -296,9 +201,11 @@ class Trainer:
 
     def _step(self) -> None:
         start = time.perf_counter()
-        batch = self._batch()
+        with part(DATA):
+            batch = self._batch()
         loaded = time.perf_counter()
-        # noise is a function of seed and step, so a resumed run draws what an uninterrupted one draws
+        # noise is a function of seed, step and rank: a resumed run draws what an uninterrupted one draws, and no two
+        # processes draw the same
         self._seed((self.settings.seed * 1_000_003 + self.step) * 4099 + self.fabric.global_rank)
         self.model.progress = self.step / self.settings.steps
         self.update.set_lr(self.model.lr_factor(self.model.progress))
@@ -313,26 +220,28 @@ class Trainer:
         self.images += self.settings.batch
 
     def _seed(self, seed: int) -> None:
-        # torch.manual_seed asks after every kind of device there could be, each step
+        # torch.manual_seed asks every kind of device that could exist, in each step
         torch.default_generator.manual_seed(seed)
         if self.fabric.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
     @torch.no_grad()
     def _average(self) -> None:
-        # short memory at first, so that the start does not linger
+        # short memory at first, so that the initial weights do not linger
         decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
         weights = self.model.weights()
         players = tuple(f"{name}." for name in self.model.players)
         moving = [k for k, v in weights.items() if v.is_floating_point() and k.startswith(players)]
-        torch._foreach_lerp_([self.average[k] for k in moving], [weights[k] for k in moving], 1 - decay)
+        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        average([self.average[k] for k in moving], [weights[k] for k in moving], None)
         for key in weights.keys() - set(moving):
             self.average[key].copy_(weights[key])
 
-    def _report(self, bar: Bar) -> None:
+    def _report(self, bar: Bar) -> dict[str, float]:
+        """Log the terms of the last step and show them beside the bar; return them."""
         # the only place where the host waits for the device, once for all terms
         values = torch.stack([v.float().reshape(()) for v in self.update.terms.values()]).tolist()
-        terms = dict(zip(self.update.terms, values, strict=True))
+        terms: dict[str, float] = dict(zip(self.update.terms, values, strict=True))
         self.images_per_second = self.images / max(self.seconds, 1e-9)
         if self.fabric.device.type == "cuda" and not np.isfinite(terms["gradient_norm"]):
             self.update.report_skip({})
@@ -344,6 +253,7 @@ class Trainer:
             self.step,
             f"{self.images_per_second:.0f} images/s  data {self.waited / self.seconds:.0%}  {terms_text(shown)}",
         )
+        return terms
 
     def _watch(self) -> None:
         """Write the sample sheet and look for collapse; on the first process only."""
@@ -351,21 +261,22 @@ class Trainer:
             return
         self.model.eval()
         with torch.inference_mode(), self.fabric.autocast(), self.as_written():
-            rows, found = monitor.watch(self.model, self.watched)
+            rows, findings = monitor.watch(self.model, self.watched)
         self.model.train()
         if rows:
             monitor.write_sheet(self.folder / "pictures" / f"step-{self.step:07d}.png", rows)
-        if self.log and found.values:
-            self.log(self.step, **found.values)
-        # early on a small KL is only slow learning, and before its stage a decoder has learned nothing
+        if self.log and findings.values:
+            self.log(self.step, **findings.values)
+        # early on, a small KL is only slow learning; before its stage, a decoder has learned nothing
         last = self.model.stages[-1]
-        if found.problem and self.step >= self.settings.steps * (last + (1 - last) / 5):
-            self._warn("collapse", f"step {self.step}: {found.problem}")
+        if findings.problem and self.step >= self.settings.steps * (last + (1 - last) / 5):
+            self._warn("collapse", f"step {self.step}: {findings.problem}")
 
-    def _skipped(self, terms: dict[str, float]) -> None:
+    def _report_skip(self, terms: Mapping[str, float]) -> None:
         self._warn(
             "non-finite step left out",
-            f"step {self.step}: {terms_text(terms)}; the weights were not moved. If this repeats, lower the learning rate (--set lr=…).",
+            f"step {self.step}: {terms_text(terms)}; the weights were not moved. "
+            "If this repeats, lower the learning rate (--set lr=…).",
         )
 
     def _warn(self, title: str, text: str) -> None:
@@ -374,7 +285,8 @@ class Trainer:
         if self.log:
             self.log(self.step, warning=f"{title}: {text}")
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the checkpoint, the weights for use and the progress; on the first process only."""
         if not self.fabric.is_global_zero:
             return
         seconds = self.before + self.seconds

@@ -1,4 +1,4 @@
-"""What is watched while training: sample sheets, and the signs of a collapsed posterior."""
+"""Held-out pictures during training: sample sheets, and the signs of a collapsed posterior."""
 
 from __future__ import annotations
 
@@ -16,60 +16,63 @@ from mien.data.pictures import from_float, save_picture, waveforms
 from mien.models.base import Model
 from mien.networks.point import Point
 
-WATCHED = 32  # held-out pictures looked at; half of them are shown
+WATCHED = 32  # held-out pictures that are measured; half of them are shown
 KL_FLOOR = 0.5  # nats: below, the posterior carries less than one bit about a picture
 DIVERSITY_FLOOR = 0.05  # spread of reconstructions over spread of pictures
 
 
 @dataclass
-class Found:
-    """What a look at the model found: values for the log, and a problem in words or nothing."""
+class Findings:
+    """Values for the log, and the description of a problem; empty without one."""
 
     values: dict[str, float] = field(default_factory=dict)
     problem: str = ""
 
 
-def watch(model: Model, batch: Batch) -> tuple[list[Tensor], Found]:
-    """Return rows of pictures (n, C, H, W) to show, and what was found.
+def watch(model: Model, batch: Batch) -> tuple[list[Tensor], Findings]:
+    """Return rows of pictures (n, C, H, W) to show, and the findings on the pictures of ``batch``.
 
     A posterior has collapsed when it carries no information about the picture (KL near zero) or when
     every reconstruction is the same picture.
     """
     rows: list[Tensor] = []
-    found = Found()
+    findings = Findings()
     shown = len(batch) // 2 or len(batch)
     if isinstance(model, Encodes) and isinstance(model, Decodes):
         q = model.encode(batch.x)
         x_rec = model.decode(q.mean)
         rows += [batch.x[:shown], x_rec[:shown]]
         spread = float(x_rec.std(0).mean() / batch.x.std(0).mean().clamp(min=1e-6))
-        found.values = {
+        findings.values = {
             "held_out_diversity": spread,
             "held_out_mse": float((x_rec - batch.x).square().mean()),
         }
         kl = math.inf
-        if not isinstance(q, Point):  # a point says all it can
-            found.values["held_out_kl"] = kl = float(losses.kl(q).mean())
+        if not isinstance(q, Point):  # a point has no divergence
+            findings.values["held_out_kl"] = kl = float(losses.kl(q).mean())
         if kl < KL_FLOOR:
-            found.problem = (
-                f"the posterior carries {kl:.2g} nats about a picture (held-out KL; expected above {KL_FLOOR}): raise the "
-                "weight of the reconstruction (--set beta=… or pair_loss=…, sigma=… of vae) or lower alpha"
+            findings.problem = (
+                f"the posterior carries {kl:.2g} nats about a picture (held-out KL; expected above {KL_FLOOR}): "
+                "raise the weight of the reconstruction (--set beta=… or pair_loss=…, sigma=… of vae) or lower alpha"
             )
         elif spread < DIVERSITY_FLOOR:
-            found.problem = f"all reconstructions look alike (spread {spread:.2g} of the pictures', expected above {DIVERSITY_FLOOR})"
+            findings.problem = (
+                f"all reconstructions look alike (spread {spread:.2g} of the pictures', "
+                f"expected above {DIVERSITY_FLOOR})"
+            )
     elif isinstance(model, Edits):
         rows.append(batch.x[:shown])
         for amount in (1.0, -1.0):
             edited = model.edit(batch.x, {model.editable[0]: amount})
             rows.append(edited[:shown])
-            found.values[f"held_out_change_{amount:+.0f}"] = float((edited - batch.x).abs().mean())
+            findings.values[f"held_out_change_{amount:+.0f}"] = float((edited - batch.x).abs().mean())
     if isinstance(model, Generates):
         rows.append(model.generate(shown, seed=0))
-    return rows, found
+    return rows, findings
 
 
 def write_sheet(path: Path, rows: list[Tensor]) -> None:
-    """Write rows of pictures as one PNG, a thin white line between them."""
+    """Write rows of pictures (n, C, H, W) in [-1, 1] as one PNG, with a thin white line between pictures."""
     lines = []
     for row in rows:
         x = row.float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: a trace of a few steps, and a table of their parts (``mien train --profile``).
+"""Where the time of a training step goes: a trace of a few steps and a table of parts (``mien train --profile``).
 
 Method: torch's profiler records every operation. An operation belongs to the network inside whose call it runs, and
 an operation of the backward pass to the network whose forward operation made it (autograd numbers both alike). Times
@@ -10,30 +10,29 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.table import Table
 from torch import nn
-from torch.profiler import ProfilerActivity, record_function
+from torch.profiler import ProfilerActivity
 
 from mien.files import write_atomically, write_json
-from mien.training.update import Update
+from mien.training.marks import DATA, GRADIENTS, PREFIX, STEP, part
+from mien.training.observers import Observer
 
 if TYPE_CHECKING:
     from mien.training.loop import Trainer
 
-WARM_UP, STEPS = 3, 10  # steps before the profiler looks, and under its eyes
+__all__ = ["DATA", "GRADIENTS", "OPTIMIZER", "REST", "Breakdown", "Profile", "Profiler", "breakdown", "profiled"]
+
+WARM_UP, STEPS = 3, 10  # steps before the profiler records, and steps that it records
 FOLDER = "profile"  # in the run folder
-STEP, DATA, OPTIMIZER = "a step", "data", "optimizer"
-UPDATE, REST = "gradients: sums, norm, guard", "losses and all else"
-WAIT = "aten::_local_scalar_dense"  # what reading a number off a tensor ends in; on a GPU the host waits for it
-_PREFIX = "mien: "
-# the profiler's own library tells each start and stop, and every machine without a GPU, as of an error
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+OPTIMIZER, REST = "optimizer", "losses and all else"
+WAIT = "aten::_local_scalar_dense"  # reading a number off a tensor ends in it; on a GPU the host waits for it
 
 
 @dataclass
@@ -41,10 +40,11 @@ class Breakdown:
     """Where the time of a step went.
 
     Args:
-        steps: that were looked at.
+        steps: how many were recorded.
         seconds: of a step on average, by the clock.
-        forward, backward: seconds of a step by part; the parts are the model's networks and those named above.
-        waits: how often in a step the host asked for a number of a tensor; on a GPU it then waits for the device.
+        forward, backward: seconds of a step by part; the parts are the model's networks, :data:`DATA`,
+            :data:`GRADIENTS`, :data:`OPTIMIZER` and :data:`REST`.
+        waits: how often in a step the host read a number off a tensor; on a GPU it then waits for the device.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -92,118 +92,118 @@ class Breakdown:
 
 
 class Profiler:
-    """Records calls of a step, from :meth:`start` to :meth:`stop`.
+    """Records the steps between :meth:`start` and :meth:`stop` that run inside :meth:`step`.
 
     Args:
-        model: whose child modules are the parts.
-        update: of the same model.
+        model: its child modules are the parts.
     """
 
-    def __init__(self, model: nn.Module, update: Update):
-        self.model, self.update = model, update
+    def __init__(self, model: nn.Module):
+        # the profiler's library reports each start and stop, and each machine without a GPU, as an error; it reads
+        # this when it is used for the first time
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+        self.model = model
         self.device = next(model.parameters()).device.type
         activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (self.device == "cuda")
-        self.profiler = torch.profiler.profile(activities=activities)
-        self.undo: list[Callable[[], None]] = []
+        self.trace = torch.profiler.profile(activities=activities)
+        self._marks = ExitStack()  # the hooks around the networks
 
     def start(self) -> None:
         """Put marks around the networks and begin to record."""
         for name, child in self.model.named_children():
             self._mark(name, child)
-        for name in ("_gradients", "_finite"):
-            setattr(self.update, name, marked(UPDATE, getattr(self.update, name)))
-            self.undo.append(lambda name=name: delattr(self.update, name))  # type: ignore[misc]
-        self.profiler.start()
+        self.trace.start()
 
-    def _mark(self, part: str, child: nn.Module) -> None:
-        """Let calls of ``child``, and of modules in it that are called without it, run under the name ``part``."""
-        open_: list[Any] = []  # marks of calls within calls; the outermost is the one that shows
+    def step(self) -> AbstractContextManager[Any]:
+        """Return the context that one step runs in."""
+        return part(STEP)
+
+    def _mark(self, name: str, child: nn.Module) -> None:
+        """Give calls of ``child``, and of modules in it that are called without it, to the part ``name``."""
+        calls: list[AbstractContextManager[Any] | None] = []  # calls within calls; only the outermost has a mark
 
         def enter(module: nn.Module, arguments: Any) -> None:
-            mark = record_function(_PREFIX + part) if not open_ else None
-            open_.append(mark)
+            mark = part(name) if not calls else None
+            calls.append(mark)
             if mark is not None:
                 mark.__enter__()
 
         def leave(module: nn.Module, arguments: Any, output: Any) -> None:
-            mark = open_.pop()
+            mark = calls.pop()
             if mark is not None:
                 mark.__exit__(None, None, None)
 
         for module in child.modules():
-            self.undo.append(module.register_forward_pre_hook(enter).remove)
-            self.undo.append(module.register_forward_hook(leave, always_call=True).remove)
+            self._marks.callback(module.register_forward_pre_hook(enter).remove)
+            self._marks.callback(module.register_forward_hook(leave, always_call=True).remove)
 
     def stop(self) -> Breakdown:
         """Stop recording, take the marks off, and return where the time went."""
         if self.device == "cuda":
             torch.cuda.synchronize()
-        self.profiler.stop()
-        while self.undo:
-            self.undo.pop()()
-        return breakdown(self.profiler.events(), self.device)
+        self.trace.stop()
+        self._marks.close()
+        return breakdown(self.trace.events(), self.device)  # type: ignore[no-untyped-call]
 
 
-def marked(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``function`` running under the name ``part``."""
-
-    def run(*arguments: Any, **keywords: Any) -> Any:
-        with record_function(_PREFIX + part):
-            return function(*arguments, **keywords)
-
-    return run
-
-
-def profiled(model: nn.Module, update: Update, step: Callable[[], Any], steps: int = STEPS) -> Breakdown:
+def profiled(model: nn.Module, step: Callable[[], Any], steps: int = STEPS) -> Breakdown:
     """Return where the time of ``step``, called ``steps`` times, goes; call it a few times before, to warm it up."""
-    profiler = Profiler(model, update)
-    step = marked(STEP, step)
+    profiler = Profiler(model)
     profiler.start()
     try:
         for _ in range(steps):
-            step()
+            with profiler.step():
+                step()
     finally:
-        found = profiler.stop()
-    return found
+        result = profiler.stop()
+    return result
 
 
-@contextmanager
-def stepping(trainer: Trainer) -> Iterator[Callable[[], None]]:
-    """Give a training a step that is profiled a few times, after a few; for :func:`mien.training.loop.fit`.
+class Profile(Observer):
+    """Profiles :data:`STEPS` steps of a training, after :data:`WARM_UP` others.
 
     It writes ``profile/trace.json.gz`` (for Perfetto or chrome://tracing) and ``profile/parts.json`` into the run
-    folder and prints the table. A training that ends before is profiled as far as it came.
+    folder and prints the table. In a training that ends before, the profile covers the steps up to the end.
     """
-    profiler = Profiler(trainer.model, trainer.update)
-    left = trainer.settings.steps - trainer.step
-    first = min(WARM_UP, max(0, left - 1))
-    plain, read = trainer._step, trainer._batch
-    done = 0
 
-    def step() -> None:
-        nonlocal done
-        if done == first:
-            setattr(trainer, "_batch", marked(DATA, read))  # noqa: B010, of this trainer alone
-            profiler.start()
-        recording = first <= done < first + STEPS
-        (marked(STEP, plain) if recording else plain)()
-        done += 1
-        if done == first + STEPS:
-            finish()
+    def start(self, trainer: Trainer) -> None:
+        """Choose the steps to record."""
+        remaining = trainer.settings.steps - trainer.step
+        self.first = trainer.step + min(WARM_UP, max(0, remaining - 1))
+        self.profiler = Profiler(trainer.model)
+        self.recording = False
+        self.step = ExitStack()  # the mark of the step that runs
 
-    def finish() -> None:
-        del trainer._batch
-        found = profiler.stop()
+    def before_step(self, trainer: Trainer) -> None:
+        """Begin to record at the first of the steps, and mark each of them."""
+        if trainer.step == self.first:
+            self.profiler.start()
+            self.recording = True
+        if self.recording:
+            self.step.enter_context(self.profiler.step())
+
+    def after_step(self, trainer: Trainer) -> None:
+        """End the mark of the step, and the profile after the last of the steps."""
+        self.step.close()
+        if self.recording and trainer.step == self.first + STEPS:
+            self._finish(trainer)
+
+    def close(self, trainer: Trainer) -> None:
+        """Write the profile of a training that ended within the steps."""
+        self.step.close()
+        if self.recording:
+            self._finish(trainer)
+
+    def _finish(self, trainer: Trainer) -> None:
+        self.recording = False
+        result = self.profiler.stop()
         if trainer.fabric.is_global_zero:
             folder = trainer.folder / FOLDER
-            write_atomically(folder / "trace.json.gz", lambda path: profiler.profiler.export_chrome_trace(str(path)))
-            write_json(folder / "parts.json", found.to_json())
+            export = self.profiler.trace.export_chrome_trace
+            write_atomically(folder / "trace.json.gz", lambda path: export(str(path)))
+            write_json(folder / "parts.json", result.to_json())
         if trainer.console is not None:
-            trainer.console.print(found.table())
-
-    yield step
-    if first < done < first + STEPS:
-        finish()
+            trainer.console.print(result.table())
 
 
 def breakdown(events: Any, device: str) -> Breakdown:
@@ -214,43 +214,44 @@ def breakdown(events: Any, device: str) -> Breakdown:
     waits = 0
 
     def own(event: Any) -> float:
-        microseconds = event.self_device_time_total if device == "cuda" else event.self_cpu_time_total
+        microseconds: float = event.self_device_time_total if device == "cuda" else event.self_cpu_time_total
         return microseconds * 1e-6
 
-    def visit(event: Any, part: str, inside: defaultdict[str, float]) -> None:
+    def visit(event: Any, name: str, inside: defaultdict[str, float]) -> None:
         nonlocal waits
         if event.name.startswith("autograd::engine::evaluate_function"):
-            part, inside = owner.get(event.sequence_nr, REST), backward
-        elif event.name.startswith(_PREFIX):
-            part = event.name.removeprefix(_PREFIX)
+            name, inside = owner.get(event.sequence_nr, REST), backward
+        elif event.name.startswith(PREFIX):
+            name = event.name.removeprefix(PREFIX)
         elif event.name.startswith("Optimizer.step"):
-            part = OPTIMIZER
+            name = OPTIMIZER
         elif inside is forward and event.sequence_nr >= 0:
-            # operations that autograd does not record carry the number of the next that it does: the last is right
-            owner[event.sequence_nr] = part
+            # operations that autograd does not record carry the number of the next one that it does: the last counts
+            owner[event.sequence_nr] = name
         waits += event.name == WAIT
-        inside[part] += own(event)
+        inside[name] += own(event)
         for child in sorted(event.cpu_children, key=lambda e: e.time_range.start):
-            visit(child, part, inside)
+            visit(child, name, inside)
 
-    def begins(event: Any) -> float:
-        return event.time_range.start
+    def begin(event: Any) -> float:
+        start: float = event.time_range.start
+        return start
 
-    roots = sorted((e for e in events if e.cpu_parent is None and _on_host(e)), key=begins)
-    steps = [e for e in roots if e.name == _PREFIX + STEP]
+    roots = sorted((e for e in events if e.cpu_parent is None and _on_host(e)), key=begin)
+    steps = [e for e in roots if e.name == PREFIX + STEP]
     for step in steps:
         forward[REST] += own(step)
-        for child in sorted(step.cpu_children, key=begins):
+        for child in sorted(step.cpu_children, key=begin):
             visit(child, REST, forward)
         # on a GPU, autograd works in a thread of its own
         for root in roots:
-            if root.thread != step.thread and step.time_range.start <= begins(root) <= step.time_range.end:
+            if root.thread != step.thread and step.time_range.start <= begin(root) <= step.time_range.end:
                 visit(root, REST, backward)
     n = max(len(steps), 1)
-    seconds = sum(e.time_range.elapsed_us() for e in steps) * 1e-6 / n
+    seconds: float = sum(e.time_range.elapsed_us() for e in steps) * 1e-6 / n
     forwards, backwards = ({k: v / n for k, v in of.items()} for of in (forward, backward))
     return Breakdown(len(steps), seconds, forwards, backwards, waits / n, device)
 
 
 def _on_host(event: Any) -> bool:
-    return event.device_type == torch.autograd.DeviceType.CPU
+    return bool(event.device_type.name == "CPU")

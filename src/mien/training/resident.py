@@ -1,14 +1,17 @@
-"""A data set whose pictures lie on the device, as bytes: no step waits for the disk or the bus."""
+"""A data set with its pictures on the device, as bytes: no step waits for the disk or the bus."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mien.data.batch import Batch, on_device
 from mien.data.dataset import Dataset
 
-ROOM = 0.25  # of the device's free memory that pictures may take: networks and their maps need the rest
+ROOM = 0.25  # share of the device's free memory for pictures: networks and their maps need the rest
 CHUNK = 4096  # pictures copied at once
 
 
@@ -16,12 +19,12 @@ class Resident:
     """The pictures at some positions of a data set, on ``device``; its batches are the data set's own.
 
     Args:
-        dataset: where they are copied from.
-        index: positions (n,) that will be asked for.
-        device: where they lie from now on.
+        dataset: the source of the copy.
+        index: positions (n,) of the pictures to copy.
+        device: the target of the copy.
     """
 
-    def __init__(self, dataset: Dataset, index: np.ndarray, device: str | torch.device):
+    def __init__(self, dataset: Dataset, index: npt.NDArray[Any], device: str | torch.device):
         positions = np.unique(index)
         self.device = torch.device(device)
         self._row_of = np.full(len(dataset), -1, np.int64)
@@ -38,13 +41,13 @@ class Resident:
         if dataset.labels is not None:
             self._labels = torch.from_numpy(dataset.labels[positions]).to(self.device)
 
-    def batch(self, index: np.ndarray, device: str | torch.device | None = None) -> Batch:
-        """Return what ``Dataset.batch`` returns for positions ``index`` (B,) it was made with.
+    def batch(self, index: npt.NDArray[Any], device: str | torch.device | None = None) -> Batch:
+        """Return what ``Dataset.batch`` returns for copied positions ``index`` (B,).
 
         Raises:
-            IndexError: a position it was not made with.
+            IndexError: for a position that was not copied.
         """
-        del device  # they lie where they lie
+        del device  # the pictures are on their device
         rows = self._row_of[index]
         if len(rows) and rows.min() < 0:
             raise IndexError(f"expected positions that were copied, got {index[rows.argmin()]}")
@@ -57,8 +60,8 @@ class Resident:
         return Batch(x, attributes, label, on_device(np.asarray(index, np.int64), self.device))
 
 
-def where_it_fits(dataset: Dataset, index: np.ndarray, device: torch.device) -> Dataset | Resident:
-    """Return the data set on a GPU with room for the pictures ``index``, else as it is, read as it is asked for."""
+def where_it_fits(dataset: Dataset, index: npt.NDArray[Any], device: torch.device) -> Dataset | Resident:
+    """Return a copy on the device if it is a GPU with room for the pictures ``index``, otherwise the data set."""
     if device.type != "cuda":
         return dataset
     free, _ = torch.cuda.mem_get_info(device)

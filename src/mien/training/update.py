@@ -1,21 +1,22 @@
-"""Who is moved by which loss: the one place where gradients are taken, averaged, guarded and stepped."""
+"""The update of the networks by their losses: gradients, their average over processes, their guard, the step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor, nn
 
 from mien.errors import MienError
-from mien.models.base import Model
+from mien.models.base import Losses, Model
+from mien.training.marks import GRADIENTS, part
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-PATIENCE = 50  # non-finite steps in a row after which a training gives up
+PATIENCE = 50  # non-finite steps in a row after which a training ends
 
 
 class Diverged(MienError):
@@ -23,19 +24,23 @@ class Diverged(MienError):
 
 
 class Update:
-    """Moves the players of a model by the losses its training step hands over.
+    """Moves the players of a model by the losses of its training step.
 
-    A call ``update({("encoder", "decoder"): loss_1, "critic": loss_2}, term=value)`` takes every gradient
-    before any step, so one forward pass serves all players; players moved by the same loss share one
-    backward pass; and a loss reaches the players it is named with and nobody else, because gradients are
-    asked for by parameter. A sequential algorithm calls it several times in a training step.
+    A call ``update({("encoder", "decoder"): loss_1, "critic": loss_2}, term=value)`` takes every gradient before any
+    step, so one forward pass serves all players. Players that the same loss moves share one backward pass. A loss
+    moves only the players in its key, because gradients are taken by parameter. A sequential algorithm calls the
+    update several times in a training step.
 
-    Here and only here: gradients are averaged over processes, a step with a non-finite loss or gradient
-    is left out (and counted), gradients and weights are clipped.
+    Only this class averages gradients over processes, skips (and counts) a step with a non-finite gradient, and clips
+    gradients and weights.
 
     Args:
-        model: whose ``players`` are moved, each by an optimizer of its own.
+        model: each of its ``players`` has an optimizer of its own.
         fabric: for the average over processes.
+
+    Attributes:
+        terms: scalars of the last step by name, for the log, with ``gradient_norm``.
+        on_skip: called with the terms and losses of a step that was skipped.
     """
 
     def __init__(self, model: Model, fabric: Fabric):
@@ -46,57 +51,77 @@ class Update:
         self.optimizers = {name: model.optimizer(p) for name, p in self.parameters.items()}
         self.base_lr = {n: [g["lr"] for g in o.param_groups] for n, o in self.optimizers.items()}
         self.terms: dict[str, Tensor] = {}
-        self.skipped = 0  # steps in a row that were left out
-        self.on_skip = lambda terms: None
+        self.skipped = 0  # steps in a row without a finite gradient
+        self.on_skip: Callable[[Mapping[str, float]], None] = lambda terms: None
 
     def set_lr(self, factor: float) -> None:
-        """Set every learning rate to ``factor`` times what the model asked for."""
+        """Set every learning rate to ``factor`` times the rate that the model's optimizer began with."""
         for name, optimizer in self.optimizers.items():
             for group, lr in zip(optimizer.param_groups, self.base_lr[name], strict=True):
                 group["lr"] = lr * factor
 
+    @overload
+    def __call__(self, losses: Losses, /, **terms: Tensor | float) -> None: ...
+
+    @overload
     def __call__(
         self,
-        losses: Mapping[str | tuple[str, ...], Tensor],
+        losses: Losses,
+        /,
         *,
         clip_weights: Mapping[str, float] | None = None,
         clip_gradients: Mapping[str, float] | None = None,
+        **terms: Tensor | float,
+    ) -> None: ...
+
+    def __call__(
+        self,
+        losses: Losses,
+        /,
+        *,
+        clip_weights: Any = None,  # the signatures above have the type
+        clip_gradients: Any = None,
         **terms: Tensor | float,
     ) -> None:
         """Move each named player along the gradient of its losses.
 
         Args:
             losses: scalars by the player or players they move; a player may occur in several.
-            clip_weights: after the step, clip this player's weights to ± the value; 0 does not.
-            clip_gradients: before the step, clip each gradient of this player to ± the value; 0 does not.
+            clip_weights: the bound of each player's weights, which are clipped to ± it after the step; 0 does not clip.
+            clip_gradients: the bound of each player's gradients, clipped to ± it before the step; 0 does not clip.
             **terms: scalars for the log.
+
+        Raises:
+            Diverged: after :data:`PATIENCE` steps in a row without a finite gradient.
         """
         for name, value in terms.items():
-            # filled on the device: a number that is copied there makes the host wait
+            # filled on the device: copying a number to it makes the host wait
             self.terms[name] = value.detach() if isinstance(value, Tensor) else self._filled(value)
         try:
             self._move(losses, clip_weights or {}, clip_gradients or {})
         finally:
-            # gradients add up where there are some already
+            # autograd adds to gradients that exist
             for name in self._names(losses):
                 for parameter in self.parameters[name]:
                     parameter.grad = None
-        # autocast keeps the weights it has cast until its region ends: a second update in a step would see old ones
+        # autocast keeps the weights it has cast until its region ends: a second update in a step would use old weights
         torch.clear_autocast_cache()
 
     @staticmethod
-    def _names(losses: Mapping[str | tuple[str, ...], Tensor]) -> list[str]:
+    def _names(losses: Losses) -> list[str]:
         """Return the players that are moved, each once."""
         return list(dict.fromkeys(name for key in losses for name in ((key,) if isinstance(key, str) else key)))
 
     def _move(
         self,
-        losses: Mapping[str | tuple[str, ...], Tensor],
+        losses: Losses,
         clip_weights: Mapping[str, float],
         clip_gradients: Mapping[str, float],
     ) -> None:
-        gradients = self._gradients(losses)
-        if not self._finite(losses, gradients):
+        with part(GRADIENTS):
+            gradients = self._gradients(losses)
+            finite = self._finite(losses, gradients)
+        if not finite:
             return
         for name, bound in clip_gradients.items():
             if bound:
@@ -114,18 +139,18 @@ class Update:
     def _filled(self, value: float) -> Tensor:
         return torch.full((), float(value), device=self.fabric.device)
 
-    def _gradients(self, losses: Mapping[str | tuple[str, ...], Tensor]) -> dict[str, list[Tensor]]:
+    def _gradients(self, losses: Losses) -> dict[str, list[Tensor]]:
         """Return the summed gradients of each player, averaged over processes; they are its parameters' ``grad``."""
         for i, (key, loss) in enumerate(losses.items()):
             names = (key,) if isinstance(key, str) else key
             parameters = [p for name in names for p in self.parameters[name]]
-            # by parameter: autograd visits only what leads to these players. It sums what comes from several losses,
-            # and lays each gradient out in memory as its parameter is, which fused optimizers take for granted
+            # by parameter: autograd visits only the operations that lead to these players. It sums the gradients of
+            # several losses, and gives each gradient its parameter's memory layout, which fused optimizers presume
             torch.autograd.backward(loss, inputs=parameters, retain_graph=i < len(losses) - 1)
         gradients: dict[str, list[Tensor]] = {}
         for name in self._names(losses):
             for parameter in self.parameters[name]:
-                if parameter.grad is None:  # what no loss reaches goes on as its momentum has it
+                if parameter.grad is None:  # no loss depends on it: it moves by its momentum
                     parameter.grad = torch.zeros_like(parameter)
             gradients[name] = [p.grad for p in self.parameters[name] if p.grad is not None]
         if self.fabric.world_size > 1:
@@ -134,23 +159,23 @@ class Update:
 
     def _average(self, gradients: Mapping[str, list[Tensor]]) -> None:
         """Average over processes, in one message for all players."""
-        flat = [g for values in gradients.values() for g in values]
+        flat = [g for player in gradients.values() for g in player]
         joined = torch.cat([g.flatten() for g in flat])
         averaged = self.fabric.all_reduce(joined, reduce_op="mean")
         assert isinstance(averaged, Tensor)
-        for gradient, part in zip(flat, averaged.split([g.numel() for g in flat]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+        for gradient, values in zip(flat, torch.split(averaged, [g.numel() for g in flat]), strict=True):
+            gradient.copy_(values.view_as(gradient))
 
-    def _finite(self, losses: Mapping[str | tuple[str, ...], Tensor], gradients: Mapping[str, list[Tensor]]) -> bool:
+    def _finite(self, losses: Losses, gradients: Mapping[str, list[Tensor]]) -> bool:
         """Return whether the step may be taken; on a GPU decide on the device, without waiting for it."""
         flat = [g for values in gradients.values() for g in values]
-        # the norm of all gradients is finite just when every gradient is; averaged, so all processes agree
+        # the norm of all gradients is finite if and only if every gradient is; averaged, so all processes agree
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(flat)))
         self.terms["gradient_norm"] = norm
         if norm.device.type == "cuda":
             bad = (~torch.isfinite(norm)).float().view(())
             for name in gradients:
-                # fused optimizers leave out the step on the device where this is set
+                # a fused optimizer skips the step on the device where this is set
                 self.optimizers[name].found_inf = bad  # type: ignore[attr-defined]
             return True
         if math.isfinite(norm):
@@ -160,7 +185,7 @@ class Update:
         return False
 
     def report_skip(self, losses: Mapping[str, Tensor]) -> None:
-        """Count a step left out and tell; give up after many in a row."""
+        """Count a skipped step and call ``on_skip``; raise Diverged after many in a row."""
         self.skipped += 1
         values = {k: float(v.detach()) for k, v in {**self.terms, **losses}.items()}
         if self.skipped >= PATIENCE:

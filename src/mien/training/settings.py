@@ -1,0 +1,88 @@
+"""The settings of a training, and the devices and processes that follow from them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mien.errors import MienError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The length of a training and its means; the settings of a model are the model's own.
+
+    Args:
+        steps: updates in all.
+        batch: pictures in a step, over all processes together.
+        seed: fixes initial weights, order of pictures and noise.
+        precision: ``fp32`` or ``bf16`` (autocast; weights stay float32).
+        ema: decay of the moving average of weights that is saved for use, in [0, 1); 0 saves the weights themselves.
+        log_every, picture_every: steps between log records and between sample sheets.
+        save_seconds: seconds between checkpoints.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        processes: on this machine; a launcher such as torchrun overrides it.
+        compile: torch compiles the networks, which takes a minute or two at the start of every call.
+
+    Raises:
+        MienError: for a value out of its range, or a device that this machine lacks.
+    """
+
+    steps: int
+    batch: int = 64
+    seed: int = 0
+    precision: str = "fp32"
+    ema: float = 0.0
+    log_every: int = 20
+    picture_every: int = 200
+    save_seconds: float = 60.0
+    device: str = "auto"
+    processes: int = 1
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise MienError(f"expected 1 step or more, got {self.steps}")
+        if self.batch < 2:
+            raise MienError(f"expected a batch of 2 or more (BatchNorm needs two), got {self.batch}")
+        if self.precision not in PRECISIONS:
+            raise MienError(f"expected precision fp32 or bf16, got {self.precision}")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise MienError(f"expected device auto, cpu or cuda, got {self.device}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise MienError("expected a CUDA device, got none: choose --device cpu")
+        if not 0 <= self.ema < 1:
+            raise MienError(f"expected an EMA decay in [0, 1), got {self.ema}")
+        if min(self.log_every, self.picture_every, self.processes) < 1:
+            raise MienError("expected log_every, picture_every and processes of 1 or more")
+
+
+def make_fabric(settings: Settings) -> Fabric:
+    """Return a launched Fabric for ``settings``; under torchrun it takes the processes from there."""
+    # it imports torchmetrics and torchvision, 250 MB that opening a run does not need
+    from lightning_fabric import Fabric
+
+    world = int(os.environ.get("WORLD_SIZE", "0"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or settings.processes
+    precision: Any = PRECISIONS[settings.precision]
+    strategy = "ddp" if max(world, settings.processes) > 1 else "auto"
+    fabric = Fabric(
+        accelerator=settings.device,
+        devices=local,
+        num_nodes=max(1, world // local),
+        strategy=strategy,
+        precision=precision,
+    )
+    fabric.launch()
+    if fabric.device.type == "cpu":
+        # with this variable, which Fabric sets, every step of an optimizer loads NVML to look for a GPU: .04 ms each
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    return fabric
