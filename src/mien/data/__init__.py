@@ -8,7 +8,7 @@ import inspect
 import os
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mien.data.batch import Batch
@@ -29,6 +29,7 @@ __all__ = [
     "source",
 ]
 
+Root = str | os.PathLike | Sequence[str | os.PathLike] | None  # one folder, or several
 _SETS = Path(__file__).parent / "sets"
 
 
@@ -66,18 +67,23 @@ def default_size(name: str) -> int:
     return _class(name).size
 
 
-def source(name: str, root: str | os.PathLike | None = None, **options) -> Source:
+def source(name: str, root: Root = None, **options) -> Source:
     """The data set `name` where it comes from, not yet prepared.
 
     Args:
         name: one of `names()`.
-        root: folder of its files, for those that have files.
+        root: folder of its files, for those that have files; several folders are joined to one set.
         options: see `options(name)`.
 
     Raises:
         UnknownName: no data set of this name.
         MienError: an unknown option, one of the wrong type, or files that are not there.
     """
+    if isinstance(root, (list, tuple)):
+        from mien.data.joined import Joined
+
+        parts = [source(name, one, **options) for one in root]
+        return Joined(parts) if len(parts) > 1 else parts[0]
     parameters = _parameters(name)
     kind = _class(name)
     hints = typing.get_type_hints(kind.__init__)
@@ -98,7 +104,7 @@ def source(name: str, root: str | os.PathLike | None = None, **options) -> Sourc
 
 def load(
     name: str,
-    root: str | os.PathLike | None = None,
+    root: Root = None,
     size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     cache: str | os.PathLike | None = None,

@@ -119,7 +119,8 @@ def landmarks(context: Context) -> dict[str, Any] | None:
     table = metric.landmark_table(stability, x, has, edited)
     result: dict[str, Any] = {"stability": {name: one.summary() for name, one in table.items()}}
     root = run.dataset.options.get("root") or run.data.root
-    if root and (path := metric.find_five(root)):
+    roots = [root] if isinstance(root, str) else list(root or ())
+    if path := next((path for one in roots if (path := metric.find_five(one))), None):
         truth = metric.read_five(path, [run.dataset.keys[i] for i in index], x.shape[-1])
         against = metric.landmark_table(
             lambda pictures, rows: metric.celeba5_error(faces.landmarks(pictures), truth[rows]), x, has, edited

@@ -17,6 +17,8 @@ Departures
   takes real pictures, made ones and those of the dual phase as batches of their own. D's loss has x̃ in its third
   class as the text says, not x̂.
 - The paper names neither batch size, length, Adam's β nor the kind of upsampling: β₁ = 0.5 and nearest neighbors.
+- D and the dual phase see x̃ and x̂ clamped to [-1, 1], as ``edit`` shows them; the gradient passes the clamp unchanged.
+  The paper does not say what becomes of values outside.
 - BatchNorm's running statistics are of real pictures only: those of the dual phase are what G0 and G1 made. With
   both in them, edits of CelebA at 32 px differed from the same edits by batch statistics by .074 on average (of 2),
   and by .007 without.
@@ -61,7 +63,6 @@ class ResidualGAN(Model, Edits):
         residual: G's output is added to the picture; false: it is the picture (§6.2's ablation).
         dual: what G0 made is given to G1, and the reverse, Eq. 7; false is §6.2's other ablation.
         literal_sums: see *Departures*.
-        flip: share of the training pictures that are mirrored; the paper mirrors none.
         lr, betas: Adam's.
     """
 
@@ -79,15 +80,12 @@ class ResidualGAN(Model, Edits):
         residual: bool = True,
         dual: bool = True,
         literal_sums: bool = False,
-        flip: float = 0.0,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
         super().__init__()
         positive(width=width, lr=lr)
         not_negative(alpha=alpha, beta_ratio=beta_ratio)
-        if not 0 <= flip <= 1:
-            raise MienError(f"expected flip in [0, 1], got {flip}")
         if attribute and attributes and attribute not in attributes:
             raise UnknownName("attribute", attribute, attributes)
         self.attribute = attribute or next(iter(attributes), "")
@@ -97,7 +95,7 @@ class ResidualGAN(Model, Edits):
         self.alpha = alpha or (ALPHA_GLOBAL if self.attribute in GLOBAL else ALPHA_LOCAL)
         self.beta = beta_ratio * self.alpha
         self.as_residual = _itself if residual else _difference
-        self.dual, self.flip, self.lr, self.betas = dual, flip, lr, betas
+        self.dual, self.lr, self.betas = dual, lr, betas
         self.literal_sums = literal_sums
         self.G0 = Translator(shape, width)
         self.G1 = Translator(shape, width)
@@ -154,7 +152,7 @@ class ResidualGAN(Model, Edits):
         x, weight = self._sides(batch)  # (2n, C, H, W): n without the attribute, then n with it
         x0, x1 = x.chunk(2)
         r = torch.cat([self.residual(x0, 1), self.residual(x1, -1)])
-        made = x + r  # x̃, Eq. 2; not clipped, so that a gradient leads back from outside [-1, 1]
+        made = _shown(x + r)  # x̃, Eq. 2
         given = torch.full((len(x) // 2,), WITHOUT, device=x.device)
         given = torch.cat([given, torch.full_like(given, WITH)])  # class of each x
         real, phi = self.D(x)
@@ -169,7 +167,8 @@ class ResidualGAN(Model, Edits):
         terms = {"d": d, "gan": gan, "pix": self.alpha * pix, "per": self.beta * per}
         if self.dual:
             made0, made1 = made.chunk(2)
-            again = torch.cat([made0 + self.residual(made0, -1, False), made1 + self.residual(made1, 1, False)])  # x̂
+            again = torch.cat([made0 + self.residual(made0, -1, False), made1 + self.residual(made1, 1, False)])
+            again = _shown(again)  # x̂
             terms["dual"] = _classify(self.D(again)[0], given, weight)  # Eq. 7
             g = g + terms["dual"]
         update({("G0", "G1"): g, "D": d}, **terms)
@@ -190,11 +189,18 @@ class ResidualGAN(Model, Edits):
             first = torch.argsort(mine.int(), descending=True, stable=True)  # mine, then all others
             positions.append(first[place % count.clamp(min=1)])
             weights.append((count > 0).float().expand(len(place)))
-        x = batch.x[torch.cat(positions)]
-        if self.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < self.flip
-            x = torch.where(mirrored, x.flip(3), x)
-        return x, torch.cat(weights)
+        return batch.x[torch.cat(positions)], torch.cat(weights)
+
+
+def _shown(x: Tensor) -> Tensor:
+    """Return pictures (B, C, H, W) clamped to [-1, 1], as ``edit`` shows them; the gradient passes unchanged.
+
+    >>> x = torch.tensor([0.5, 2.0], requires_grad=True)
+    >>> _shown(x).sum().backward()
+    >>> _shown(x).tolist(), x.grad.tolist()
+    ([0.5, 1.0], [1.0, 1.0])
+    """
+    return x + (x.clamp(-1, 1) - x).detach()
 
 
 def _itself(output: Tensor, x: Tensor) -> Tensor:

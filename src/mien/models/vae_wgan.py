@@ -50,6 +50,8 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         label: what stands for real and, negated, for fake (§3.4; 1 and 100 are the paper's failures).
         clip_weights: the critic's weights are clipped to ± this after each step; 0 does not clip.
         clip_gradients: the critic's gradients are clipped to ± this; 0 does not clip.
+        critic_eps: of the critic's BatchNorm. Under clipped weights the variance of most of its maps is below the
+            usual 1e-5, which then scales them instead of normalizing them; 1e-12 normalizes.
         prior_fakes: weight of decoded z ~ N(0, I) as further fakes; Algorithm 1 has none.
         pair_loss, feature_scale: the feature loss's scale, measured or fixed.
         lr, betas: Adam's; the learning rate is halved after each fifth of the training.
@@ -69,6 +71,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         label: float = 10.0,
         clip_weights: float = 0.01,
         clip_gradients: float = 0.0,
+        critic_eps: float = 1e-5,
         prior_fakes: float = 0.0,
         pair_loss: float = 3000.0,
         feature_scale: float = 0.0,
@@ -76,7 +79,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         betas: tuple[float, float] = (0.9, 0.999),
     ):
         super().__init__()
-        positive(latent=latent, width=width, label=label, lr=lr)
+        positive(latent=latent, width=width, label=label, lr=lr, critic_eps=critic_eps)
         not_negative(alpha=alpha, beta=beta, clip_weights=clip_weights, clip_gradients=clip_gradients)
         not_negative(prior_fakes=prior_fakes)
         self.alpha, self.beta, self.label, self.lr, self.betas = alpha, beta, label, lr, betas
@@ -86,7 +89,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         self.encoder = ResidualEncoder(shape, latent, width)
         self.decoder = ResidualDecoder(shape, latent, width)
         # the critic sees relu1_1 of the pictures, not their pixels (§3.4)
-        self.critic = ResidualCritic((loss_network.config["widths"][0], *shape[1:]), width)
+        self.critic = ResidualCritic((loss_network.config["widths"][0], *shape[1:]), width, critic_eps)
 
     def encode(self, x: Tensor) -> Normal:
         """Return q(z | x), a Normal of (B, K)."""

@@ -46,6 +46,7 @@ class Settings:
         batch: pictures in a step, over all processes together.
         seed: fixes initial weights, order of pictures and noise.
         precision: ``fp32`` or ``bf16`` (autocast; weights stay float32).
+        flip: share of the training pictures that are mirrored, drawn anew each time a picture is seen; in [0, 1].
         ema: decay of the moving average of weights that is saved for use; 0 saves the weights themselves.
         log_every, picture_every: steps between log records and between sample sheets.
         save_seconds: seconds between checkpoints.
@@ -58,6 +59,7 @@ class Settings:
     batch: int = 64
     seed: int = 0
     precision: str = "fp32"
+    flip: float = 0.0
     ema: float = 0.0
     log_every: int = 20
     picture_every: int = 200
@@ -77,6 +79,8 @@ class Settings:
             raise MienError(f"expected device auto, cpu or cuda, got {self.device}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise MienError("expected a CUDA device, got none: choose --device cpu")
+        if not 0 <= self.flip <= 1:
+            raise MienError(f"expected flip in [0, 1], got {self.flip}: 0.5 mirrors half of the pictures")
         if not 0 <= self.ema < 1:
             raise MienError(f"expected an EMA decay in [0, 1), got {self.ema}")
         if min(self.log_every, self.picture_every, self.processes) < 1:
@@ -285,12 +289,18 @@ class Trainer:
         rank, world = self.fabric.global_rank, self.fabric.world_size
         index = self.order.at(self.step * self.settings.batch, self.settings.batch)
         batch = self.pictures.batch(index[rank::world], self.fabric.device)
+        if self.settings.flip:
+            # drawn for the whole batch on the host, so that it does not depend on processes or device
+            draws = np.random.default_rng([self.settings.seed, self.step, 1]).random(len(index)) < self.settings.flip
+            mirrored = on_device(draws[rank::world], self.fabric.device).view(-1, 1, 1, 1)
+            batch = replace(batch, x=torch.where(mirrored, batch.x.flip(3), batch.x))
         if self.labels is None:
             return batch
         return replace(batch, label=on_device(self.labels[index[rank::world]], self.fabric.device))
 
     def _calibrate(self) -> None:
         n = min(CALIBRATION, len(self.order.index))
+        self.model.read_attributes(np.asarray(self.dataset.attribute_table[self.order.index]))
         with self.as_written():
             self.model.calibrate(self.dataset.batch(self.order.at(0, n), self.fabric.device))
 

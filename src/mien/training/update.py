@@ -124,9 +124,8 @@ class Update:
             torch.autograd.backward(loss, inputs=parameters, retain_graph=i < len(losses) - 1)
         gradients: dict[str, list[Tensor]] = {}
         for name in self._names(losses):
-            for parameter in self.parameters[name]:
-                if parameter.grad is None:  # what no loss reaches goes on as its momentum has it
-                    parameter.grad = torch.zeros_like(parameter)
+            # a parameter that no loss reaches has no gradient, and the optimizer leaves it where it is: a gradient
+            # of zero would let Adam's momentum move it on
             gradients[name] = [p.grad for p in self.parameters[name] if p.grad is not None]
         if self.fabric.world_size > 1:
             self._average(gradients)

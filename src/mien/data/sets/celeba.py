@@ -3,7 +3,10 @@
 The folder is as it is downloaded: `img_align_celeba.zip` (read where it lies, never unpacked) or the folder
 `img_align_celeba`, with `list_attr_celeba.txt` and, where wanted, `identity_CelebA.txt` and
 `list_eval_partition.txt`; the subfolders `Img`, `Anno` and `Eval` of the official download are looked into.
-Each picture is cropped to the centered square of its full width, 178x178 of 178x218.
+Each picture is cropped to a centered square: of its full width by default, 178x178 of 178x218, as in papers 1 and 2.
+``crop=148`` takes the smaller square that VAE/GAN and SelfExGAN's Table 4.5 use, in which the face is larger. The side
+is given in pixels of the official 178x218; files of another size are cropped in proportion. Several folders can be
+joined to one set (``--root A --root B``).
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from mien.data import dataset
-from mien.data.pictures import BadPicture, open_picture, to_square
+from mien.data.pictures import BadPicture, open_picture, resize, to_square
 from mien.errors import MienError
 
 PICTURES = "img_align_celeba"
+WIDTH = 178  # pixels of the official pictures
 ZIP_END = 2**25  # bytes; a zip ends with the list of its members and their checksums, 15 MB for all of CelebA
 LAYOUT = (
     f"put {PICTURES}.zip (or the folder {PICTURES}/) and list_attr_celeba.txt there, "
@@ -32,11 +36,22 @@ LAYOUT = (
 
 
 class Source(dataset.Source):
-    """CelebA's pictures and tables in the folder `root`, $MIEN_DATA/celeba if None."""
+    """CelebA's pictures and tables in one folder.
+
+    Args:
+        root: the folder, $MIEN_DATA/celeba if None.
+        crop: side of the centered square that is kept, in pixels of the official 178x218; 32 to 178.
+
+    Raises:
+        MienError: for a crop out of range, or a folder without the pictures or the table.
+    """
 
     name = "celeba"
 
-    def __init__(self, root: str | os.PathLike | None = None):
+    def __init__(self, root: str | os.PathLike | None = None, crop: int = WIDTH):
+        if not 32 <= crop <= WIDTH:
+            raise MienError(f"expected crop from 32 to {WIDTH} pixels of CelebA's {WIDTH}x218, got {crop}: such as 148")
+        self.crop = crop
         if root is None:
             if not (base := os.environ.get("MIEN_DATA")):
                 raise MienError(f"where is CelebA? pass its folder, or set MIEN_DATA to the one above; {LAYOUT}")
@@ -152,16 +167,25 @@ class Source(dataset.Source):
         return self._partitions.get(self._keys[i], -1)
 
     def read(self, i: int, size: int) -> np.ndarray:
-        """Picture i: the centered square of its full width, (size, size, 3)."""
+        """Return picture i: its centered square, (size, size, 3)."""
         member = self._members[self._keys[i]]
         if self._folder is not None:
-            return to_square(open_picture(member, at_least=2 * size), size)
+            return self._square(member, size)
         try:
             with self._reading:
                 data = self._archive.read(member)
         except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
             raise BadPicture(f"cannot be read from {PICTURES}.zip: {error}") from None
-        return to_square(open_picture(data, at_least=2 * size), size)
+        return self._square(data, size)
+
+    def _square(self, picture: str | bytes, size: int) -> np.ndarray:
+        # a decoder may hand out a smaller picture that is still large enough for what is cropped from it
+        image = open_picture(picture, at_least=-(-2 * size * WIDTH // self.crop))
+        if self.crop == WIDTH:
+            return to_square(image, size)
+        side = min(image.size) * self.crop / WIDTH
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        return resize(image, size, (left, top, left + side, top + side))
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
@@ -184,7 +208,7 @@ class Source(dataset.Source):
 
     def fingerprint(self) -> str:
         """Of the zip and the tables by content, wherever they lie; of loose pictures by size and time."""
-        digest = hashlib.sha256(b"celeba 2")
+        digest = hashlib.sha256(b"celeba 2" if self.crop == WIDTH else f"celeba 2 crop {self.crop}".encode())
         for name in ("list_attr_celeba.txt", "identity_CelebA.txt", "list_eval_partition.txt"):
             path = self._find(name)
             digest.update(path.read_bytes() if path else b"none")
@@ -200,7 +224,7 @@ class Source(dataset.Source):
         return digest.hexdigest()
 
     def options(self) -> dict:
-        return {"root": str(self.root.resolve())}
+        return {"root": str(self.root.resolve())} | ({"crop": self.crop} if self.crop != WIDTH else {})
 
 
 def _is_picture(name: str) -> bool:
