@@ -1,4 +1,4 @@
-"""What the tests of data sets share: opening one in a cache of its own, and skipping without the real files."""
+"""Helpers for the tests of data sets: load one into a cache of its own; skip a test if real files are absent."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from mien import data
 from mien.data.dataset import Dataset
 
-ADDED = ("bearing", "cifar10", "fashion_mnist", "freyfaces", "mnist", "omniglot")
+ADDED = ("bearing", "cifar10", "fashion_mnist", "freyfaces", "imagenet32", "lfw", "mnist", "omniglot", "silhouettes")
 
 
 def load(name: str, root: Path | None, cache: Path, size: int | None = None, **options) -> Dataset:
@@ -15,7 +15,7 @@ def load(name: str, root: Path | None, cache: Path, size: int | None = None, **o
 
 
 def real(real_data: Path, *names: str) -> None:
-    """Skip unless all of these are there."""
+    """Skip the test unless all of these exist."""
     for name in names:
         if not (real_data / name).exists():
             pytest.skip(f"no {name} in {real_data}")

@@ -178,13 +178,13 @@ def test_hair_colors_are_classes_where_they_are_asked_for(tmp_path):
     assert not plain.classes
     assert plain.options() == {"count": 200, "seed": 0}
     assert plain.fingerprint() != source.fingerprint()
-    seen = set()
+    names = set()
     for i in range(200):
         row = dict(zip(source.attributes, source.attribute_row(i), strict=True))
         name = source.classes[source.label(i)]
-        seen.add(name)
+        names.add(name)
         assert {n for n in source.classes if row.get(n) == 1} == {name} - {"Red_Hair"}
-    assert seen == set(source.classes)
+    assert names == set(source.classes)
     assert plain.label(0) == -1
     with pytest.raises(MienError, match="unknown source of classes 'eyes'"):
         avatars.Source(classes="eyes")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mien import data
-from mien.data.dataset import Dataset, Source
+from mien.data.base import Source
+from mien.data.dataset import Dataset
 from mien.errors import MienError
 from sources import Evil, load, real
 
@@ -17,12 +18,12 @@ def signals():
 
 def spans(source: Source, size: int, part: int) -> dict[str, list[int]]:
     """The first samples of the windows of a part, by condition."""
-    found: dict[str, list[int]] = {}
+    starts: dict[str, list[int]] = {}
     for i in range(len(source)):
         if source.partition(i) == part:
             condition, start = source.key(i).split("@")
-            found.setdefault(condition, []).append(int(start))
-    return found
+            starts.setdefault(condition, []).append(int(start))
+    return starts
 
 
 def test_windows_of_signals(tmp_path, signals):
@@ -47,14 +48,14 @@ def test_no_part_shares_a_sample_with_another(tmp_path, signals, hop):
     np.savez(tmp_path / "s.npz", **signals)
     source = data.source("bearing", tmp_path / "s.npz", hop=hop).at(50)
     for condition, signal in signals.items():
-        seen = np.zeros((3, len(signal)), int)
+        uses = np.zeros((3, len(signal)), int)
         for part in range(3):
             for start in spans(source, 50, part)[condition]:
                 assert start + 50 <= len(signal)
-                seen[part, start : start + 50] += 1
-        assert ((seen > 0).sum(0) <= 1).all()
-        assert seen[1:].max() == 1  # only windows for training overlap
-        assert seen[0].max() == {0: 1, 1: 50, 20: 3, 70: 1}[hop]
+                uses[part, start : start + 50] += 1
+        assert ((uses > 0).sum(0) <= 1).all()
+        assert uses[1:].max() == 1  # only windows for training overlap
+        assert uses[0].max() == {0: 1, 1: 50, 20: 3, 70: 1}[hop]
 
 
 def test_a_window_is_its_own_size(tmp_path, signals):
@@ -70,7 +71,7 @@ def test_a_window_is_its_own_size(tmp_path, signals):
 def test_signals_that_are_none(tmp_path, signals):
     path = tmp_path / "s.npz"
     np.savez(path, **signals)
-    with pytest.raises(MienError, match=r"normal has 1,000 samples.* window of 101: ask for a size of 100 or less"):
+    with pytest.raises(MienError, match=r"normal has 1,000 samples.* window of 101: use a size of 100 or less"):
         load("bearing", path, tmp_path, 101)
     with pytest.raises(MienError, match="expected a size of 8 to 8192 samples, got 8193"):
         load("bearing", path, tmp_path, 8193)
@@ -94,8 +95,8 @@ def test_bad_windows_are_left_out_and_named(tmp_path):
     np.savez(tmp_path / "s.npz", normal=signal)
     report = load("bearing", tmp_path / "s.npz", tmp_path, 50).report
     assert report["rejected"] == [
-        {"file": "normal@0", "reason": "samples that are not finite"},
-        {"file": "normal@100", "reason": "a constant: nothing to scale to [-1, 1]"},
+        {"file": "normal@0", "reason": "some samples are not finite"},
+        {"file": "normal@100", "reason": "all samples are equal: the window cannot be scaled to [-1, 1]"},
     ]
 
 
@@ -120,7 +121,7 @@ def test_bearing_as_published(tmp_path, signals):
     with pytest.raises(MienError, match=r"own\.mat cannot be read as \.mat"):
         load("bearing", root, tmp_path, 50)
     (root / "own.mat").rename(root / "Normal_97.mat")
-    with pytest.raises(MienError, match=r"normal is in 97\.mat and Normal_97\.mat: leave one"):
+    with pytest.raises(MienError, match=r"normal is in 97\.mat and Normal_97\.mat: remove one"):
         data.source("bearing", root)
 
 

@@ -18,7 +18,8 @@ from PIL import Image
 
 from mien import data
 from mien.data import packing
-from mien.data.dataset import Dataset, Source
+from mien.data.base import Source
+from mien.data.dataset import Dataset
 from mien.data.packing import prepare
 from mien.data.pictures import BadPicture, to_float, to_square
 from mien.data.sets.celeba import Source as CelebA
@@ -27,14 +28,14 @@ from mien.errors import MienError, UnknownName
 
 
 class Counted(Source):
-    """Pictures filled with their number, some of them bad; remembers what was read."""
+    """Pictures filled with their number, some of them bad; records which were read."""
 
     name = "counted"
     attributes = ("Odd", "Big")
 
     def __init__(self, count: int = 20, bad: tuple = (), stop: int | None = None, parts: bool = False):
         self.count, self.bad, self.stop, self.parts = count, bad, stop, parts
-        self.asked: list[int] = []
+        self.reads: list[int] = []
 
     def __len__(self):
         return self.count
@@ -45,7 +46,7 @@ class Counted(Source):
     def read(self, i, size):
         if i == self.stop:
             raise KeyboardInterrupt
-        self.asked.append(i)
+        self.reads.append(i)
         if i in self.bad:
             raise BadPicture("it is bad")
         return np.full((size, size, 3), i % 256, np.uint8)
@@ -112,18 +113,23 @@ def test_importing_and_naming_load_nothing_heavy():
 def test_cache_dir_follows_the_environment(monkeypatch):
     monkeypatch.setenv("MIEN_CACHE", "/somewhere")
     assert data.cache_dir() == Path("/somewhere")
-    monkeypatch.delenv("MIEN_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert data.cache_dir() == Path("/somewhere"), "MIEN_CACHE has precedence"
+    monkeypatch.delenv("MIEN_CACHE")
     assert data.cache_dir() == Path("/cache/mien")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/me")
+    if sys.platform == "linux":
+        assert data.cache_dir() == Path("/home/me/.cache/mien")
 
 
 # -- preparation --
 
 
 def test_what_is_packed(tmp_path):
-    told = []
-    folder = prepare(Counted(1100, bad=(3, 700)), 8, tmp_path, lambda done, total: told.append((done, total)))
-    assert told == [(0, 1100), (512, 1100), (1024, 1100), (1100, 1100)]
+    calls = []
+    folder = prepare(Counted(1100, bad=(3, 700)), 8, tmp_path, lambda done, total: calls.append((done, total)))
+    assert calls == [(0, 1100), (512, 1100), (1024, 1100), (1100, 1100)]
     images = np.load(folder / "images.npy")
     assert images.shape == (1098, 8, 8, 3)
     kept = [i for i in range(1100) if i not in (3, 700)]
@@ -144,12 +150,12 @@ def test_a_second_time_does_nothing(tmp_path):
     folder = prepare(Counted(), 8, tmp_path)
     again = Counted()
     assert prepare(again, 8, tmp_path) == folder
-    assert again.asked == []
+    assert again.reads == []
     assert prepare(Counted(), 16, tmp_path) != folder
     assert prepare(Counted(21), 8, tmp_path) != folder
 
 
-def test_an_interrupted_run_goes_on(tmp_path):
+def test_an_interrupted_run_continues(tmp_path):
     whole = prepare(Counted(1500, bad=(5,)), 8, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         prepare(Counted(1500, bad=(5,), stop=1200), 8, tmp_path / "cut")
@@ -158,7 +164,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
         file.write(b"x" * 1000)
     rest = Counted(1500, bad=(5,))
     folder = prepare(rest, 8, tmp_path / "cut")
-    assert min(rest.asked) == 1024
+    assert min(rest.reads) == 1024
     for name in ("images.npy", "attributes.npy", "labels.npy", "keys.json"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
     assert Dataset(folder).report["rejected"] == Dataset(whole).report["rejected"]
@@ -172,7 +178,7 @@ def test_a_partial_folder_that_lost_its_pictures_starts_anew(tmp_path):
         file.truncate(500)
     rest = Counted(1500)
     prepare(rest, 8, tmp_path)
-    assert sorted(rest.asked) == list(range(1500))
+    assert sorted(rest.reads) == list(range(1500))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are POSIX")
@@ -190,14 +196,14 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_done(tmp_path):
         """
     done = run_python(code, MIEN_CACHE=str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("no room left on the disk of")
+    assert done.stdout.startswith("no room on the disk of")
     assert done.stdout.count("\n") == 1
     (partial,) = tmp_path.glob("*.partial")
     assert json.loads((partial / "state.json").read_text())["done"] == 512
     assert len(data.load("avatars", size=16, count=1000, cache=tmp_path)) == 1000
 
 
-def test_too_little_room_is_told_before(tmp_path, monkeypatch):
+def test_too_little_room_is_reported_before_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1000))
     with pytest.raises(MienError, match=r"needs 0 MB, and 0 MB are free on the disk of .*MIEN_CACHE"):
         prepare(Counted(), 8, tmp_path)
@@ -225,7 +231,7 @@ def test_two_at_once_prepare_it_once(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(sources[0].asked + sources[1].asked) == list(range(1500))
+    assert sorted(sources[0].reads + sources[1].reads) == list(range(1500))
     assert (Dataset(prepare(Counted(1500), 8, tmp_path)).pictures([1400]) == 1400 % 256).all()
 
 
@@ -267,7 +273,7 @@ def test_pictures_come_in_the_order_asked(counted):
     assert counted.pictures(np.array([], np.int64)).shape == (0, 8, 8, 3)
 
 
-def test_a_batch_is_in_range_with_all_that_is_known(counted):
+def test_a_batch_is_in_range_with_attributes_and_labels(counted):
     batch = counted.batch(np.array([0, 51]))
     assert batch.x.shape == (2, 3, 8, 8)
     assert batch.x.dtype.is_floating_point
@@ -291,7 +297,7 @@ def test_a_data_set_survives_pickling(counted):
     assert (again.pictures(np.array([7])) == 7).all()
 
 
-def test_a_damaged_folder_is_told(counted, tmp_path):
+def test_a_damaged_folder_is_reported(counted, tmp_path):
     with (counted.folder / "images.npy").open("r+b") as file:
         file.truncate(1000)
     with pytest.raises(MienError, match=r"images\.npy: expected 11648 bytes, got 1000: delete the folder"):
@@ -368,7 +374,7 @@ def test_wrong_fractions(counted, fractions):
 def test_no_part_is_ever_empty(tmp_path, counted):
     with pytest.raises(MienError, match="counted has 4 pictures: too few for parts"):
         Dataset(prepare(Counted(4), 8, tmp_path)).split()
-    with pytest.raises(MienError, match="unknown rule 'random'"):
+    with pytest.raises(MienError, match="expected the rule auto, official or seeded, got 'random'"):
         counted.split(rule="random")
     with pytest.raises(MienError, match="expected a seed of 0 or more, got -1"):
         counted.split(seed=-1)
@@ -433,7 +439,7 @@ def test_celeba_takes_what_is_in_both_and_names_the_rest(tmp_path):
     }
 
 
-def test_celeba_tells_a_wrong_count_and_goes_on(tmp_path):
+def test_celeba_reports_a_wrong_count_and_continues(tmp_path):
     root = celeba_folder(tmp_path / "c")
     table = root / "list_attr_celeba.txt"
     table.write_text(table.read_text().replace("6\n", "202599\n", 1))
@@ -478,9 +484,11 @@ def test_celeba_names_the_line_that_is_wrong(tmp_path, file, old, new, message):
         prepare(CelebA(root), 32, tmp_path / "cache")
 
 
-def test_celeba_says_where_to_put_what(tmp_path, monkeypatch):
+def test_celeba_names_the_files_it_needs(tmp_path, monkeypatch):
     monkeypatch.delenv("MIEN_DATA", raising=False)
-    with pytest.raises(MienError, match=r"where is CelebA\? .* MIEN_DATA .*img_align_celeba\.zip"):
+    with pytest.raises(
+        MienError, match=r"expected the folder of CelebA, got none: .* MIEN_DATA .*img_align_celeba\.zip"
+    ):
         CelebA()
     with pytest.raises(MienError, match=r"no list_attr_celeba\.txt"):
         CelebA(tmp_path)
@@ -586,7 +594,7 @@ def test_what_a_folder_rejects_is_named(tmp_path):
     assert reasons["text.jpg"] == "not a picture"
     assert reasons["cut.png"].startswith("truncated")
     assert reasons["empty.gif"] == "empty file"
-    assert reasons["dot.png"] == "picture of 1x1: at least 8x8 is wanted"
+    assert reasons["dot.png"] == "expected 8x8 pixels or more, got 1x1: use a larger picture"
     assert reasons["none.png"] == "in the table (line 7), but there is no such picture"
     assert reasons["alone.png"] == "absent from attributes.csv"
     assert reasons["gone.png"] == "no such file"
@@ -604,10 +612,10 @@ def test_what_a_folder_rejects_is_named(tmp_path):
             r"line 1: expected a header 'file,attribute,…' with commas, got 'file;Happy'",
         ),
         ("", r"line 1: expected a header"),
-        ("file,Happy\na.png,1\na.png,1\n", r"line 3: a\.png has a row already, line 2"),
+        ("file,Happy\na.png,1\na.png,1\n", r"line 3: expected one row for a\.png, got another in line 2"),
         (
             "file,Happy\nsame.png,1\n",
-            r"line 2: 2 pictures are called same\.png: write its path, as x/same\.png",
+            r"line 2: expected one picture, got 2 pictures .*same\.png: write its path, such as x/same\.png",
         ),
         ("file,Happy\nz.png,1\n", r"none of the 1 rows of t\.csv names a picture"),
         ('file,Happy\n"a.png,1\n', r"t\.csv cannot be read as a CSV table in UTF-8"),
@@ -621,13 +629,13 @@ def test_a_wrong_table_names_line_and_column(tmp_path, table, message):
 
 
 def test_folders_that_are_not_there(tmp_path):
-    with pytest.raises(MienError, match="which folder of pictures"):
+    with pytest.raises(MienError, match="expected a folder of pictures, got none"):
         data.source("folder")
-    with pytest.raises(MienError, match=r"no folder .*none"):
+    with pytest.raises(MienError, match=r"got no folder .*none"):
         Folder(tmp_path / "none")
-    with pytest.raises(MienError, match=r"no picture in .*: its files should end in \.jpg"):
+    with pytest.raises(MienError, match=r"expected pictures in .*, got none: add files that end in \.jpg"):
         len(Folder(tmp_path))
-    with pytest.raises(MienError, match=r"no table t\.csv in"):
+    with pytest.raises(MienError, match=r"expected a table in .*, got no file t\.csv"):
         Folder(pictures_in(tmp_path / "p", "a.png"), "t.csv")
 
 

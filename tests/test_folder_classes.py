@@ -1,4 +1,4 @@
-"""Class folders: the first folder on a picture's path is its class, if that is asked for."""
+"""Class folders: with the option classes="folders", the first folder on a picture's path is its class."""
 
 import json
 
@@ -21,8 +21,8 @@ def test_the_first_folder_is_the_class(tmp_path):
     root = pictures_in(tmp_path / "p", *NAMES, ".hidden/5.png")
     opened = data.load("folder", root, size=16, cache=tmp_path / "cache", classes="folders")
     assert opened.classes == ("bird", "cat", "dog")
-    told = {key: int(label) for key, label in zip(opened.keys, opened.labels, strict=True)}
-    assert told == {"bird/4.jpg": 0, "cat/1.png": 1, "cat/deep/er/3.png": 1, "dog/2.png": 2, "loose.png": -1}
+    labels = {key: int(label) for key, label in zip(opened.keys, opened.labels, strict=True)}
+    assert labels == {"bird/4.jpg": 0, "cat/1.png": 1, "cat/deep/er/3.png": 1, "dog/2.png": 2, "loose.png": -1}
     assert opened.batch(np.array([1, 4])).label.tolist() == [1, -1]
     again = Data("folder", str(root), 16, {"classes": "folders"}).source()
     assert (again.classes, again.fingerprint()) == (opened.classes, opened.source.fingerprint())
@@ -67,15 +67,15 @@ def test_names_and_order_can_be_given(tmp_path):
         (("1.png", "2.png"), "", r"two folders or more in .*, one for each class, got none"),
         (("cat/1.png", "2.png"), "", r"one for each class, got only cat"),
         (("train/cat/1.png", "Test/dog/1.png"), "", r"got Test, train: pass one of these as the root"),
-        (("a/1.png", "b/1.png"), "a,b\n", r"classes\.csv: expected a header 'folder,class' and two names a line"),
-        (("a/1.png", "b/1.png"), "folder,class\na\n", r"two names a line"),
+        (("a/1.png", "b/1.png"), "a,b\n", r"classes\.csv: expected a header 'folder,class' and two names in each line"),
+        (("a/1.png", "b/1.png"), "folder,class\na\n", r"two names in each line"),
         (("a/1.png", "b/1.png"), "folder,class\na,A\n", r"expected a line for each folder, got none for b"),
         (("a/1.png", "b/1.png"), "folder,class\na,A\nb,A\n", r"expected each class once, got A twice"),
         (("a/1.png", "b/1.png"), "folder,class\na,A\na,B\n", r"expected each folder once, got a twice"),
         (("a/1.png", "b/1.png"), 'folder,class\n"a,A\n', r"classes\.csv cannot be read as a CSV table"),
     ],
 )
-def test_what_is_no_set_of_classes_is_told(tmp_path, names, table, message):
+def test_a_folder_without_classes_is_reported(tmp_path, names, table, message):
     root = pictures_in(tmp_path / "p", *names)
     if table:
         (root / "classes.csv").write_text(table)
@@ -104,11 +104,11 @@ def test_synthesized_classes_are_read_back_and_trained_on(capsys, tmp_path, monk
     code, text = mien(capsys, "synthesize", "vae", "--per-class", 6, "--out", "more")
     assert code == 0, text
     digits = data.load("mnist", tmp_path, 16)
-    made = data.load("folder", tmp_path / "more", 16, classes="folders")
-    assert made.classes == digits.classes
-    assert made.attributes == (), "the columns of the table are the classes"
+    synthesized = data.load("folder", tmp_path / "more", 16, classes="folders")
+    assert synthesized.classes == digits.classes
+    assert synthesized.attributes == (), "the columns of the table are the classes"
     sources = json.loads((tmp_path / "more/provenance.json").read_text())["pictures"]
-    assert made.labels.tolist() == [digits.labels[sources[key]["position"]] for key in made.keys]
+    assert synthesized.labels.tolist() == [digits.labels[sources[key]["position"]] for key in synthesized.keys]
     words = ["--data", "folder", "--root", "more", "--data-set", "classes=folders", "--size", 16]
     code, text = mien(capsys, "train", "ssavae", *words, *small, "--set", "hidden=8", "--out", "ssavae")
     assert code == 0, text

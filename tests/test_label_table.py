@@ -1,4 +1,4 @@
-"""How stored results of synthesized labels are told."""
+"""The table of stored results of synthesized labels."""
 
 import json
 

@@ -51,7 +51,7 @@ def test_omniglot_in_its_archives(tmp_path):
 
 def test_omniglot_without_characters(tmp_path):
     (tmp_path / "o" / "images_evaluation" / "Latin").mkdir(parents=True)
-    with pytest.raises(MienError, match=r"no ALPHABET/character01/\*\.png in images_evaluation: put"):
+    with pytest.raises(MienError, match=r"expected ALPHABET/character01/\*\.png in images_evaluation, got none: put"):
         data.source("omniglot", tmp_path / "o")
 
 

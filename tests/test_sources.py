@@ -1,4 +1,4 @@
-"""What sources say of themselves; floats; signals as pictures."""
+"""Sizes and messages of the sets; float32 sets; signals as pictures."""
 
 import json
 
@@ -7,34 +7,47 @@ import pytest
 import torch
 
 from mien import data
-from mien.data.dataset import Dataset, Source
+from mien.data.base import Source
+from mien.data.dataset import Dataset
 from mien.data.packing import prepare
 from mien.data.pictures import BadPicture, waveforms
 from mien.errors import MienError
 from sources import ADDED
 
 
-# -- what sources say of themselves --
+# -- sizes and messages --
 def test_default_sizes():
     sizes = {name: data.default_size(name) for name in data.names()}
-    expected = {"mnist": 28, "fashion_mnist": 28, "cifar10": 32, "omniglot": 28, "freyfaces": 28, "bearing": 1024}
+    expected = {
+        "mnist": 28,
+        "fashion_mnist": 28,
+        "cifar10": 32,
+        "omniglot": 28,
+        "freyfaces": 28,
+        "bearing": 1024,
+        "imagenet32": 32,
+        "lfw": 64,
+        "silhouettes": 28,
+    }
     assert {name: sizes[name] for name in ADDED} == expected
     assert {sizes[name] for name in ("avatars", "celeba", "folder")} == {64}
     assert data.options("bearing") == {"hop": 0}
+    assert data.options("lfw") == {"crop": 250}
+    assert data.options("silhouettes") == {"seed": 0}
 
 
 @pytest.mark.parametrize("name", ADDED)
-def test_each_says_where_to_put_what(tmp_path, monkeypatch, name):
+def test_each_says_where_its_files_belong(tmp_path, monkeypatch, name):
     monkeypatch.delenv("MIEN_DATA", raising=False)
     with pytest.raises(
-        MienError, match=r"^where is .*\? pass its folder, or set MIEN_DATA to the one above; put "
-    ) as told:
+        MienError, match=r": expected the folder of its files, got none: pass it, or set MIEN_DATA .*; put "
+    ) as caught:
         data.source(name)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     monkeypatch.setenv("MIEN_DATA", str(tmp_path))
-    with pytest.raises(MienError, match=f": no {tmp_path}.*put .* there"):
+    with pytest.raises(MienError, match=f"got no {tmp_path}.*put .* there"):
         data.source(name)
-    with pytest.raises(MienError, match=f"no {tmp_path / 'none'}: put "):
+    with pytest.raises(MienError, match=f"got no {tmp_path / 'none'}: put "):
         data.source(name, tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(MienError, match=r"empty.*put .* there"):

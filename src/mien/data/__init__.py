@@ -1,4 +1,4 @@
-"""Data sets by name: one file each in the folder ``sets``, prepared once, then read without decoding."""
+"""Data sets by name: one file each in the folder ``sets``. A set is prepared once and then read without decoding."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from mien.data.base import Source
 from mien.data.batch import Batch
-from mien.data.dataset import Dataset, Source, Splits
+from mien.data.dataset import Dataset
+from mien.data.splits import Splits
 from mien.errors import MienError, UnknownName
 
 __all__ = [
@@ -29,7 +32,7 @@ __all__ = [
     "source",
 ]
 
-Root = str | os.PathLike | Sequence[str | os.PathLike] | None  # one folder, or several
+Root = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None  # one folder, or several
 _SETS = Path(__file__).parent / "sets"
 
 
@@ -43,7 +46,11 @@ def names() -> tuple[str, ...]:
 
 
 def describe(name: str) -> str:
-    """One line on the data set `name`, without importing it."""
+    """Return the first line of the description of the data set ``name``, without importing it.
+
+    Raises:
+        UnknownName: no data set has this name.
+    """
     text = (_SETS / f"{_known(name)}.py").read_text("utf-8")
     doc = ast.get_docstring(ast.parse(text)) or ""
     return doc.partition("\n")[0]
@@ -59,7 +66,7 @@ def options(name: str) -> dict:
 
 
 def default_size(name: str) -> int:
-    """The size a data set is prepared at where none is asked for: pixels, or samples of a signal.
+    """Return the default size of a data set: side in pixels, or samples of a signal.
 
     >>> default_size("mnist"), default_size("avatars")
     (28, 64)
@@ -107,32 +114,45 @@ def load(
     root: Root = None,
     size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    cache: str | os.PathLike | None = None,
-    **options,
+    cache: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> Dataset:
-    """The data set `name`, prepared at `size` pixels if it is not yet, and opened.
+    """Prepare the data set ``name`` at ``size``, unless it is prepared, and open it.
 
     Args:
-        name, root, options: see `source`.
-        size: side of the pictures in pixels, samples of a signal; `default_size(name)` if None.
-        progress: called with (done, total) while preparing.
-        cache: folder of prepared sets, `cache_dir()` if None.
+        name, root, options: see ``source``.
+        size: side of the pictures in pixels, or samples of a signal; ``default_size(name)`` if None.
+        progress: called with (done, total) during the preparation.
+        cache: folder of prepared sets, ``cache_dir()`` if None.
+
+    Raises:
+        UnknownName: no data set has this name.
+        MienError: a wrong option or size, absent or damaged files, or a full disk.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as cache:
+    ...     load("avatars", size=16, count=3, cache=cache).pictures([0, 2]).shape
+    (2, 16, 16, 3)
     """
     from mien.data.packing import prepare
 
-    made = source(name, root, **options)
-    size = made.size if size is None else size
-    dataset = Dataset(prepare(made, size, cache, progress))
-    dataset.source = made.at(size)  # the files may have moved since they were prepared
+    origin = source(name, root, **options)
+    size = origin.size if size is None else size
+    dataset = Dataset(prepare(origin, size, cache, progress))
+    dataset.source = origin.at(size)  # the files may have moved since they were prepared
     return dataset
 
 
 def cache_dir() -> Path:
-    """Where prepared sets are kept: $MIEN_CACHE, else the user's cache folder."""
-    if own := os.environ.get("MIEN_CACHE"):
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "mien"
+    """Return the folder of prepared sets: $MIEN_CACHE, or ``mien`` in the cache folder of the system's user.
+
+    On Linux this is ``$XDG_CACHE_HOME/mien``, by default ``~/.cache/mien``.
+    """
+    if folder := os.environ.get("MIEN_CACHE"):
+        return Path(folder).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mien", appauthor=False)
 
 
 def _known(name: str) -> str:
@@ -142,7 +162,8 @@ def _known(name: str) -> str:
 
 
 def _class(name: str) -> type[Source]:
-    return importlib.import_module(f"mien.data.sets.{_known(name)}").Source
+    kind: type[Source] = importlib.import_module(f"mien.data.sets.{_known(name)}").Source
+    return kind
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:

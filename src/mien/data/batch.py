@@ -1,13 +1,13 @@
-"""What a model is given: a batch of pictures with what is known of them."""
+"""Batch, the input of a training step: pictures with their attributes and classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -17,8 +17,8 @@ class Batch:
 
     Args:
         x: pictures (B, C, H, W), float32 in [-1, 1].
-        attributes: (B, A) float32 of +1 (has it), -1 (has not), 0 (not known); None if the set has none.
-        label: (B,) int64 class numbers, -1 where not known; None if the set has no classes.
+        attributes: (B, A) float32 of +1 (present), -1 (absent), 0 (unknown); None if the set has no attributes.
+        label: (B,) int64 class numbers, -1 if unknown; None if the set has no classes.
         index: (B,) int64 positions in the data set.
     """
 
@@ -31,12 +31,12 @@ class Batch:
         return len(self.x)
 
 
-def on_device(values: np.ndarray, device: str | torch.device) -> Tensor:
+def on_device(values: NDArray[Any], device: str | torch.device) -> Tensor:
     """Return ``values`` as a tensor on ``device``; the host does not wait for the copy to a GPU."""
     import torch
 
     tensor, device = torch.from_numpy(values), torch.device(device)
     if device.type != "cuda":
         return tensor.to(device)
-    # only from memory that cannot be swapped out does a copy go on by itself
+    # only a copy from pinned memory, which cannot be swapped out, is asynchronous
     return tensor.pin_memory().to(device, non_blocking=True)

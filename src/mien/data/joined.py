@@ -10,8 +10,9 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mien.data.dataset import Source
+from mien.data.base import Source
 from mien.errors import MienError
 
 
@@ -66,13 +67,15 @@ class Joined(Source):
         return self.parts[number], self._chosen[number][i - start]
 
     def __len__(self) -> int:
+        """Return the number of pictures, each counted once."""
         return self._ends[-1]
 
     def key(self, i: int) -> str:
+        """Return the name of picture ``i``."""
         part, j = self._place(i)
         return part.key(j)
 
-    def read(self, i: int, size: int) -> np.ndarray:
+    def read(self, i: int, size: int) -> NDArray[Any]:
         """Return picture ``i``, cropped and resized as its own part does it."""
         part, j = self._place(i)
         return part.read(j, size)
@@ -86,7 +89,7 @@ class Joined(Source):
         """Return (H, W, C) of a picture prepared at ``size``."""
         return self.parts[0].shape(size)
 
-    def attribute_row(self, i: int) -> np.ndarray:
+    def attribute_row(self, i: int) -> NDArray[np.int8]:
         """Return int8 (A,): +1 has it, -1 does not, 0 is not known."""
         part, j = self._place(i)
         return part.attribute_row(j)
@@ -118,6 +121,7 @@ class Joined(Source):
 
     @property
     def notes(self) -> Sequence[str]:
+        """The parts' notes, in their order."""
         return [note for part in self.parts for note in part.notes]
 
     def fingerprint(self) -> str:

@@ -1,4 +1,4 @@
-"""Pictures from files and back: what Pillow can read comes out as RGB, what it cannot as one clear line."""
+"""Picture files to arrays and back: every format of Pillow opens as RGB; other files raise a one-line error."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mien.errors import MienError
@@ -21,30 +22,34 @@ LARGEST_FILE = 512 * 2**20  # bytes
 
 WAVE_HEIGHT, WAVE_WIDTH = 64, 128  # pixels of a drawn signal
 WAVE_LINE = 1.4  # pixels
-WAVE_GROUND, WAVE_INK = 0.88, -0.85  # in [-1, 1]: a little darker than the white between pictures
+WAVE_GROUND, WAVE_INK = 0.88, -0.85  # in [-1, 1]; the ground is a little darker than the white between pictures
 
-# Pillow warns of large pictures on opening, before their size can be asked. Its limit is lifted while a
-# header is read, and only then; the lock keeps one thread from restoring it under another.
-_header = threading.Lock()
+# Pillow warns of large pictures when it opens them, before their size is known. Its limit is lifted while a
+# header is read. The lock prevents that one thread restores the limit while another reads a header.
+_header_lock = threading.Lock()
 
 
 class BadPicture(MienError):
-    """A file that cannot be used as a picture, and why."""
+    """A file cannot be used as a picture; the message is the reason."""
 
 
-def open_picture(source: str | os.PathLike | bytes | BinaryIO, at_least: int | None = None) -> Image.Image:
-    """Open a picture as RGB, upright: gray of 8 or 16 bits, palettes, CMYK, first frames; white behind alpha.
+def open_picture(source: str | os.PathLike[str] | bytes | BinaryIO, at_least: int | None = None) -> Image.Image:
+    """Open a picture as RGB, rotated as its EXIF says.
+
+    Gray pictures of 8 or 16 bits, palettes and CMYK are converted. Of an animation the first frame is taken.
+    Transparent pixels are blended with white.
 
     Args:
         source: a path, the bytes of a file, or an open binary file.
-        at_least: if given, a JPEG may come out at a half, a quarter or an eighth of its size, with no side
-            under `at_least` pixels: several times faster, where a smaller picture is wanted in the end.
+        at_least: smallest side in pixels. If it is given, a JPEG may be decoded at a half, a quarter or an eighth
+            of its size with no side under ``at_least``; this is several times faster if the picture is reduced later.
 
     Returns:
         A loaded Pillow picture of mode RGB.
 
     Raises:
-        BadPicture: no such file, a folder, empty, not a picture, cut short, under 8x8 or over 64 megapixels.
+        BadPicture: no such file, a folder, an empty file, no picture, a truncated file, a picture under 8x8 or over
+            64 megapixels.
 
     >>> gray = Image.new("L", (12, 9), 128)
     >>> file = io.BytesIO(); gray.save(file, "png")
@@ -55,9 +60,9 @@ def open_picture(source: str | os.PathLike | bytes | BinaryIO, at_least: int | N
     image = _header_of(data)
     width, height = image.size
     if width * height > LARGEST:
-        raise BadPicture(f"picture of {width}x{height}: at most {LARGEST // 10**6} megapixels are read")
+        raise BadPicture(f"expected at most {LARGEST // 10**6} megapixels, got {width}x{height}: reduce the picture")
     if min(width, height) < SMALLEST:
-        raise BadPicture(f"picture of {width}x{height}: at least {SMALLEST}x{SMALLEST} is wanted")
+        raise BadPicture(f"expected {SMALLEST}x{SMALLEST} pixels or more, got {width}x{height}: use a larger picture")
     try:
         if at_least and image.format == "JPEG":
             image.draft(image.mode, (at_least, at_least))
@@ -65,12 +70,12 @@ def open_picture(source: str | os.PathLike | bytes | BinaryIO, at_least: int | N
         return _to_rgb(_upright(image))
     except MienError:
         raise
-    except Exception as error:  # decoders fed garbage raise anything: OSError, SyntaxError, struct.error…
+    except Exception as error:  # decoders raise anything on damaged data: OSError, SyntaxError, struct.error…
         raise BadPicture(_reason(error)) from None
 
 
-def _bytes(source: str | os.PathLike | bytes | BinaryIO) -> bytes:
-    """The whole file, read in one go: no handle stays open."""
+def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
+    """Return the content of the file; no handle remains open."""
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         try:
@@ -79,7 +84,9 @@ def _bytes(source: str | os.PathLike | bytes | BinaryIO) -> bytes:
                 raise BadPicture("a folder, not a picture")
             if size > LARGEST_FILE:
                 limit = LARGEST_FILE // 2**20
-                raise BadPicture(f"file of {size / 2**20:.0f} MB: at most {limit} MB are read")
+                raise BadPicture(
+                    f"expected a file of at most {limit} MB, got {size / 2**20:.0f} MB: reduce the picture"
+                )
             data = path.read_bytes()
         except FileNotFoundError:
             raise BadPicture("no such file") from None
@@ -93,8 +100,8 @@ def _bytes(source: str | os.PathLike | bytes | BinaryIO) -> bytes:
 
 
 def _header_of(data: bytes) -> Image.Image:
-    """The picture with its header read and not a pixel decoded."""
-    with _header:
+    """Return the picture after its header is read, before any pixel is decoded."""
+    with _header_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(io.BytesIO(data))
@@ -109,14 +116,14 @@ def _header_of(data: bytes) -> Image.Image:
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     signs = ("truncat", "unexpected end", "premature", "not enough", "incomplete")
-    cut = any(sign in text.lower() for sign in signs)
-    return f"truncated: {text}" if cut else f"broken picture: {text}"
+    truncation = any(sign in text.lower() for sign in signs)
+    return f"truncated: {text}" if truncation else f"damaged picture: {text}"
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says; a broken EXIF is no reason to refuse the picture."""
+    """Return the picture rotated as its EXIF says; a picture with a damaged EXIF is not rotated."""
     with contextlib.suppress(Exception):
-        return ImageOps.exif_transpose(image)
+        image = ImageOps.exif_transpose(image)
     return image
 
 
@@ -131,21 +138,21 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         levels = levels / (1 if levels.max() <= 1 else 255)
         return Image.fromarray(np.uint8(np.rint(255 * levels.clip(0, 1)))).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        seen = image.convert("RGBA")
-        white = Image.new("RGBA", seen.size, "white")
-        return Image.alpha_composite(white, seen).convert("RGB")
+        transparent = image.convert("RGBA")
+        white = Image.new("RGBA", transparent.size, "white")
+        return Image.alpha_composite(white, transparent).convert("RGB")
     return image.convert("RGB")
 
 
-def to_square(image: Image.Image, size: int) -> np.ndarray:
-    """Crop the largest centered square and resize it (Lanczos, with antialiasing).
+def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Crop the largest centered square and resize it by Lanczos with antialiasing.
 
     Args:
         image: a picture of mode RGB or L, any size.
         size: side of the result in pixels.
 
     Returns:
-        uint8 array (size, size, 3), or (size, size) of a gray one.
+        uint8 array (size, size, 3); (size, size) for mode L.
 
     >>> to_square(Image.new("RGB", (30, 20), "red"), 8)[0, 0]
     array([255,   0,   0], dtype=uint8)
@@ -158,32 +165,33 @@ def to_square(image: Image.Image, size: int) -> np.ndarray:
 
 def resize(
     image: Image.Image, size: int | tuple[int, int], box: tuple[float, float, float, float] | None = None
-) -> np.ndarray:
-    """The part `box` (left, top, right, bottom; pixels) of a picture, resized by Lanczos.
+) -> NDArray[np.uint8]:
+    """Return a part of a picture, resized by Lanczos with antialiasing.
 
     Args:
         image: a picture of mode RGB or L.
         size: side of the result, or its (height, width), in pixels.
-        box: None for all of it.
+        box: (left, top, right, bottom) of the part in pixels; None for the whole picture.
 
     Returns:
-        uint8 (height, width, 3), or (height, width) of a gray one.
+        uint8 (height, width, 3); (height, width) for mode L.
     """
     height, width = (size, size) if isinstance(size, int) else size
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
 
 
-def to_float(pictures: np.ndarray) -> np.ndarray:
-    """uint8 pictures (..., H, W, C) to float32 (..., C, H, W) in [-1, 1].
+def to_float(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Convert uint8 pictures (..., H, W, C) to float32 (..., C, H, W) in [-1, 1].
 
     >>> to_float(np.array([[[0, 255, 0]]], np.uint8)).ravel()
     array([-1.,  1., -1.], dtype=float32)
     """
-    return np.moveaxis(pictures, -1, -3).astype(np.float32) / np.float32(127.5) - 1
+    x: NDArray[np.float32] = np.moveaxis(pictures, -1, -3).astype(np.float32) / np.float32(127.5) - 1
+    return x
 
 
-def from_float(x: np.ndarray) -> np.ndarray:
-    """Pictures (..., C, H, W) in [-1, 1] to uint8 (..., H, W, C); what lies outside is clipped.
+def from_float(x: NDArray[Any]) -> NDArray[np.uint8]:
+    """Convert pictures (..., C, H, W) in [-1, 1] to uint8 (..., H, W, C); values outside are clipped.
 
     >>> from_float(to_float(np.full((4, 4, 3), 77, np.uint8)))[0, 0]
     array([77, 77, 77], dtype=uint8)
@@ -192,24 +200,24 @@ def from_float(x: np.ndarray) -> np.ndarray:
     return np.moveaxis(levels.astype(np.uint8), -3, -1)
 
 
-def shown(x: Any) -> np.ndarray:
-    """Pictures (..., C, H, W), a tensor or an array, as an array to draw: signals are drawn as small pictures first.
+def shown(x: Any) -> NDArray[Any]:
+    """Return pictures (..., C, H, W), a tensor or an array, as an array; signals become small pictures of their curve.
 
     >>> shown(np.zeros((2, 5, 1, 1, 1024))).shape
     (2, 5, 1, 64, 128)
     """
-    values = x.detach().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
+    values: NDArray[Any] = x.detach().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
     if values.shape[-2] != 1:
         return values
-    drawn = waveforms(values.reshape(-1, *values.shape[-3:]))
-    return drawn.reshape(*values.shape[:-3], *drawn.shape[1:])
+    curves = waveforms(values.reshape(-1, *values.shape[-3:]))
+    return curves.reshape(*values.shape[:-3], *curves.shape[1:])
 
 
-def waveforms(x: np.ndarray) -> np.ndarray:
-    """Signals drawn as small pictures: a dark line on a light ground, so that they can be shown as pictures are.
+def waveforms(x: NDArray[Any]) -> NDArray[np.float32]:
+    """Draw signals as small pictures: a dark curve on a light background.
 
-    Each of the 128 columns shows all its samples, from the least to the largest, so no peak is lost. Several
-    channels lie below each other. What is outside of [-1, 1] is drawn at the border, what is no number not at all.
+    Each of the 128 columns covers all its samples from the smallest to the largest, so every peak is visible.
+    The channels are drawn one below the other. Values outside [-1, 1] are drawn at the border; NaN is not drawn.
 
     Args:
         x: signals (B, C, 1, L) in [-1, 1], L ≥ 2.
@@ -220,53 +228,55 @@ def waveforms(x: np.ndarray) -> np.ndarray:
     Raises:
         MienError: another shape.
 
-    >>> drawn = waveforms(np.zeros((2, 1, 1, 1024)))
-    >>> drawn.shape, np.flatnonzero(drawn[0, 0, :, 5] < 0).tolist()
+    >>> pictures = waveforms(np.zeros((2, 1, 1, 1024)))
+    >>> pictures.shape, np.flatnonzero(pictures[0, 0, :, 5] < 0).tolist()
     ((2, 1, 64, 128), [31, 32])
     """
     x = np.asarray(x, np.float32)
     if x.ndim != 4 or x.shape[2] != 1 or x.shape[3] < 2 or not 1 <= x.shape[1] <= WAVE_HEIGHT // 4:
-        raise MienError(f"expected signals (B, C, 1, L) of 1 to {WAVE_HEIGHT // 4} channels, got {x.shape}")
+        raise MienError(
+            f"expected signals (B, C, 1, L) of 1 to {WAVE_HEIGHT // 4} channels, got {x.shape}: reshape them"
+        )
     count, channels, _, length = x.shape
     x = x.reshape(count, channels, length).clip(-1, 1)
     if length <= WAVE_WIDTH:  # straight lines between the samples
-        at = np.linspace(0, length - 1, 2 * WAVE_WIDTH, dtype=np.float32)
-        left = np.minimum(at.astype(int), length - 2)
-        x = x[..., left] + (at - left) * (x[..., left + 1] - x[..., left])
+        position = np.linspace(0, length - 1, 2 * WAVE_WIDTH, dtype=np.float32)
+        before = np.minimum(position.astype(int), length - 2)
+        x = x[..., before] + (position - before) * (x[..., before + 1] - x[..., before])
     starts = np.arange(WAVE_WIDTH) * x.shape[2] // WAVE_WIDTH
-    following = x[..., np.append(starts[1:], x.shape[2] - 1)]  # the line goes on to the next column's first sample
-    most = np.maximum(np.maximum.reduceat(x, starts, axis=2), following)
-    least = np.minimum(np.minimum.reduceat(x, starts, axis=2), following)
+    successor = x[..., np.append(starts[1:], x.shape[2] - 1)]  # the curve reaches the next column's first sample
+    most = np.maximum(np.maximum.reduceat(x, starts, axis=2), successor)
+    least = np.minimum(np.minimum.reduceat(x, starts, axis=2), successor)
     height = WAVE_HEIGHT // channels
     top, bottom = (((1 - level) / 2 * (height - 2) + 1)[:, :, None] for level in (most, least))  # (B, C, 1, 128)
     row = np.arange(height, dtype=np.float32)[:, None]
     line = np.minimum(bottom + WAVE_LINE / 2, row + 1) - np.maximum(top - WAVE_LINE / 2, row)
     ink = np.nan_to_num(line.clip(0, 1))  # (B, C, height, 128)
-    drawn = np.full((count, 1, WAVE_HEIGHT, WAVE_WIDTH), WAVE_GROUND, np.float32)
-    drawn[:, 0, : channels * height] -= (WAVE_GROUND - WAVE_INK) * ink.reshape(count, -1, WAVE_WIDTH)
-    return drawn
+    pictures = np.full((count, 1, WAVE_HEIGHT, WAVE_WIDTH), WAVE_GROUND, np.float32)
+    pictures[:, 0, : channels * height] -= (WAVE_GROUND - WAVE_INK) * ink.reshape(count, -1, WAVE_WIDTH)
+    return pictures
 
 
-def save_picture(picture: np.ndarray | Image.Image, path: str | os.PathLike) -> Path:
-    """Save a picture under its final name only when all of it is written.
+def save_picture(picture: NDArray[Any] | Image.Image, path: str | os.PathLike[str]) -> Path:
+    """Save a picture atomically and return its path: an incomplete file never has the final name.
 
     Args:
         picture: uint8 array (H, W, 3), (H, W, 1) or (H, W), or a Pillow picture.
-        path: where to; its suffix chooses the format; missing folders are made.
+        path: the file to write; its suffix sets the format; missing folders are created.
 
     Raises:
-        MienError: an array of another type or shape, a suffix that is no picture format, a disk that is full.
+        MienError: an array of another type or shape, a suffix of no picture format, or a full disk.
     """
     path = Path(path)
     if isinstance(picture, np.ndarray):
         gray = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
         if picture.dtype != np.uint8 or not (gray.ndim == 2 or (gray.ndim == 3 and gray.shape[2] == 3)):
             got = f"{picture.dtype} {picture.shape}"
-            raise MienError(f"expected a uint8 picture (H, W, 3), got {got}: see pictures.from_float")
+            raise MienError(f"expected a uint8 picture (H, W, 3), got {got}: convert it by pictures.from_float")
         picture = Image.fromarray(gray)
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
-        raise MienError(f"{path.name}: '{path.suffix}' is no picture format: use .png or .jpg")
+        raise MienError(f"{path.name}: expected the suffix of a picture format, got '{path.suffix}': use .png or .jpg")
     image = picture
     write_atomically(path, lambda temporary: image.save(temporary, kind))
     return path

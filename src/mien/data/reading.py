@@ -1,4 +1,4 @@
-"""A picture file to a model's tensor: what the commands read, as public functions."""
+"""Picture files and signal files to the tensor that a model takes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.data.pictures import BadPicture, open_picture, resize, to_float
@@ -17,16 +18,16 @@ from mien.errors import MienError
 def read_pictures(paths: Sequence[str | Path], model: Any) -> Tensor:
     """Return picture files as the tensor that ``model`` takes: (B, C, H, W), float32 in [-1, 1].
 
-    A picture is cropped to the largest centered part of the model's proportions and scaled. A model of signals
-    (height 1) reads ``.npy`` arrays and ``.csv`` columns of at least as many samples as it was trained on; the first
-    of them are taken, and scaled as the bearing data are.
+    A picture is cropped to the largest centered rectangle with the model's aspect ratio and resized. A model of
+    signals has H = 1 and reads ``.npy`` arrays or ``.csv`` columns of W samples or more. The first W samples are
+    taken, their mean is subtracted, and they are divided by their largest absolute value.
 
     Args:
         paths: the files, one or more.
-        model: a model, whose ``config["shape"]`` is (C, H, W).
+        model: a model; its ``config["shape"]`` is (C, H, W).
 
     Raises:
-        MienError: for a file that cannot be read, naming it.
+        MienError: a file cannot be read; the message names it.
 
     >>> import mien, numpy as np, tempfile
     >>> from PIL import Image
@@ -40,15 +41,23 @@ def read_pictures(paths: Sequence[str | Path], model: Any) -> Tensor:
 
 
 def read_shape(paths: Sequence[str | Path], shape: tuple[int, ...]) -> Tensor:
-    """Return files as :func:`read_pictures` does, of pictures of the ``shape`` (C, H, W)."""
+    """Return picture files as a tensor (B, C, H, W), float32 in [-1, 1], as :func:`read_pictures` does.
+
+    Args:
+        paths: the files, one or more.
+        shape: (C, H, W).
+
+    Raises:
+        MienError: a file cannot be read; the message names it.
+    """
     if not paths:
-        raise MienError("expected one picture file or more, got none")
+        raise MienError("expected one picture file or more, got none: pass a path")
     if shape[1] == 1:
         return torch.from_numpy(np.stack([_signal(Path(path), shape) for path in paths]))
     return torch.from_numpy(np.stack([_picture(Path(path), shape) for path in paths]))
 
 
-def _picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+def _picture(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     channels, height, width = shape
     try:
         picture = open_picture(path)
@@ -61,17 +70,18 @@ def _picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return to_float(part[..., :channels])
 
 
-def _signal(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    wanted = f"expected a signal of {shape[2]} samples or more as .npy or .csv"
+def _signal(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    expectation = f"expected a signal of {shape[2]} samples or more as .npy or .csv"
     try:
         values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",")
     except (OSError, ValueError, EOFError) as error:
-        raise MienError(f"{wanted}, got {path}, which cannot be read as such: {error}") from None
+        raise MienError(f"{expectation}, got {path}, which cannot be read ({error}): pass another file") from None
     if shape[0] != 1 or values.ndim != 1 or values.dtype.kind not in "fiu" or len(values) < shape[2]:
-        raise MienError(f"{wanted}, got {values.dtype} {values.shape} in {path}")
+        raise MienError(f"{expectation}, got {values.dtype} {values.shape} in {path}: pass another file")
     window = values[: shape[2]].astype(np.float64)
     window = window - window.mean()
     largest = abs(window).max()
     if not 0 < largest < np.inf:
-        raise MienError(f"{wanted}, got one that is constant or not finite in {path}")
-    return (window / largest).astype(np.float32)[None, None]
+        raise MienError(f"{expectation}, got constant or infinite samples in {path}: pass another file")
+    scaled: NDArray[np.float32] = (window / largest).astype(np.float32)
+    return scaled[None, None]  # (1, 1, L)

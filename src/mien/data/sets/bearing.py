@@ -1,17 +1,18 @@
 """CWRU bearing vibration: one signal for each condition of a bearing, cut into windows; the conditions are the classes.
 
-Read are an `.npz` with one array (samples,) for each condition, or the `.mat` files of the Bearing Data Center
-at Case Western Reserve University as they are published, one condition each (its key ends in `_DE_time`, the
-accelerometer at the drive end). Files of the published numbers for 0 hp and 12 kHz (97.mat, 105.mat, …) are
-called by their condition, others by their own name; do not mix rates or loads that you want told apart.
+The set reads an ``.npz`` with one array (samples,) for each condition, or the ``.mat`` files that the Bearing Data
+Center at Case Western Reserve University publishes. Each ``.mat`` file holds one condition; its key ends in
+``_DE_time`` (accelerometer at the drive end). Files with the published numbers for 0 hp and 12 kHz (97.mat,
+105.mat, …) are named by their condition, other files by their own name. The sampling rate and the load are not
+part of the class: do not mix files of different rates or loads if the model must distinguish them.
 
-The size is the length of a window in samples, 1,024 if none is asked for: 85 ms at 12 kHz. Each signal is
-split in time: the first 70 % are for training, the next 10 % valid, the last 20 % for the test. Windows are
-cut inside each part, so no two parts share a sample, and only those for training overlap, if `hop` < size.
-This is the official split; with one drawn by a seed instead, overlapping windows come into different parts.
+The size is the length of a window in samples. The default is 1,024: 85 ms at 12 kHz. Each signal is split in
+time: the first 70 % is the training part, the next 10 % validation, the last 20 % test. Windows are cut inside each
+part, so no sample is in two parts. Only training windows overlap, if ``hop`` < size. This is the official split.
+With a seeded split, overlapping windows can be in different parts.
 
-A window has its mean subtracted and is divided by its largest absolute value, to lie in [-1, 1]. This removes
-the amplitude, which alone tells some of the conditions apart: what remains to be recognized is the form.
+Each window is scaled to [-1, 1]: its mean is subtracted, and it is divided by its largest absolute value. This
+removes the amplitude, which alone distinguishes some of the conditions. The model must recognize the waveform.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ import re
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mien.data import dataset
-from mien.data.archives import locate, npz_array, npz_names, reason
+from mien.data import base
+from mien.data.archives import locate
+from mien.data.formats.arrays import mat_arrays, mat_names, npz_array, npz_names
 from mien.data.pictures import BadPicture
 from mien.errors import MienError
 from mien.files import sha256
@@ -41,24 +44,27 @@ PUBLISHED = {  # number of the file at 0 hp (1797 rpm), 12 kHz, drive end; outer
     130: "outer_race_7", 197: "outer_race_14", 234: "outer_race_21",
 }  # fmt: skip
 ORDER = list(PUBLISHED.values())
-PARTS = (0.0, 0.7, 0.8, 1.0)  # of each signal, where the parts begin and end
+PARTS = (0.0, 0.7, 0.8, 1.0)  # borders of the parts, as shares of each signal
 LAYOUT = "put cwru_bearing_1797rpm_12khz.npz there (an array for each condition), or CWRU's .mat files in bearing/"
 
 
 class Window(NamedTuple):
-    """Where a window begins, in which signal, and its part: 0 train, 1 valid, 2 test."""
+    """A window: its signal, its first sample, and its part (0 train, 1 valid, 2 test)."""
 
     label: int
     start: int
     part: int
 
 
-class Source(dataset.Source):
-    """Windows of the signals in `root`: an .npz, a .mat, or a folder of them.
+class Source(base.Source):
+    """Windows of the signals in ``root``: an .npz, a .mat, or a folder of them.
 
     Args:
-        root: file or folder; None for the .npz or the folder `bearing` in $MIEN_DATA.
-        hop: samples from one window of the training part to the next; 0 for the length of a window.
+        root: file or folder; None for the .npz or the folder ``bearing`` in $MIEN_DATA.
+        hop: samples between the starts of neighboring training windows, ≥ 1; 0 for the length of a window.
+
+    Raises:
+        MienError: a wrong ``hop``, no such files, or one condition in two files.
     """
 
     name = "bearing"
@@ -68,36 +74,38 @@ class Source(dataset.Source):
     channels = 1
     dtype = "float32"
 
-    def __init__(self, root: str | os.PathLike | None = None, hop: int = 0):
+    def __init__(self, root: str | os.PathLike[str] | None = None, hop: int = 0):
         if hop < 0:
-            raise MienError(f"expected a hop of 1 sample or more, or 0 for the length of a window, got {hop}")
+            raise MienError(
+                f"expected a hop of 1 sample or more, or 0 for the length of a window, got {hop}: pass another hop"
+            )
         self.hop, self._length = hop, self.size
         self.root = locate(root, ("cwru_bearing_1797rpm_12khz.npz", "bearing"), "CWRU bearing", LAYOUT)
         paths = sorted(self.root.iterdir()) if self.root.is_dir() else [self.root]
         self._paths = [path for path in paths if path.suffix.lower() in (".npz", ".mat")]
         if not self._paths:
-            raise MienError(f"CWRU bearing: no .npz or .mat in {self.root}: {LAYOUT}")
-        where: dict[str, tuple[Path, str]] = {}  # of each condition, its file and, in an .npz, its name
+            raise MienError(f"CWRU bearing: expected an .npz or .mat in {self.root}, got none: {LAYOUT}")
+        places: dict[str, tuple[Path, str]] = {}  # file and array name of each condition
         for path in self._paths:
             for condition in _conditions(path):
-                if condition in where:
-                    both = f"{where[condition][0].name} and {path.name}"
-                    raise MienError(f"{self.root}: {condition} is in {both}: leave one, or pass the file")
-                where[condition] = path, condition
+                if condition in places:
+                    both = f"{places[condition][0].name} and {path.name}"
+                    raise MienError(f"{self.root}: {condition} is in {both}: remove one, or pass the other as the root")
+                places[condition] = path, condition
         rank = {condition: number for number, condition in enumerate(ORDER)}
-        self.classes = tuple(sorted(where, key=lambda condition: (rank.get(condition, len(rank)), condition)))
-        self._where = [where[condition] for condition in self.classes]
+        self.classes = tuple(sorted(places, key=lambda condition: (rank.get(condition, len(rank)), condition)))
+        self._places = [places[condition] for condition in self.classes]
 
     def at(self, size: int) -> Source:
-        """The same signals in windows of `size` samples."""
+        """Return the same signals in windows of ``size`` samples."""
         other = copy.copy(self)
         other._length = size
         other.__dict__.pop("_windows", None)
         return other
 
     @cached_property
-    def _signals(self) -> list[np.ndarray]:
-        return [_signal(path, name) for path, name in self._where]
+    def _signals(self) -> list[NDArray[np.float32]]:
+        return [_signal(path, name) for path, name in self._places]
 
     @cached_property
     def _windows(self) -> list[Window]:
@@ -109,8 +117,8 @@ class Source(dataset.Source):
                 starts = range(begin, end - self._length + 1, step)
                 if not starts:
                     raise MienError(
-                        f"{self.classes[label]} has {len(signal):,} samples, and a tenth of them are valid: too few "
-                        f"for a window of {self._length}: ask for a size of {len(signal) // 10} or less"
+                        f"{self.classes[label]} has {len(signal):,} samples and its validation part a tenth of them: "
+                        f"too few for a window of {self._length}: use a size of {len(signal) // 10} or less"
                     )
                 windows += [Window(label, start, part) for start in starts]
         return windows
@@ -131,60 +139,57 @@ class Source(dataset.Source):
     def shape(self, size: int) -> tuple[int, int, int]:
         return 1, size, 1
 
-    def read(self, i: int, size: int) -> np.ndarray:
-        """Window i, its mean subtracted, divided by its largest absolute value: (1, size, 1)."""
+    def read(self, i: int, size: int) -> NDArray[np.float32]:
+        """Return window i scaled to [-1, 1] with mean subtracted: float32 (1, size, 1)."""
         label, start, _ = self._windows[i]
         window = self._signals[label][start : start + size].astype(np.float64)
         if not np.isfinite(window).all():
-            raise BadPicture("samples that are not finite")
+            raise BadPicture("some samples are not finite")
         window = window - window.mean()
         if (largest := abs(window).max()) == 0:
-            raise BadPicture("a constant: nothing to scale to [-1, 1]")
-        return (window / largest).astype(np.float32).reshape(1, size, 1)
+            raise BadPicture("all samples are equal: the window cannot be scaled to [-1, 1]")
+        scaled: NDArray[np.float32] = (window / largest).astype(np.float32)
+        return scaled.reshape(1, size, 1)
 
     def fingerprint(self) -> str:
         files = [(path.name, sha256(path)) for path in self._paths]
         return hashlib.sha256(json.dumps(["bearing", 1, files, self.hop]).encode()).hexdigest()
 
-    def options(self) -> dict:
+    def options(self) -> dict[str, Any]:
         return {"root": str(self.root.resolve()), "hop": self.hop}
 
 
 def _conditions(path: Path) -> list[str]:
-    """The conditions a file has signals of, without reading these."""
+    """Return the conditions in a file without reading their signals."""
     if path.suffix.lower() == ".mat":
         number = _number(path)
         return [PUBLISHED.get(number, path.stem)]
-    found = npz_names(path)
-    if not found:
-        raise MienError(f"{path}: no arrays in it: {LAYOUT}")
-    return found
+    names = npz_names(path)
+    if not names:
+        raise MienError(f"{path}: expected arrays, got none: {LAYOUT}")
+    return names
 
 
 def _number(path: Path) -> int:
-    """The published number of a .mat file: 97.mat, or Normal_0_97.mat; 0 if there is none."""
-    found = re.search(r"(?:^|_)(\d{2,4})$", path.stem)
-    return int(found[1]) if found else 0
+    """Return the published number in the name of a .mat file, 97 of 97.mat or Normal_0_97.mat; 0 if it has none."""
+    match = re.search(r"(?:^|_)(\d{2,4})$", path.stem)
+    return int(match[1]) if match else 0
 
 
-def _signal(path: Path, name: str) -> np.ndarray:
-    """The signal (samples,) of a condition, float32."""
+def _signal(path: Path, name: str) -> NDArray[np.float32]:
+    """Return the signal of a condition, float32 (samples,)."""
     signal = _from_mat(path) if path.suffix.lower() == ".mat" else npz_array(path, name)
     if signal.dtype.kind not in "fiu" or max(signal.shape, default=0) != signal.size or not signal.size:
-        raise MienError(f"{path}, {name}: expected one signal of numbers, got {signal.dtype} {signal.shape}")
-    return signal.reshape(-1).astype(np.float32)
+        raise MienError(f"{path}, {name}: expected one signal of numbers, got {signal.dtype} {signal.shape}: {LAYOUT}")
+    samples: NDArray[np.float32] = signal.reshape(-1).astype(np.float32)
+    return samples
 
 
-def _from_mat(path: Path) -> np.ndarray:
-    from scipy.io import loadmat, whosmat
-
-    try:
-        keys = [key for key, _, _ in whosmat(path) if key.endswith("_DE_time")]
-        if len(keys) > 1:  # some published files hold those of their neighbors too
-            keys = [key for key in keys if key == f"X{_number(path):03d}_DE_time"] or keys
-        arrays = loadmat(path, variable_names=keys[:1])
-    except Exception as error:  # damaged ones raise anything: TypeError, zlib.error, NotImplementedError…
-        raise MienError(f"{path} cannot be read as .mat ({reason(error)}): download it again") from None
+def _from_mat(path: Path) -> NDArray[Any]:
+    keys = [key for key in mat_names(path) if key.endswith("_DE_time")]
+    if len(keys) > 1:  # some published files also hold the signal of a file with a neighboring number
+        keys = [key for key in keys if key == f"X{_number(path):03d}_DE_time"] or keys
     if len(keys) != 1:
-        raise MienError(f"{path}: expected one key X…_DE_time, got {', '.join(keys) or 'none'}: is it one of CWRU's?")
-    return arrays[keys[0]]
+        got = ", ".join(keys) or "none"
+        raise MienError(f"{path}: expected one key X…_DE_time, got {got}: pass a published file of CWRU")
+    return mat_arrays(path, keys)[keys[0]]

@@ -1,16 +1,16 @@
 """Fashion-MNIST: 70,000 gray pictures of clothes, 28x28 (Xiao et al., 2017), in the files and split of MNIST.
 
-The folder holds the IDX files as they are published, see `mien.data.idx`; they are called as MNIST's are, so
-they need a folder of their own.
+The IDX files have the names of MNIST's files, so the two sets need different folders. See ``mien.data.sets.mnist``
+for the files, the sizes and the split.
 """
 
 from __future__ import annotations
 
-from mien.data.idx import IdxSource
+from mien.data.sets import mnist
 
 
-class Source(IdxSource):
-    """Fashion-MNIST's IDX files in the folder `root`, $MIEN_DATA/fashion_mnist if None."""
+class Source(mnist.Source):
+    """Fashion-MNIST's IDX files in the folder ``root``, $MIEN_DATA/fashion_mnist if None."""
 
     name = "fashion_mnist"
     title = "Fashion-MNIST"

@@ -1,4 +1,4 @@
-"""Reading CIFAR-10's published files: the binary ones, and the pickled ones without running what is in them."""
+"""Batches of CIFAR-10 as published: binary files, and pickled files read without running any code in them."""
 
 from __future__ import annotations
 
@@ -7,38 +7,43 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.data.archives import reason
 from mien.errors import MienError
 
 SIDE = 32  # pixels
 ROW = 3 * SIDE * SIDE  # bytes of a picture: a plane of red, one of green, one of blue
-LARGEST = 2**27  # bytes of a file; the published ones have 31 million
+LARGEST = 2**27  # bytes of a file; a published one has 31 million
 BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 
 
-def read_batch(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """One published file, `data_batch_1.bin` or `data_batch_1`.
+def read_batch(path: Path, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Read one published file, ``data_batch_1.bin`` or ``data_batch_1``.
+
+    Args:
+        path: the file; the suffix .bin means binary, any other name a pickle.
+        classes: the number of classes.
 
     Returns:
         Pictures (N, 32, 32, 3) uint8 and labels (N,) int64.
 
     Raises:
-        MienError: another kind of file, a damaged one, or a pickle that asks for more than it needs.
+        MienError: the file has another format, is damaged, or is a pickle that asks for more than arrays of bytes.
     """
     if (size := path.stat().st_size) > LARGEST:
-        raise MienError(f"{path}: {size:,} bytes are too many for a batch of CIFAR-10: download it again")
+        raise MienError(f"{path}: expected a batch of at most {LARGEST:,} bytes, got {size:,}: download it again")
     planes, labels = _binary(path) if path.suffix == ".bin" else _pickled(path)
     if not len(labels):
-        raise MienError(f"{path}: no pictures in it: download it again")
+        raise MienError(f"{path}: expected pictures, got none: download it again")
     if labels.min() < 0 or labels.max() >= classes:
         got = f"{labels.min()} to {labels.max()}"
-        raise MienError(f"{path}: expected labels 0 to {classes - 1}, got {got}: is it a batch of CIFAR-10?")
+        raise MienError(f"{path}: expected labels 0 to {classes - 1}, got {got}: pass a batch of CIFAR-10")
     return planes.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), labels
 
 
-def _binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Planes (N, 3072) and labels (N,): a byte of label before each picture."""
+def _binary(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return planes (N, 3072) and labels (N,); in the file the label is one byte before each picture."""
     data = np.fromfile(path, np.uint8)
     if data.size % (ROW + 1):
         raise MienError(f"{path}: expected a multiple of {ROW + 1} bytes, got {data.size:,}: download it again")
@@ -46,8 +51,8 @@ def _binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, 1:], rows[:, 0].astype(np.int64)
 
 
-def _pickled(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Planes (N, 3072) and labels (N,) of a file that Python 2 wrote with cPickle."""
+def _pickled(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return planes (N, 3072) and labels (N,) of a file that Python 2 wrote with cPickle."""
     try:
         with path.open("rb") as file:
             batch = _Unpickler(file, encoding="bytes").load()
@@ -62,18 +67,22 @@ def _pickled(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Array:
-    """Stands for numpy's array while unpickling: keeps the bytes, and runs none of numpy's own unpickling."""
+    """Replaces numpy's array during unpickling: stores the bytes and runs nothing of numpy's own unpickling."""
 
     __slots__ = ("state",)
 
     def __init__(self, *_: Any):
-        self.state: tuple = ()
+        self.state: tuple[Any, ...] = ()
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.state = state
 
-    def bytes(self, count: int) -> np.ndarray:
-        """(count, 3072) uint8, if that is what was kept."""
+    def bytes(self, count: int) -> NDArray[np.uint8]:
+        """Return the stored bytes as (count, 3072) uint8.
+
+        Raises:
+            ValueError: another type or shape was stored.
+        """
         _, shape, kind, by_columns, data = self.state
         if type(kind) is not _Kind or shape != (count, ROW) or type(data) is not bytes or by_columns:
             raise ValueError(f"expected {count} rows of {ROW} bytes, got {str(shape)[:60]}")
@@ -81,7 +90,7 @@ class _Array:
 
 
 class _Kind:
-    """Stands for numpy's dtype while unpickling: unsigned bytes, or nothing."""
+    """Replaces numpy's dtype during unpickling: accepts unsigned bytes and refuses every other type."""
 
     __slots__ = ()
 
@@ -89,14 +98,14 @@ class _Kind:
         if code not in (b"u1", "u1"):
             raise ValueError(f"expected bytes, got an array of {str(code)[:20]}")
 
-    def __setstate__(self, state: tuple) -> None:
-        """What a dtype keeps besides its code means nothing for bytes."""
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Ignore the state: for bytes, everything besides the code has no meaning."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds numbers, strings, lists, dicts and arrays of bytes; refuses every other name a pickle asks for."""
+    """Builds numbers, strings, lists, dicts and arrays of bytes; refuses every other name that a pickle asks for."""
 
-    known = {  # noqa: RUF012
+    allowed = {  # noqa: RUF012
         ("numpy.core.multiarray", "_reconstruct"): _Array,
         ("numpy._core.multiarray", "_reconstruct"): _Array,
         ("numpy", "ndarray"): _Array,
@@ -104,10 +113,10 @@ class _Unpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.known:
+        if (module, name) not in self.allowed:
             raise _Refused(f"{module}.{name}")
-        return self.known[module, name]
+        return self.allowed[module, name]
 
 
 class _Refused(Exception):
-    """A name that a pickle asks for and does not get."""
+    """A pickle asks for a name that is not allowed."""
