@@ -228,7 +228,7 @@ def test_save_is_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(MienError, match="No space left"):
         save(figures.sheet(x4 + 1), path)
-    with pytest.raises(MienError, match=r"cannot write .*index.html"):
+    with pytest.raises(MienError, match=r"could not write .*index.html"):
         page(path.parent, "a", [Section("a")])
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["a.png"]
@@ -236,7 +236,7 @@ def test_save_is_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_save_where_it_cannot(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(MienError, match="cannot write"):
+    with pytest.raises(MienError, match="could not write"):
         save(figures.sheet(x4), tmp_path / "file" / "a.png")
 
 
@@ -252,9 +252,9 @@ def test_settings_of_the_user_change_nothing_and_stay():
 def test_importing_is_cheap_and_drawing_needs_no_pyplot(tmp_path):
     code = (
         "import sys, numpy as np, mien.figures as f;"
-        "assert not {'torch', 'matplotlib', 'PIL'} & set(sys.modules), 'import';"
+        "assert not {'torch', 'matplotlib', 'PIL', 'jinja2'} & set(sys.modules), 'import';"
         "f.save(f.samples(np.zeros((1, 1, 4, 4))), sys.argv[1]);"
-        "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules), 'drawing'"
+        "assert not {'torch', 'matplotlib.pyplot', 'jinja2'} & set(sys.modules), 'drawing'"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -301,6 +301,30 @@ def test_a_long_history_is_drawn_with_few_points():
     assert max(map(np.max, drawn)) == 9  # a spike is not lost
 
 
+@pytest.mark.parametrize("value", [1e-4, 0.0, -3.0])
+def test_a_constant_has_one_tick(value):
+    (axes,) = curves([{"step": i, "lr": value} for i in range(60)]).axes
+    assert axes.get_yticks() == [value]
+    low, high = axes.get_ylim()
+    assert low < value < high
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_legends_cover_no_line_and_lie_in_the_figure(n):
+    from mien.figures.explore import roc_curves
+
+    names = [f"{'name of a series'[: 16 // n]} {i}" for i in range(n)]
+    alike = [{"step": i} | {name: np.sin(i + k) for k, name in enumerate(names)} for i in range(50)]
+    scores = {name: (np.arange(5) + 1, np.arange(5)) for name in names}
+    for figure in (curves(alike), roc_curves(scores, auc=dict.fromkeys(names, ".68 (.50 to .90)"))):
+        figure.canvas.draw()
+        (axes,) = figure.axes
+        legend = axes.get_legend().get_window_extent()
+        assert not legend.overlaps(axes.get_window_extent())
+        assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= legend.y0 < legend.y1 <= figure.bbox.y1
+
+
 def test_accuracies_are_sorted_and_wrong_bars_are_hatched():
     figure = figures.accuracy_bars(["low", "high", "middle"], [0.2, 0.9, 0.5], 0.4)
     axes = figure.axes[1]
@@ -340,7 +364,7 @@ class Reader(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.seen, self.ids, self.attributes = [], [], [], []
+        self.open, self.seen, self.ids, self.attributes, self.text = [], [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.seen.append(tag)
@@ -348,6 +372,9 @@ class Reader(HTMLParser):
         self.ids += [value for name, value in attrs if name == "id"]
         if tag not in self.EMPTY:
             self.open.append(tag)
+
+    def handle_data(self, data):
+        self.text.append(data)
 
     def handle_startendtag(self, tag, attrs):
         self.handle_starttag(tag, attrs)
@@ -389,8 +416,37 @@ def test_the_page_fetches_nothing_and_runs_nothing(report):
             assert not re.search(r"https?:|//[a-z]", re.sub(r"base64,[\s\S]*", "", value)), (name, value)
     plain = report.replace("https://example.org", "")  # what the callers wrote, as text
     assert not re.search(r"https?://|<script|@import|javascript:", plain)
-    assert "alert(&quot;x&quot;)" in report
+    assert "alert(&#34;x&#34;)" in report
     assert NASTY not in report
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "<script>alert(1)</script>",
+        "</title><script>alert(1)</script>",
+        "</style><img src=x onerror=alert(1)>",
+        '" onmouseover="alert(1)',
+        "' autofocus onfocus='alert(1)",
+        "a & b &lt; c",
+        "{{ 7 * 7 }} {% raw %} {# a #}",
+    ],
+)
+def test_words_are_shown_as_they_are_written(words):
+    """A title, a heading, a file name or a cell of a table adds no element and no attribute to the page."""
+
+    def sections(text):
+        table, drawn = figures.metric_table([{text: text, "fid": 3.0}]), figures.samples(x4)
+        drawn.set_label(text)
+        body = [Captioned(table, text, alt=text), Captioned(drawn, text), figures.sheet(x4), text]
+        return [Section(text, text, [*body, Captioned(figures.sheet(x4), text, alt=text)]), Section("b", "")]
+
+    harmless, harmful = read(document("a", sections("a"), "a")), read(document(words, sections(words), words))
+    assert harmful.seen == harmless.seen
+    assert [name for name, _ in harmful.attributes] == [name for name, _ in harmless.attributes]
+    # title (2), subtitle, contents, heading, texts (2), captions (3), head and cell of the table
+    assert [text.strip() for text in harmful.text].count(words) == 12
+    assert [value for name, value in harmful.attributes if name in ("alt", "aria-label")].count(words) == 7
 
 
 def test_the_page_is_well_formed(report):

@@ -22,7 +22,8 @@ ALLOWED = {
     "applications": {"abilities", "data", "errors", "files", "losses", "metrics"},  # multiview is scored by latent_svm
     "metrics": {"abilities", "data", "errors", "files", "losses"},
     "training": LEAVES | {"base", "run"},
-    "figures": {"errors", "files", "applications", "metrics"},
+    "figures": {"errors", "files", "applications", "metrics", "pages"},
+    "pages": set(),
     "evaluation_text": {"errors"},
     "folding": set(),
 }

@@ -33,7 +33,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
         raise
     except Exception as error:
         # torch and safetensors wrap the system's error in their own classes
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():  # unlink fails where a part of the path is a file
+            temporary.unlink()
         if not isinstance(error, OSError) and not _is_disk_error(error):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]

@@ -194,7 +194,7 @@ def demo(
 
       mien demo --out demo
     """
-    from mien.demo import run as run_demo
+    from mien.recipes.demo import run as run_demo
 
     page = run_demo(out, seed, make_console())
     make_console().print(f"open {page}", highlight=False, soft_wrap=True)

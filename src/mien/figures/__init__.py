@@ -1,8 +1,8 @@
-"""Pictures of what models do: one function per kind of picture, and the page that shows them.
+"""Figures of what models do: one function for each kind of figure, and the page that shows them.
 
 A function takes arrays (pictures as floats (N, C, H, W) in [-1, 1] or uint8 (N, H, W, C), C 1 or 3) and
-returns a matplotlib figure; :func:`save` writes it, :func:`page` puts many into one HTML file. Importing
-this needs neither torch nor matplotlib.
+returns a matplotlib figure. :func:`save` writes it; :func:`page` puts many into one HTML file. The import
+loads neither torch nor matplotlib.
 """
 
 from mien.figures.bars import accuracy_bars, probabilities

@@ -1,4 +1,4 @@
-"""What was logged in training, over the steps."""
+"""Curves of the values logged in training, over the steps."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEW = 40  # below so many points the points themselves are drawn, not a mean of them
-MANY = 1000  # above so many, the highest and lowest of each stretch
-TOGETHER = 4  # series of one scale share a panel up to so many
+FEW = 40  # a series with fewer points is drawn point by point, a longer one as a running mean
+MANY = 1000  # of a much longer series, the extremes of this number of intervals are drawn behind the mean
+TOGETHER = 4  # the most series that share a panel, if they have one scale
 
 
 @dataclass(frozen=True)
 class Series:
-    """What was logged under one key: ``values`` (n) at ``steps`` (n), not all of them finite perhaps."""
+    """The values logged under one key: ``values`` (n) at ``steps`` (n); some may not be finite."""
 
     key: str
     steps: NDArray[np.float64]
@@ -31,23 +31,23 @@ class Series:
 
     @property
     def finite(self) -> NDArray[np.float64]:
-        """The finite values, of which there may be none."""
+        """The finite values; the array may be empty."""
         return self.values[np.isfinite(self.values)]
 
 
 def curves(history: Iterable[Mapping[str, object]], *, keys: Sequence[str] | None = None) -> Figure:
-    """Draw what was logged: one panel for a few series of one scale, else a panel for each.
+    """Draw logged values: one panel for a few series of one scale, else a panel for each series.
 
-    A panel's axis is logarithmic where its values are positive and span more than two decades. Long series
-    are smoothed, with what was logged faint behind. Where a step was logged twice (a run that was resumed),
+    The axis of a panel is logarithmic if its values are positive and span more than two decades. Long series
+    are smoothed, with the logged values faint behind them. If a step was logged twice (in a resumed run),
     the later record counts.
 
     Args:
-        history: records with the number ``step`` and any numbers, which need not be in all of them.
-        keys: which to draw, in this order; by default every number but ``step``, in the order logged.
+        history: records with the number ``step`` and other numbers; a record need not hold every key.
+        keys: the keys to draw, in this order; by default every number except ``step``, in the order of the records.
 
     Raises:
-        MienError: no records, one without ``step``, an unknown key, or nothing to draw.
+        MienError: no records, a record without ``step``, an unknown key, or nothing to draw.
 
     >>> curves([{"step": 0, "kl": 3.0}, {"step": 1, "kl": 2.0}]).get_label()
     'kl over the steps 0 to 1'
@@ -74,7 +74,7 @@ def curves(history: Iterable[Mapping[str, object]], *, keys: Sequence[str] | Non
 
 
 def series(history: Iterable[Mapping[str, object]], keys: Sequence[str] | None = None) -> list[Series]:
-    """Return what was logged under each key, by step; see :func:`curves`."""
+    """Return the series of each key, in the order of the steps; see :func:`curves`."""
     logged: dict[str, dict[float, float]] = {}
     records = list(history)
     for i, record in enumerate(records):
@@ -98,7 +98,7 @@ def series(history: Iterable[Mapping[str, object]], keys: Sequence[str] | None =
 
 
 def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Return the mean of the finite values in a window around each, which shrinks at the ends.
+    """Return the mean of the finite values in a window around each value; the window shrinks at the ends.
 
     >>> smooth(np.array([0.0, 3.0, np.nan, 5.0]), 3)
     array([1.5, 1.5, 4. , 5. ])
@@ -116,7 +116,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool | str | bytes) or value is None:
         return None
     try:
-        return float(value)  # type: ignore[arg-type]  # tensors and NumPy's numbers of one element too
+        return float(value)  # type: ignore[arg-type]  # also tensors and NumPy's arrays of one element
     except (TypeError, ValueError, RuntimeError):
         return None
 
@@ -127,7 +127,7 @@ def _series(key: str, points: Mapping[float, float]) -> Series:
 
 
 def _one_scale(drawn: Sequence[Series]) -> bool:
-    """Whether a few series can be read off one axis: none is squeezed flat by another."""
+    """Whether a few series are readable on one axis: the range of each is at least an eighth of the whole."""
     if len(drawn) == 1:
         return True
     if len(drawn) > TOGETHER or any(len(s.finite) == 0 for s in drawn):
@@ -140,28 +140,34 @@ def _one_scale(drawn: Sequence[Series]) -> bool:
 def _draw(axes: Axes, drawn: Sequence[Series]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    together = np.concatenate([s.finite for s in drawn])
-    logarithmic = len(together) > 1 and together.min() > 0 and together.max() > 100 * together.min()
+    values = np.concatenate([s.finite for s in drawn])
+    logarithmic = len(values) > 1 and values.min() > 0 and values.max() > 100 * values.min()
     if logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter("")
     for i, one in enumerate(drawn):
         _draw_series(axes, one, logarithmic, i, alone=len(drawn) == 1)
-    if len(together):
+    if len(values):
         axes.yaxis.set_major_formatter(lambda value, _: style.number(value))
+        if np.ptp(values) <= 1e-3 * np.abs(values).max():
+            # a constant, such as a learning rate: several ticks would all have the same label
+            middle = float(np.median(values))
+            axes.set(ylim=(middle - (abs(middle) or 1), middle + (abs(middle) or 1)), yticks=[middle])
     else:
-        axes.text(0.5, 0.5, "never finite", transform=axes.transAxes, ha="center", color=style.MUTED)
+        axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center", color=style.MUTED)
         axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(lambda value, _: style.count(value))
     if len(drawn) == 1:
         axes.set_title(drawn[0].key[:40])
     else:
-        axes.legend(handlelength=4)
+        # above the panel, where it covers no line
+        columns = len(drawn) if sum(len(s.key) for s in drawn) < 80 else 2
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, handlelength=4, borderaxespad=0.3)
 
 
 def _draw_series(axes: Axes, one: Series, logarithmic: bool, i: int, alone: bool) -> None:
-    """Draw the i-th series: its points where they are few, else their mean with what was logged behind it."""
+    """Draw the i-th series: its points if they are few, else a running mean with the logged values behind it."""
     values = np.where(np.isfinite(one.values), one.values, np.nan)
     color, dashes, marker = style.SERIES[i], style.DASHES[i], style.MARKERS[i]
     line: Any = {
@@ -175,21 +181,23 @@ def _draw_series(axes: Axes, one: Series, logarithmic: bool, i: int, alone: bool
         axes.plot(one.steps, values, **line)
         return
     axes.plot(*_envelope(one.steps, values), color=color, linewidth=0.6, alpha=0.35)
-    # on a logarithmic axis the mean that looks like one is that of the logarithms
+    # on a logarithmic axis, the mean of the logarithms looks like a mean
     mean = smooth(np.log(values) if logarithmic else values, max(5, len(values) // 25))
     mean = np.exp(mean) if logarithmic else mean
     shown = np.unique(np.linspace(0, len(values) - 1, 400).astype(int))
-    # markers tell apart lines that share a panel; on one alone they would only be clutter
-    apart = max(1, len(shown) // 8)
-    marked = [] if alone else (i * apart // TOGETHER, apart)
+    # markers distinguish lines that share a panel; a single line needs none
+    distance = max(1, len(shown) // 8)
+    marked = [] if alone else (i * distance // TOGETHER, distance)
     axes.plot(one.steps[shown], mean[shown], markevery=marked, **line)
 
 
-def _envelope(steps: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
-    """Return the series, or of a long one the lowest and the highest value of each of MANY stretches."""
+def _envelope(
+    steps: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the series or, if it is long, the lowest and the highest value of each of MANY intervals."""
     if len(values) <= 2 * MANY:
         return steps, values
     edges = np.linspace(0, len(values), MANY + 1).astype(int)[:-1]
-    # fmin and fmax pass over NaN
+    # fmin and fmax ignore NaN
     low, high = np.fmin.reduceat(values, edges), np.fmax.reduceat(values, edges)
     return np.repeat(steps[edges], 2), np.stack([low, high], axis=1).ravel()

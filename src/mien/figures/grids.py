@@ -24,13 +24,13 @@ def sheet(x: ArrayLike, *, columns: int = 8, pad: int = 2, scale: int | None = N
         x: pictures, floats (N, C, H, W) in [-1, 1] or uint8 (N, H, W, C).
         columns: pictures in a row, at least 1.
         pad: white pixels between and around pictures, at least 0.
-        scale: how many pixels a pixel becomes, each way; by default enough for sides of 64.
+        scale: the side, in pixels, of the square that a pixel becomes; by default pictures get sides of about 64.
 
     Returns:
         uint8 (rows, columns, 3).
 
     Raises:
-        MienError: not such pictures, or a number out of its range.
+        MienError: not pictures, or a number out of its range.
 
     >>> sheet(np.zeros((10, 1, 28, 20)), columns=4, pad=1, scale=2).shape
     (172, 165, 3)
@@ -61,16 +61,16 @@ def samples(x: ArrayLike, *, columns: int = 10) -> Figure:
 
 
 def reconstructions(x: ArrayLike, x_rec: ArrayLike, *, names: Sequence[str] | None = None, columns: int = 10) -> Figure:
-    """Draw pictures with their reconstructions below them.
+    """Draw pictures with their reconstructions below.
 
     Args:
         x: pictures (N, C, H, W).
-        x_rec: their reconstructions (N, C, H, W), or those of M models (M, N, C, H, W), one row each.
-        names: what the rows are called, the pictures' first (1 + M); by default real and reconstructed.
-        columns: pictures in a row; more go on below.
+        x_rec: their reconstructions (N, C, H, W), or those of M models (M, N, C, H, W), one row for each model.
+        names: the names of the rows, that of the pictures first (1 + M); by default real and reconstructed.
+        columns: pictures in a row; the others follow below.
 
     Raises:
-        MienError: not such pictures, other shapes than each other's, or another number of names.
+        MienError: not pictures, shapes that differ, or another number of names.
     """
     stacked = array(x_rec, "x_rec")
     stacked = stacked[None] if stacked.ndim == 4 else stacked
@@ -86,15 +86,15 @@ def reconstructions(x: ArrayLike, x_rec: ArrayLike, *, names: Sequence[str] | No
 def counterfactuals(
     real: ArrayLike, edited: ArrayLike, true: ArrayLike, *, edits: Sequence[str] = (), columns: int = 10
 ) -> Figure:
-    """Draw pictures, what a model's edit made of them, and what it should have made.
+    """Draw pictures, their edits by a model, and the true counterfactuals.
 
     Args:
         real, edited, true: pictures (N, C, H, W) each.
-        edits: what was edited in each picture (N), such as '+Eyeglasses'; none leaves it unsaid.
-        columns: pictures in a row; more go on below.
+        edits: the edit of each picture (N), such as '+Eyeglasses'; may be empty.
+        columns: pictures in a row; the others follow below.
 
     Raises:
-        MienError: not such pictures, other shapes than each other's, or another number of edits.
+        MienError: not pictures, shapes that differ, or another number of edits.
     """
     rows = {name: pictures(x, name) for name, x in (("real", real), ("edited", edited), ("true", true))}
     alt = f"{_many(len(rows['real']), 'picture')}, the edited ones and the true counterfactuals, row by row"
@@ -108,16 +108,16 @@ def interpolation(
     ends: tuple[ArrayLike, ArrayLike] | None = None,
     labels: Sequence[str] = (),
 ) -> Figure:
-    """Draw one row for each pair of pictures, from the left one to the right one.
+    """Draw one row for each pair of pictures, from the left picture to the right one.
 
     Args:
-        rows: what was decoded on the way (R, S, C, H, W), S steps.
-        alphas: where each step lies (S); by default S even steps from 0 to 1.
-        ends: the left and the right pictures themselves, (R, C, H, W) each, to stand at the ends.
+        rows: the decoded pictures between them (R, S, C, H, W), S steps.
+        alphas: the position of each step (S); by default S even steps from 0 to 1.
+        ends: the left and the right pictures themselves, (R, C, H, W) each, drawn at the ends.
         labels: a name for each row (R).
 
     Raises:
-        MienError: not such pictures, or other counts than ``rows`` asks for.
+        MienError: not pictures, or counts that differ from ``rows``.
     """
     steps = pictures(rows, "rows", lead=2)
     heads = _alphas(alphas, steps.shape[1])
@@ -125,20 +125,20 @@ def interpolation(
     if ends is not None:
         if not isinstance(ends, tuple | list) or len(ends) != 2:
             raise MienError("expected ends as two arrays of pictures, the left ones and the right ones")
-        left, right = pictures(ends[0], "ends[0]"), pictures(ends[1], "ends[1]")
-        for one, name in ((left, "ends[0]"), (right, "ends[1]")):
+        first, last = pictures(ends[0], "ends[0]"), pictures(ends[1], "ends[1]")
+        for one, name in ((first, "ends[0]"), (last, "ends[1]")):
             same_shape(one, steps[:, 0], f"{name} and the steps of rows")
-        cells = [[one, *row, other] for one, row, other in zip(left, cells, right, strict=True)]
+        cells = [[one, *row, other] for one, row, other in zip(first, cells, last, strict=True)]
         heads, breaks = ["left", *heads, "right"], [0, steps.shape[1]]
     alt = f"{_many(len(steps), 'interpolation')} between two pictures, {steps.shape[1]} steps each"
-    written = listed(labels, len(steps), "labels, one for each row") if len(labels) else []
-    return mosaic([Band(cells, written, heads)], alt=alt, breaks=breaks)
+    names = listed(labels, len(steps), "labels, one for each row") if len(labels) else []
+    return mosaic([Band(cells, names, heads)], alt=alt, breaks=breaks)
 
 
 def attribute_edits(
     real: ArrayLike, edited: ArrayLike, *, attributes: Sequence[str], alphas: Sequence[float] | None = None
 ) -> Figure:
-    """Draw one row for each edit: the picture, then its edits from α = 0 (its reconstruction) to 1.
+    """Draw one row for each edit: the picture, then the edited picture from α = 0 (its reconstruction) to 1.
 
     Args:
         real: the pictures (R, C, H, W).
@@ -147,7 +147,7 @@ def attribute_edits(
         alphas: the strengths (S); by default S even steps from 0 to 1.
 
     Raises:
-        MienError: not such pictures, or other counts than ``edited`` asks for.
+        MienError: not pictures, or counts that differ from ``edited``.
     """
     original, steps = pictures(real, "real"), pictures(edited, "edited", lead=2)
     same_shape(original, steps[:, 0], "real and the steps of edited")
@@ -162,7 +162,7 @@ def attribute_edits(
 
 
 def _compared(rows: dict[str, Pictures], labels: Sequence[str], heads: Sequence[str], columns: int, alt: str) -> Figure:
-    """Draw stacks of pictures (N, H, W, 3) below each other, in bands of ``columns``."""
+    """Draw rows of pictures (N, H, W, 3) one below another, in bands of ``columns``."""
     first, *others = rows
     for other in others:
         same_shape(rows[first], rows[other], f"{first} and {other}")

@@ -1,4 +1,4 @@
-"""Maps of a latent space: points with their labels, pictures laid out as a grid, and a decoded plane."""
+"""Maps of a latent space: labeled points, pictures in a grid, and a decoded plane."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# beyond the style's six, so that with its six colors sixty kinds differ
+# the style's six markers and four more; with its six colors, sixty kinds differ
 MARKERS = (*style.MARKERS, "X", "p", "<", "*")
 MOST = len(style.SERIES) * len(MARKERS)
-FEW = 12  # up to so many kinds the legend stands beside the map, above it below
-RASTER = 3000  # above so many points a vector file would be slow to open
-COLUMNS = 3  # of that legend
+FEW = 12  # up to this number of kinds the legend is beside the map, else below it
+RASTER = 3000  # with more points, a vector file would be slow to open
+COLUMNS = 3  # of the legend below the map
 SIDE = 560  # of a map, in points of the page
 SMALLEST = 6.5  # pt
 
@@ -35,13 +35,13 @@ def latent_scatter(
     *,
     axes: tuple[str, str] | None = None,
 ) -> Figure:
-    """Draw points of a plane with what each of them is: by color, by marker and, at each kind's center, by name.
+    """Draw labeled points of a plane: a kind has a color and a marker, and its name is at its center.
 
     Args:
         positions: (n, 2), such as latents of two dimensions or a t-SNE map.
-        labels: what each point is (n), None where that is not known; none draws plain points. Above sixty kinds the
-            rarer ones are drawn alike.
-        axes: names of the two axes; none leaves them without a scale, as those of t-SNE, which have none.
+        labels: the kind of each point (n), None for an unknown one; without labels all points look alike. If there
+            are more than sixty kinds, the rarest share one color and marker.
+        axes: names of the two axes; without names the axes have no scale, as for t-SNE.
 
     Raises:
         MienError: other shapes, values that are not finite, or another number of labels.
@@ -56,7 +56,7 @@ def latent_scatter(
         rows = -(-len(kinds) // COLUMNS)
         few = len(kinds) <= FEW
         words = (
-            _words(kinds, counts, unknown) if few else [f"{i} {style.label(k, 28, 1)}" for i, k in enumerate(kinds, 1)]
+            _words(kinds, counts, unknown) if few else [f"{i}  {style.label(k, 28, 1)}" for i, k in enumerate(kinds, 1)]
         )
         left, top, bottom = (66, 8, 42) if axes else (4, 4, 4)
         beside = max((style.text_width(word, style.SMALL) for word in words), default=0) + 44 if few and kinds else 4
@@ -80,15 +80,15 @@ def latent_scatter(
 
 
 def picture_grid(x: ArrayLike, cells: ArrayLike | None = None, *, gap: int = 2) -> Figure:
-    """Draw pictures in the cells of a grid, such as VAE-WGAN's Fig. 13: those beside each other are alike.
+    """Draw pictures in the cells of a grid, such as VAE-WGAN's Fig. 13, where neighbors are similar.
 
     Args:
         x: pictures, floats (N, C, H, W) in [-1, 1] or uint8 (N, H, W, C).
-        cells: which picture stands in each cell (R, S), -1 where none does; by default all, row by row.
-        gap: white points of the page between them, whatever size the pictures have.
+        cells: the number of the picture in each cell (R, S), -1 for an empty cell; by default all, row by row.
+        gap: white space between them, in points of the page.
 
     Raises:
-        MienError: not such pictures, or cells that are no numbers of pictures.
+        MienError: not pictures, or cells that are not numbers of pictures.
 
     >>> picture_grid(np.zeros((3, 1, 8, 8)), [[0, 1], [2, -1]]).get_label()
     '3 pictures in a grid of 2 rows and 2 columns'
@@ -128,12 +128,12 @@ def decoded_grid(
     """Draw pictures decoded from a lattice in a latent plane over its two axes, such as SSAVAE's Fig. 8.
 
     Args:
-        rows: pictures (R, S, C, H, W), the first row of the highest z2.
+        rows: pictures (R, S, C, H, W); the first row has the highest z2.
         z1, z2: the latent of the first and the last picture of an axis, low and high.
         axes: the axes' names.
 
     Raises:
-        MienError: not such pictures, or a range that is none.
+        MienError: not pictures, or an empty range.
     """
     shown = pictures(rows, "rows", lead=2)
     (count, columns), (height, width) = shown.shape[:2], shown.shape[2:4]
@@ -145,12 +145,13 @@ def decoded_grid(
         fit = fitted(height, width, room=720 / columns, most=style.WIDTH - 60, columns=columns)
         unit = fit.dpi / style.PAGE_DPI  # figure pixels in a point of the page
         left, bottom, edge = round(64 * unit), round(44 * unit), round(10 * unit)
-        wide, high_ = canvas.shape[1] * fit.scale, canvas.shape[0] * fit.scale
-        alt = f"{count} x {columns} pictures decoded from {axes[0]} {z1[0]:.3g} to {z1[1]:.3g} and {axes[1]} {z2[0]:.3g} to {z2[1]:.3g}"
-        figure, _ = style.blank(wide + left + edge, high_ + bottom + edge, alt=alt, dpi=fit.dpi)
+        w, h = canvas.shape[1] * fit.scale, canvas.shape[0] * fit.scale
+        ranges = [f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in zip(axes, (z1, z2), strict=True)]
+        alt = f"{count} x {columns} pictures decoded from {' and '.join(ranges)}"
+        figure, _ = style.blank(w + left + edge, h + bottom + edge, alt=alt, dpi=fit.dpi)
         figure.set_gid(fit.gid)
-        panel = style.panel(figure, left, edge, wide, high_)
-        # a picture is centered on the latent it was decoded from
+        panel = style.panel(figure, left, edge, w, h)
+        # the center of a picture is at its latent
         half1 = (z1[1] - z1[0]) / max(columns - 1, 1) / 2
         half2 = (z2[1] - z2[0]) / max(count - 1, 1) / 2
         extent = (z1[0] - half1, z1[1] + half1, z2[0] - half2, z2[1] + half2)
@@ -162,8 +163,8 @@ def decoded_grid(
     return figure
 
 
-def _composed(shown: Pictures, cells: NDArray, gap: int) -> Pictures:
-    """Return pictures (N, H, W, 3) in their cells, ``gap`` pixels apart, as one picture, white where there is none."""
+def _composed(shown: Pictures, cells: NDArray[np.integer[Any]], gap: int) -> Pictures:
+    """Return pictures (N, H, W, 3) in their cells, ``gap`` pixels apart, as one picture with empty cells white."""
     (rows, columns), (height, width) = cells.shape, shown.shape[1:3]
     canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for (i, j), number in np.ndenumerate(cells):
@@ -178,37 +179,37 @@ def _positions(values: ArrayLike) -> NDArray[np.float64]:
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or points.dtype.kind not in "fiu":
         raise MienError(f"expected positions (n, 2) of numbers, got {points.dtype} {points.shape}")
     if not np.isfinite(points).all():
-        raise MienError(f"expected finite positions, got {np.count_nonzero(~np.isfinite(points))} values that are not")
+        raise MienError(f"expected finite positions, got {np.count_nonzero(~np.isfinite(points))} other values")
     return points.astype(np.float64)
 
 
 def _kinds(labels: Sequence[str | None] | None, n: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the kinds there are, in order of their names, and the number of each point's; -1 where not known."""
+    """Return the kinds, in the order of their names, and the number of each point's kind; -1 if unknown."""
     if labels is None:
         return [], np.full(n, -1)
-    given = listed(["" if label is None else str(label) for label in labels], n, "labels, one for each point")
-    known = Counter(label for label, whole in zip(given, labels, strict=True) if whole is not None)
-    kept = {kind for kind, _ in known.most_common(MOST if len(known) <= MOST else MOST - 1)}
+    names = listed(["" if label is None else str(label) for label in labels], n, "labels, one for each point")
+    counts = Counter(name for name, label in zip(names, labels, strict=True) if label is not None)
+    kept = {kind for kind, _ in counts.most_common(MOST if len(counts) <= MOST else MOST - 1)}
     kinds = sorted(kept, key=_natural)
-    if len(known) > MOST:
-        kinds.append(f"{len(known) - len(kept)} others")
+    if len(counts) > MOST:
+        kinds.append(f"{len(counts) - len(kept)} others")
     places = {kind: i for i, kind in enumerate(kinds)}
     rest = len(kinds) - 1
     number = [
         -1 if label is None else places.get(text, rest)
-        for text, label in zip(given, labels, strict=True)
+        for text, label in zip(names, labels, strict=True)
     ]  # fmt: skip
     return kinds, np.array(number)
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:
-    """Sort numbers by value, also those within names, and before words."""
+    """Return a sorting key: numbers are sorted by value, also inside names, and come before words."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name)
     return [(False, int(part), part) if part.isdecimal() else (True, 0, part) for part in parts]
 
 
 def _words(kinds: list[str], counts: list[int], unknown: int) -> list[str]:
-    """Return what a legend says of each kind, and of the points not known."""
+    """Return the texts of the legend: the kinds, and the unknown points."""
     words = [f"{style.label(kind, 24)} ({count:,})" for kind, count in zip(kinds, counts, strict=True)]
     return [*words, f"not known ({unknown:,})"] if unknown else words
 
@@ -223,8 +224,8 @@ def _alt(kinds: list[str], counts: list[int], unknown: int) -> str:
     return f"{what}: {', '.join(parts + ([f'{unknown} not known'] if unknown else []))}"
 
 
-def _frame(panel: Axes, points: NDArray, axes: tuple[str, str] | None) -> None:
-    """Give a panel the limits of its points, one unit as long on both axes, and its axes' names."""
+def _frame(panel: Axes, points: NDArray[np.float64], axes: tuple[str, str] | None) -> None:
+    """Set a panel's limits from its points, the same scale on both axes, and the names of the axes."""
     low, high = points.min(0), points.max(0)
     middle, half = (low + high) / 2, max(float((high - low).max()), 1e-9) * 0.53
     panel.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
@@ -236,8 +237,8 @@ def _frame(panel: Axes, points: NDArray, axes: tuple[str, str] | None) -> None:
     panel.spines[["top", "right"]].set_visible(True)
 
 
-def _draw(panel: Axes, points: NDArray, kinds: list[str], number: NDArray) -> list[Any]:
-    """Draw the points of each kind; return what the legend shows, the points not known last."""
+def _draw(panel: Axes, points: NDArray[np.float64], kinds: list[str], number: NDArray[np.int64]) -> list[Any]:
+    """Draw the points of each kind; return the handles of the legend, that of the unknown points last."""
     from matplotlib.lines import Line2D
 
     size = float(np.clip(3000 / len(points), 3.5, 22))
@@ -269,27 +270,27 @@ def _draw(panel: Axes, points: NDArray, kinds: list[str], number: NDArray) -> li
     return handles
 
 
-def _centers(panel: Axes, points: NDArray, words: Sequence[str], number: NDArray) -> None:
-    """Write each kind's name where its points lie, from three kinds on, the commonest first and none on another.
+def _centers(panel: Axes, points: NDArray[np.float64], words: Sequence[str], number: NDArray[np.int64]) -> None:
+    """Write the name of each kind among its points, if there are three kinds or more; no names overlap.
 
-    A kind all of whose points are covered by others' names has none; the legend has it.
+    The most frequent kinds are first. A kind without a free point gets no name here, only in the legend.
     """
     if len(words) < 3:
         return
     from matplotlib.patheffects import withStroke
 
-    room = (panel.get_xlim()[1] - panel.get_xlim()[0]) / SIDE  # in the plane, of a point of the page
-    taken: list[tuple[NDArray, float]] = []
+    room = (panel.get_xlim()[1] - panel.get_xlim()[0]) / SIDE  # a point of the page, in units of the plane
+    places: list[tuple[NDArray[np.float64], float]] = []
     for k in sorted(range(len(words)), key=lambda k: -int((number == k).sum())):
         rows = points[number == k]
         name, large = style.label(words[k], 14, 1), len(words) <= FEW and len(words[k]) < 4
         size = style.TEXT + 2 * large
         half = style.text_width(name, size) * 0.55 + 2  # bold is wider
-        # at the point nearest the median: a median itself may lie where no point is
+        # at the point nearest to the median, because there may be no points at the median itself
         for i in np.abs(rows - np.median(rows, axis=0)).sum(1).argsort():
-            away = [np.abs(rows[i] - at) / room / (half + other, 17) for at, other in taken]
-            if all(apart.max() > 1 for apart in away):
-                taken.append((rows[i], half))
+            distances = [np.abs(rows[i] - at) / room / (half + other, 17) for at, other in places]
+            if all(distance.max() > 1 for distance in distances):
+                places.append((rows[i], half))
                 text = panel.text(rows[i, 0], rows[i, 1], name, size=size, weight="bold", ha="center", va="center")
                 text.set_path_effects([withStroke(linewidth=2.2, foreground=style.PAPER)])
                 break

@@ -1,7 +1,7 @@
 """The layout of pictures in labeled rows and columns.
 
-Every picture of a figure has the same size and its pixels are whole numbers of the figure's pixels, so a
-28x20 face stays as sharp as it is; only pictures too large for the page are shown smaller than they are.
+All pictures of a figure have the same size. A pixel of a picture becomes a whole number of the figure's pixels,
+so a 28x20 face stays sharp. Only pictures too large for the page are reduced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GAP, BREAK, BAND_GAP, MARGIN = 4, 14, 12, 2
 LINE = 15  # from one line of small type to the next
 HEAD_GAP, LABEL_GAP = 3, 8  # between words and pictures
 LARGEST, WIDEST = 128, 1000
-READABLE = 56  # how wide a picture is to be at least, where there is room
+READABLE = 56  # the least width of a picture where there is room
 LEAST_TYPE = 5.5  # pt
 
 
@@ -45,7 +45,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Fit:
-    """How large pictures are drawn: how much enlarged, at how many pixels per inch, and the figure's gid."""
+    """The size of drawn pictures: their scale, the figure's pixels per inch, and the figure's gid."""
 
     scale: int
     dpi: float
@@ -53,16 +53,16 @@ class Fit:
 
 
 def fitted(height: int, width: int, room: float, most: float, columns: int = 1) -> Fit:
-    """Return how to draw pictures so that ``columns`` of them stand side by side.
+    """Return the size at which ``columns`` pictures fit side by side.
 
-    A pixel becomes a whole number of points. Where pictures of less than READABLE points come of that, it becomes a
-    number of half points, pixels of the figure, and they take what room ``most`` leaves.
+    A pixel becomes a whole number of points. If that makes pictures narrower than READABLE points, a pixel becomes a
+    number of half points (pixels of the figure), and the pictures may use all of ``most``.
 
     Args:
         height, width: of a picture, in its pixels.
-        room: how wide one may be, in points of the page; LARGEST is how high.
-        most: what all may take together if otherwise they would be smaller than they are, or than is READABLE.
-        columns: how many stand side by side.
+        room: the largest width of a picture, in points of the page; the largest height is LARGEST.
+        most: the width for all together if they would otherwise be reduced, or narrower than READABLE.
+        columns: the number of pictures side by side.
 
     >>> fitted(28, 20, room=90, most=900)
     Fit(scale=8, dpi=240, gid=None)
@@ -74,24 +74,24 @@ def fitted(height: int, width: int, room: float, most: float, columns: int = 1) 
     room = max(16, min(room, LARGEST))
     times = int(min(room // width, LARGEST // height))
     if times or (width * columns <= most and height <= LARGEST):
-        wanted = math.ceil(2 * READABLE / width)
+        readable = math.ceil(2 * READABLE / width)
         possible = int(min(2 * max(room, most / columns) / width, 2 * LARGEST / height))
-        return Fit(max(2, 2 * times, min(wanted, possible)), style.DPI, None)
-    # the share of its own size that a picture has to be made smaller by
+        return Fit(max(2, 2 * times, min(readable, possible)), style.DPI, None)
+    # the factor by which a picture is reduced
     share = min(room / width, LARGEST / height)
     scale = math.ceil(2 * share)
     return Fit(scale, style.PAGE_DPI * scale / share, SMOOTH)
 
 
-def put(canvas: Axes, picture: Pictures, left: float, top: float, scale: int) -> None:
-    """Put a picture (H, W, 3), enlarged, on a sheet of :func:`style.blank` at a place in its pixels."""
+def put(canvas: Axes, picture: Pictures, x: float, y: float, scale: int) -> None:
+    """Draw a picture (H, W, 3), enlarged, on the axes of :func:`style.blank` at a place in its pixels."""
     large = enlarged(picture, scale)
-    right, bottom = left + large.shape[1], top + large.shape[0]
-    canvas.imshow(large, extent=(left, right, bottom, top), interpolation="none", aspect="auto")
+    extent = (x, x + large.shape[1], y + large.shape[0], y)
+    canvas.imshow(large, extent=extent, interpolation="none", aspect="auto")
 
 
 class _Layout:
-    """Where everything of a mosaic stands, in the figure's pixels."""
+    """The places of all parts of a mosaic, in the figure's pixels."""
 
     def __init__(self, bands: Sequence[Band], breaks: Collection[int]):
         height, width, _ = bands[0].rows[0][0].shape
@@ -127,7 +127,7 @@ class _Layout:
 
 
 def _head_type(bands: Sequence[Band], room: float) -> tuple[float, int]:
-    """Return the type size, in pt, that fits the heads' longest word into ``room``, and letters per line."""
+    """Return the type size, in pt, at which the longest word of the heads fits ``room``, and the letters per line."""
     words = [word for band in bands for head in band.heads for word in str(head).replace("_", " ").split(" ")]
     widest = max((style.text_width(word, style.SMALL) for word in words if word), default=0)
     size = max(LEAST_TYPE, min(style.SMALL, style.SMALL * room / max(widest, 1)))
@@ -136,12 +136,12 @@ def _head_type(bands: Sequence[Band], room: float) -> tuple[float, int]:
 
 
 def mosaic(bands: Sequence[Band], *, alt: str, breaks: Collection[int] = ()) -> Figure:
-    """Draw bands of pictures below each other, all pictures of one size.
+    """Draw bands of pictures one below another, all pictures of one size.
 
     Args:
         bands: at least one, with at least one picture.
-        alt: what the figure shows, in words.
-        breaks: the columns after which a wider gap comes.
+        alt: a description of the figure in words.
+        breaks: the columns that have a wider gap after them.
     """
     with style.drawing():
         at = _Layout(bands, breaks)

@@ -1,4 +1,4 @@
-"""How every figure looks: colors, line styles, type sizes, and the lengths figures are laid out in.
+"""The look of every figure: colors, line styles, type sizes and the unit of length.
 
 Lengths are *points of the page*: 120 to the inch, so that a figure of 864 is 7.2 in wide in print (two
 columns of a journal) and 864 CSS px wide on the report page. Figures are rendered at twice that
@@ -21,15 +21,18 @@ PAGE_DPI = 120
 DPI = 2 * PAGE_DPI
 WIDTH = 864  # a figure's usual width in points of the page
 TEXT, SMALL = 8.0, 7.0  # type sizes in pt
-HINTING = 1.06  # letters drawn as pixels are up to this much wider than their outlines
+HINTING = 1.06  # letters as pixels are wider than their outlines by up to this factor
 
 INK, MUTED, RULE, FAINT, PAPER = "#1c2128", "#59636e", "#c9d1d9", "#eaeef2", "#ffffff"
-# Okabe and Ito's colors, darkest first; told apart in gray by the dashes and markers beside them
+# Okabe and Ito's colors, darkest first; dashes and markers distinguish them in gray
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#a8447f", "#b07c00", "#5b5f97")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-# what the report page puts for each color when the reader's screen is dark
+# the names under which the page's style sheet uses these colors
+PAGE = {"ink": INK, "muted": MUTED, "rule": RULE, "faint": FAINT, "paper": PAPER, "accent": SERIES[0]}
+
+# the color that replaces each one on the report page when the reader's screen is dark
 DARK = {
     INK: "#e6edf3",
     MUTED: "#9aa6b2",
@@ -48,7 +51,7 @@ RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same on every machine
     "font.size": TEXT,
     "text.color": INK,
-    # names come from users: a dollar sign in one is a dollar sign
+    # names come from users; a dollar sign in a name does not start a formula
     "text.parse_math": False,
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
@@ -75,7 +78,7 @@ RC = {
     "lines.linewidth": 1.4,
     "hatch.linewidth": 0.7,
     "figure.facecolor": PAPER,
-    "pdf.fonttype": 42,  # letters stay letters, which journals ask for
+    "pdf.fonttype": 42,  # letters stay text, as journals require
     "svg.fonttype": "path",
 }
 
@@ -84,9 +87,9 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Give the block mien's settings whatever the user's matplotlibrc says, and put the user's back.
+    """Use mien's settings in the block, not those of the user's matplotlibrc, and restore the user's after it.
 
-    matplotlib keeps its settings in one global table, so blocks of several threads take turns.
+    matplotlib has one global table of settings, so the blocks of several threads run one after another.
     """
     import matplotlib.style
 
@@ -95,16 +98,16 @@ def drawing() -> Iterator[None]:
 
 
 def blank(width: float, height: float, *, alt: str, dpi: float = DPI) -> tuple[Figure, Axes]:
-    """Return an empty figure and an invisible sheet over all of it to put pictures and words on.
+    """Return an empty figure and invisible axes over all of it, for pictures and words.
 
     Args:
-        width, height: in pixels at ``dpi``; the sheet's coordinates are these pixels, y downwards.
-        alt: what the figure shows, in words, for those who cannot see it.
+        width, height: in pixels at ``dpi``; the axes' coordinates are these pixels, with y downwards.
+        alt: a description in words, for readers who cannot see the figure.
         dpi: pixels per inch.
     """
     from matplotlib.figure import Figure
 
-    # a whisker more than the whole number, which the division may fall short of and be floored
+    # matplotlib rounds down, and the division may give slightly less than the whole number
     figure = Figure(figsize=((width + 1e-3) / dpi, (height + 1e-3) / dpi), dpi=dpi)
     figure.set_label(alt)
     sheet = figure.add_axes((0, 0, 1, 1))
@@ -114,7 +117,7 @@ def blank(width: float, height: float, *, alt: str, dpi: float = DPI) -> tuple[F
 
 
 def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Return axes at a place in ``figure`` given in its pixels from the left and from the top."""
+    """Return axes in ``figure`` at a place in its pixels, from the left and from the top."""
     whole_width, whole_height = figure.get_size_inches() * figure.dpi
     return figure.add_axes(
         (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
@@ -122,7 +125,7 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def label(name: object, width: int = 20, lines: int = 2) -> str:
-    """Return a name as it is written beside a picture: no underscores, wrapped, cut when too long.
+    """Return a name for display: spaces for underscores, wrapped, cut when it is too long.
 
     >>> label("Wearing_Necktie")
     'Wearing Necktie'
@@ -134,7 +137,7 @@ def label(name: object, width: int = 20, lines: int = 2) -> str:
 
 
 def text_width(text: str, size: float = TEXT) -> float:
-    """Return how wide the widest line of ``text`` is at ``size`` pt, in points of the page."""
+    """Return the width of the widest line of ``text`` at ``size`` pt, in points of the page."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -144,7 +147,7 @@ def text_width(text: str, size: float = TEXT) -> float:
 
 
 def number(value: float) -> str:
-    """Return a number for an axis, with a real minus sign and no needless zeros.
+    """Return a number for an axis, with a minus sign in place of a hyphen and without trailing zeros.
 
     >>> number(-0.25), number(0.30000000000000004), number(1e-5)
     ('−0.25', '0.3', '1e−5')
@@ -153,7 +156,7 @@ def number(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """Return a count for an axis, in thousands or millions where that is shorter.
+    """Return a count for an axis, in thousands or millions if it is large.
 
     >>> count(500), count(20_000), count(2_500_000)
     ('500', '20k', '2.5M')

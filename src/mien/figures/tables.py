@@ -10,19 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.errors import MienError, UnknownName
+from mien.pages import render
 
 NOTHING = "–"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is written.
+    """A table of texts.
 
     Args:
-        heads: the columns' names, with units.
-        rows: what stands in each cell, row by row.
-        numeric: whether each column holds numbers, which are then aligned at their right.
-        best: the cells (row, column) that hold the best value of their column.
+        heads: the names of the columns, with units.
+        rows: the text of each cell, row by row.
+        numeric: whether each column holds numbers, which are aligned at the right.
+        best: the cells (row, column) with the best value of their column.
     """
 
     heads: Sequence[str]
@@ -31,7 +32,7 @@ class Table:
     best: Collection[tuple[int, int]] = ()
 
     def __str__(self) -> str:
-        """Return the table in columns for a terminal; a * stands behind the best values."""
+        """Return the table in columns for a terminal, with a * after the best values."""
         starred = {column for _, column in self.best}
         rows = [
             [text + ("*" if (i, j) in self.best else " ") if j in starred else text for j, text in enumerate(row)]
@@ -61,20 +62,8 @@ class Table:
         return "\n".join(map(line, [map(_markdown, self.heads), rule, *rows]))
 
     def html(self) -> str:
-        """Return the table as an HTML element, everything in it escaped, the best values in bold."""
-        kinds = [' class="n"' if right else "" for right in self.numeric]
-        heads = "".join(
-            f'<th scope="col"{kind}>{html.escape(head)}</th>' for head, kind in zip(self.heads, kinds, strict=True)
-        )
-        lines = []
-        for i, row in enumerate(self.rows):
-            cells = []
-            for j, text in enumerate(map(_html, row)):
-                text = f"<strong>{text}</strong>" if (i, j) in self.best else text
-                named = j == 0 and not self.numeric[0]
-                cells.append(f'<th scope="row">{text}</th>' if named else f"<td{kinds[j]}>{text}</td>")
-            lines.append("<tr>" + "".join(cells) + "</tr>")
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        """Return the table as an HTML element, its text escaped, the best values in bold."""
+        return render("table.html.j2", table=self)
 
 
 def metric_table(
@@ -88,13 +77,13 @@ def metric_table(
 ) -> Table:
     """Return a table of records.
 
-    A column's numbers all have as many decimals, enough for ``digits`` digits of the largest.
+    All numbers of a column have the same number of decimals: the largest number gets ``digits`` digits.
 
     Args:
         rows: records; a value is a number, a pair of a number and its spread, a text, a truth value, or None.
-        columns: which to show, in this order; by default all, in the order met.
-        units: units of columns, written behind their names.
-        lower, higher: columns of which the lowest or the highest number is the best.
+        columns: the columns to show, in this order; by default all, in the order of the records.
+        units: the unit of a column, by name; it is written after the name.
+        lower, higher: the columns whose lowest or highest number is the best.
         digits: of the largest number of a column, 1 to 12.
 
     Raises:
@@ -108,15 +97,15 @@ def metric_table(
     vae_wgan  38.5 ± 0.4*
     """
     records = [dict(row) for row in rows]
-    known = list(dict.fromkeys(key for record in records for key in record))
-    columns = known if columns is None else list(columns)
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    columns = keys if columns is None else list(columns)
     if not records or not columns:
         raise MienError(f"expected at least one row and one column, got {len(records)} and {len(columns)}")
     if not 1 <= digits <= 12:
         raise MienError(f"expected digits from 1 to 12, got {digits}")
     for name in (*columns, *(units := units or {}), *lower, *higher):
-        if name not in known:
-            raise UnknownName("column", str(name), map(str, known))
+        if name not in keys:
+            raise UnknownName("column", str(name), map(str, keys))
     cells, numeric, best = [], [], set()
     for j, name in enumerate(columns):
         values = [record.get(name) for record in records]
@@ -130,7 +119,7 @@ def metric_table(
 
 
 def _number(value: object) -> float | None:
-    """Return a cell's number, without its spread; None where it holds none."""
+    """Return a cell's number without its spread, or None for a cell without a number."""
     if isinstance(value, tuple | list) and len(value) == 2:
         value = value[0]
     if isinstance(value, bool | np.bool_ | str | tuple | list) or value is None:
@@ -142,7 +131,7 @@ def _number(value: object) -> float | None:
 
 
 def _column(values: Sequence[object], digits: int) -> list[str]:
-    """Return a column's cells as text, all numbers with as many decimals."""
+    """Return a column's cells as text, all numbers with the same number of decimals."""
     numbers = [n for n in map(_number, values) if n is not None and math.isfinite(n)]
     plain = [v for v in values if _number(v) is not None]
     decimals = 0
@@ -166,25 +155,19 @@ def _text(value: object, decimals: int, digits: int) -> str:
         return NOTHING
     if math.isinf(number):
         return "∞" if number > 0 else "−∞"
-    # a small number in a column of larger ones is not nothing; a very small one has no end of zeros
+    # a small number must not appear as 0 or as a long row of zeros
     if number and (decimals > 6 or round(number, decimals) == 0):
         return f"{number:.{max(digits - 1, 0)}e}".replace("e-0", "e-").replace("-", "−")
     return f"{number:,.{decimals}f}".replace("-", "−")
 
 
 def _best(numbers: Sequence[float | None], choose: object, written: Sequence[str]) -> list[int]:
-    """Return the rows that hold the best number; numbers written alike are as good."""
+    """Return the rows with the best number; numbers with the same text are equally good."""
     finite = [n for n in numbers if n is not None and math.isfinite(n)]
     if len(finite) < 2:
         return []
     best = written[numbers.index(choose(finite))]  # type: ignore[operator]
     return [i for i, text in enumerate(written) if text.split(" ±")[0] == best.split(" ±")[0]]
-
-
-def _html(text: str) -> str:
-    """Return text escaped; spaces that indent it, which HTML would drop, become unbreakable ones."""
-    indent = len(text) - len(text.lstrip(" "))
-    return "&nbsp;" * indent + html.escape(text[indent:])
 
 
 def _markdown(text: str) -> str:

@@ -1,1 +1,1 @@
-"""The papers' experiments: one file each, run with ``python -m mien.recipes.NAME --help``."""
+"""The papers' experiments, one file each: ``python -m mien.recipes.NAME --help``; ``demo`` is ``mien demo``."""

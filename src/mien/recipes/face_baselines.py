@@ -1,14 +1,17 @@
-"""What identity distances and landmark errors are like on CelebA itself, and what a run's edits make of them.
+"""Identity distances and landmark errors of CelebA itself, and of the edits of a run.
 
     python -m mien.recipes.face_baselines --root CELEBA --size 64 32 --count 600 --out faces
     python -m mien.recipes.face_baselines --root CELEBA --size 64 --run runs/glasses --out faces-glasses
 
-At the pictures' own size and at each --size: the share of faces found; embedding distances of one person's pairs, of
-strangers and of mirror images (:mod:`mien.metrics.identity`); landmark errors on faces without (D0) and with
-glasses (D1) (:mod:`mien.metrics.landmarks`; Residual GAN, Table 2). With --run, a run on CelebA that can edit
-Eyeglasses: on its held-out pictures, the same for the glasses it removed (D1m), and how far its reconstructions and
-edits are from the person shown, beside the baselines at its size. `face_baselines.json` is written anew after each
-part. Needs the extra: pip install mien[faces].
+At the pictures' own size and at each --size, the recipe measures the share of faces found, the embedding distances of
+pairs of one person, of strangers and of mirror images (:mod:`mien.metrics.identity`), and the landmark errors on faces
+without (D0) and with glasses (D1) (:mod:`mien.metrics.landmarks`; Residual GAN, Table 2). --run is a run on CelebA
+that can edit Eyeglasses. On its held-out pictures, the recipe also measures the landmark errors after the run removed
+the glasses (D1m), and the distances of its reconstructions and edits from the person in the picture, beside the
+baselines at its size. `face_baselines.json` is written again after each part. It needs the extra:
+pip install mien[faces].
+
+`results/faces/face_baselines.json` holds the expected numbers, with the command and the seconds it took.
 """
 
 from __future__ import annotations
@@ -49,43 +52,44 @@ _Part = Callable[[str, Any], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> Path:
-    """Measure; return the folder with the numbers, the figures and the page."""
-    asked = _parsed(arguments)
+    """Run the experiment; return the folder with the numbers, the figures and the page."""
+    options = _parsed(arguments)
+    out: Path = options.out
     console, faces = Console(), Faces()
-    # everything that can be refused is refused before the first face
+    # all checks come before the first face
     protocol = {"faces": faces.protocol(), "same_person_up_to": identity.SAME, "views": list(landmarks.VIEWS)}
-    source = data.source("celeba", asked.root)
+    source = data.source("celeba", options.root)
     if GLASSES not in source.attributes:
         raise UnknownName("attribute", GLASSES, source.attributes)
-    run = _opened(asked.run, asked.root) if asked.run else None
-    sizes = list(dict.fromkeys([asked.own_size, *asked.size, *([run.dataset.size] if run else [])]))
+    run = _opened(options.run, options.root) if options.run else None
+    sizes = list(dict.fromkeys([options.own_size, *options.size, *([run.dataset.size] if run else [])]))
     result: dict[str, Any] = {
         "title": "Identity distances and landmark errors of CelebA, by dlib",
-        "command": f"python -m mien.recipes.face_baselines --root CELEBA --own-size {asked.own_size} --size "
-        f"{' '.join(map(str, asked.size))} --count {asked.count} --seed {asked.seed}"
+        "command": f"python -m mien.recipes.face_baselines --root CELEBA --own-size {options.own_size} --size "
+        f"{' '.join(map(str, options.size))} --count {options.count} --seed {options.seed}"
         + (f" --run {run.folder.name}" if run else ""),
         "data": {"name": "celeba", "pictures": len(source)},
-        "seed": asked.seed,
+        "seed": options.seed,
         "protocol": protocol,
         "sizes": {},
     }
-    store = _Store(asked.out / RESULT, result)
-    spreads = {f"{size} px": _baselines(console, source, size, asked, faces, store) for size in sizes}
+    store = _Store(options.out / RESULT, result)
+    spreads = {f"{size} px": _baselines(console, source, size, options, faces, store) for size in sizes}
     sections = [
-        _distance_section(spreads, asked.out),
-        _landmark_section(source, asked.seed, asked.size[0], faces, asked.out),
+        _distance_section(spreads, options.out),
+        _landmark_section(source, options.seed, options.size[0], faces, options.out),
     ]
     if run:
         weights = sha256(run.folder / "weights.safetensors")
         about = {"name": run.folder.name, "model": run.model.name, "size": run.dataset.size, "weights_sha256": weights}
         store(result, "run", about)
         base = spreads[f"{run.dataset.size} px"]
-        sections.append(_run_section(console, run, asked, faces, base, partial(store, result["run"])))
+        sections.append(_run_section(console, run, options, faces, base, partial(store, result["run"])))
     for table in _tables(result):
         console.print(table)
-    figures.page(asked.out / "index.html", "Identity and landmarks of faces", sections, result["command"])
-    console.print(f"wrote {asked.out / RESULT}\nopen {asked.out / 'index.html'}", highlight=False, soft_wrap=True)
-    return asked.out
+    figures.page(options.out / "index.html", "Identity and landmarks of faces", sections, result["command"])
+    console.print(f"wrote {out / RESULT}\nopen {out / 'index.html'}", highlight=False, soft_wrap=True)
+    return out
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -93,21 +97,22 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", help="CelebA's folder; $MIEN_DATA/celeba by default")
     parser.add_argument("--size", type=int, nargs="+", default=[64, 32], help="sizes to measure at (default 64 32)")
     parser.add_argument(
-        "--own-size", type=int, default=OWN_SIZE, help=f"width of the pictures as they lie (default {OWN_SIZE})"
+        "--own-size", type=int, default=OWN_SIZE, help=f"width of the stored pictures (default {OWN_SIZE})"
     )
     parser.add_argument("--count", type=int, default=600, help="faces for each measure and size (default 600)")
     parser.add_argument("--run", type=Path, help="a run on CelebA that can edit Eyeglasses")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("faces"), help="folder to write (default faces)")
-    asked = parser.parse_args(arguments)
-    for name, value, least in (("--count", asked.count, 4), ("--seed", asked.seed, 0), *(("--size", s, 8) for s in asked.size)):  # fmt: skip
+    options = parser.parse_args(arguments)
+    limits = [("--count", options.count, 4), ("--seed", options.seed, 0), *(("--size", s, 8) for s in options.size)]
+    for name, value, least in limits:
         if value < least:
             parser.error(f"expected {name} of {least} or more, got {value}")
-    return asked
+    return options
 
 
 class _Store:
-    """Writes the whole result whenever a part of it is done, with time and memory so far."""
+    """Writes the whole result after each part of it, with time and memory so far."""
 
     def __init__(self, path: Path, result: dict[str, Any]):
         self.path, self.result, self.began = path, result, time.monotonic()
@@ -124,24 +129,26 @@ class _Store:
 
 
 def _reader(source: Source, size: int) -> Callable[[NDArray[np.int64]], Tensor]:
-    """Return what reads pictures where they lie: a few are wanted, and preparing the set would read all."""
+    """Return a function that reads single pictures; preparing the data set would read all of them."""
     return lambda index: torch.from_numpy(np.stack([to_float(source.read(int(i), size)) for i in index]))
 
 
 def _baselines(
-    console: Console, source: Source, size: int, asked: argparse.Namespace, faces: Faces, store: _Store
-) -> Mapping[str, NDArray]:
+    console: Console, source: Source, size: int, options: argparse.Namespace, faces: Faces, store: _Store
+) -> Mapping[str, NDArray[np.float64]]:
     """Measure CelebA itself at a size, store the numbers, and return the distances by kind of pair."""
     part: dict[str, Any] = {}
     store(store.result["sizes"], f"{size} px", part)
-    count, people = asked.count // 2, np.array([source.identity(i) for i in range(len(source))])
-    known = people if (people >= 0).any() else None
-    pairs = identity.pair_people(known, np.arange(len(source)), count, asked.seed)
+    count, people = options.count // 2, np.array([source.identity(i) for i in range(len(source))])
+    identities = people if (people >= 0).any() else None
+    pairs = identity.pair_people(identities, np.arange(len(source)), count, options.seed)
     total = len(np.unique(np.concatenate([pairs.same, pairs.strangers]))) + len(pairs.strangers)
     with Bar(console, f"identity, {size} px", max(total, 1)) as bar:
-        found = identity.identity_baselines(_reader(source, size), pairs, faces.embeddings, lambda done, _: bar(done))
-    store(part, "identity", found.summary())
-    rows, has = _glasses(source, count, asked.seed)
+        distances = identity.identity_baselines(
+            _reader(source, size), pairs, faces.embeddings, lambda done, _: bar(done)
+        )
+    store(part, "identity", distances.summary())
+    rows, has = _glasses(source, count, options.seed)
     x, keys = _reader(source, size)(rows), [source.key(int(i)) for i in rows]
     store(
         part,
@@ -149,14 +156,14 @@ def _baselines(
         _measured(console, f"landmarks, {size} px", x, has, {}, faces, source.options()["root"], keys),
     )
     return {
-        "same person": found.same.values,
-        "strangers": found.strangers.values,
-        "mirrored self": found.mirrored.values,
+        "same person": distances.same.values,
+        "strangers": distances.strangers.values,
+        "mirrored self": distances.mirrored.values,
     }
 
 
 def _glasses(source: Source, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return up to ``count`` positions without and as many with glasses, drawn by ``seed``, and which has them."""
+    """Return up to ``count`` positions without and with glasses each, drawn by ``seed``, and +1 for those with."""
     a = source.attributes.index(GLASSES)
     has = np.array([int(source.attribute_row(i)[a]) for i in range(len(source))])
     rng = np.random.default_rng(seed)
@@ -168,39 +175,39 @@ def _measured(
     console: Console,
     what: str,
     x: Tensor,
-    has: NDArray,
+    has: NDArray[np.int64],
     edited: Mapping[str, Tensor],
     faces: Faces,
     root: Any,
     keys: list[str],
 ) -> dict[str, Any]:
-    """Return stability on D0, D1 and D1m and, where CelebA's five points lie in ``root``, errors against them."""
+    """Return stability on D0, D1 and D1m and, if ``root`` has CelebA's five points, the errors against them."""
     total, done = int((has != 0).sum() + len(edited) * (has > 0).sum()), 0
     with Bar(console, what, max(total, 1)) as bar:
 
-        def stability(pictures: Tensor, _: NDArray) -> landmarks.LandmarkErrors:
+        def stability(pictures: Tensor, _: NDArray[Any]) -> landmarks.LandmarkErrors:
             nonlocal done
             start, done = done, done + len(pictures)
             return landmarks.landmark_stability(faces.landmarks, pictures, progress=lambda d, _: bar(start + d))
 
         table = landmarks.landmark_table(stability, x, has, edited)
-    measured: dict[str, Any] = {"stability": {name: one.summary() for name, one in table.items()}}
+    result: dict[str, Any] = {"stability": {name: one.summary() for name, one in table.items()}}
     if root and (path := landmarks.find_five(root)):
         truth = landmarks.read_five(path, keys, x.shape[-1])
         table = landmarks.landmark_table(
             lambda pictures, rows: landmarks.celeba5_error(faces.landmarks(pictures), truth[rows]), x, has, edited
         )
-        measured["celeba5"] = {name: one.summary() for name, one in table.items()}
+        result["celeba5"] = {name: one.summary() for name, one in table.items()}
     else:
-        measured["celeba5"] = f"not measured: no {landmarks.FILE} in the data's folder"
-    return measured
+        result["celeba5"] = f"not measured: no {landmarks.FILE} in the data's folder"
+    return result
 
 
 def _opened(folder: Path, root: str | None) -> OpenRun:
     """Return a run on CelebA that can edit glasses.
 
     Raises:
-        MienError: it is on other data, or edits something else.
+        MienError: a run on other data, or one that cannot edit glasses.
     """
     run = open_run(folder, root=root)
     if run.dataset.name != "celeba":
@@ -212,19 +219,24 @@ def _opened(folder: Path, root: str | None) -> OpenRun:
 
 
 def _run_section(
-    console: Console, run: OpenRun, asked: argparse.Namespace, faces: Faces, base: Mapping[str, NDArray], store: _Part
+    console: Console,
+    run: OpenRun,
+    options: argparse.Namespace,
+    faces: Faces,
+    base: Mapping[str, NDArray[np.float64]],
+    store: _Part,
 ) -> figures.Section:
-    """Measure what a run makes of its held-out faces, without writing into its folder."""
+    """Measure the edits of a run on its held-out faces; its own folder stays as it is."""
     dataset, model = run.dataset, run.model
     held = np.sort(np.concatenate([run.splits.valid, run.splits.test]))
     column = np.asarray(dataset.attribute_table[held, dataset.attributes.index(GLASSES)])
-    index = np.concatenate([spread(held[column == value], asked.count // 2) for value in (-1, 1)])
+    index = np.concatenate([spread(held[column == value], options.count // 2) for value in (-1, 1)])
     has = np.asarray(dataset.attribute_table[index, dataset.attributes.index(GLASSES)])
     x = dataset.batch(index).x
     vectors = None
     if not isinstance(model, Edits):
         vectors = cached_vectors(run.folder) or attribute_vectors(model, dataset, run.index)
-    # who has glasses loses them, who has none gets them
+    # glasses are removed from those who wear them and added to the others
     reverse = torch.cat([edit(model, one[None], {GLASSES: -float(h)}, vectors) for one, h in zip(x, has, strict=True)])
     changed, edited = {"glasses reversed": reverse}, {"D1m": reverse}
     if isinstance(model, Encodes) and isinstance(model, Decodes):
@@ -244,17 +256,17 @@ def _run_section(
     )  # fmt: skip
     panels = {f"{dataset.size} px, real pairs": base, **{name: {"changed": one.values} for name, one in moved.items()}}
     drawn = figures.face_distances(panels, identity.SAME)
-    figures.save(sheet, asked.out / "landmarks-run.png")
-    figures.save(drawn, asked.out / "distances-run.png")
+    figures.save(sheet, options.out / "landmarks-run.png")
+    figures.save(drawn, options.out / "distances-run.png")
     name = run.folder.name
     captions = (
-        f"How far {name} took {len(x)} held-out faces from themselves; above, real pairs at this size.",
-        f"Held-out faces with glasses, and what {name} made of them.",
+        f"Distances between {len(x)} held-out faces and their edits by {name}; above, real pairs at this size.",
+        f"Held-out faces with glasses, and their edits by {name}.",
     )
     return figures.Section(f"The run {name}", "", [*map(figures.Captioned, (drawn, sheet), captions)])
 
 
-def _distance_section(spreads: Mapping[str, Mapping[str, NDArray]], out: Path) -> figures.Section:
+def _distance_section(spreads: Mapping[str, Mapping[str, NDArray[np.float64]]], out: Path) -> figures.Section:
     drawn = figures.face_distances(spreads, identity.SAME)
     figures.save(drawn, out / "distances.png")
     caption = (
@@ -265,7 +277,7 @@ def _distance_section(spreads: Mapping[str, Mapping[str, NDArray]], out: Path) -
 
 def _landmark_section(source: Source, seed: int, size: int, faces: Faces, out: Path) -> figures.Section:
     rows, _ = _glasses(source, SHOWN, seed)
-    sets = _reader(source, size)(rows).split(SHOWN)
+    sets = torch.split(_reader(source, size)(rows), SHOWN)
     drawn = figures.face_landmarks(
         [x.numpy() for x in sets], [faces.landmarks(x) for x in sets],
         eyes=landmarks.EYES, rest=landmarks.REST, names=["D0: none", "D1: glasses"][: len(sets)],
@@ -276,13 +288,16 @@ def _landmark_section(source: Source, seed: int, size: int, faces: Faces, out: P
 
 
 def _tables(result: Mapping[str, Any]) -> list[Table]:
-    """Return the numbers as tables for the terminal: the baselines first, the run's own below them."""
+    """Return the numbers as tables for the terminal: the baselines first, then those of the run."""
     who = Table("faces", "pairs", "distance", f"up to {identity.SAME:g}", title="identity distance, mean ± sd")
     where = Table("faces", "n", "eyes", "rest", "lost", title="landmark stability, mean ± sd (median), eye distances")
     run = result.get("run", {"name": ""})
-    people = {f"{words}, {kind}": one for words, size in result["sizes"].items() for kind, one in size["identity"].items()}  # fmt: skip
+    people: dict[str, Any] = {}
+    points: dict[str, Any] = {}
+    for words, size in result["sizes"].items():
+        people |= {f"{words}, {kind}": one for kind, one in size["identity"].items()}
+        points |= {f"{words}, {name}": one for name, one in size["landmarks"]["stability"].items()}
     people |= {f"{run['name']}, {kind}": one for kind, one in run.get("identity", {}).items()}
-    points = {f"{words}, {name}": one for words, size in result["sizes"].items() for name, one in size["landmarks"]["stability"].items()}  # fmt: skip
     points |= {f"{run['name']}, {name}": one for name, one in run.get("landmarks", {}).get("stability", {}).items()}
     points |= {f"{run['name']}, {name} from D1": one for name, one in run.get("shift_from_D1", {}).items()}
     for name, one in people.items():

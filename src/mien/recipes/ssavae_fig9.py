@@ -2,12 +2,13 @@
 
     python -m mien.recipes.ssavae_fig9 --root ~/mnist --latent 2 --out fig9-k2
 
-Step 1 (encoder and classifier) is trained once; from there the decoder is trained anew for each (β, γ), on the
-same batches with the same noise, so that only the weights differ. About seven minutes on one CPU core.
+Step 1 (encoder and classifier) is trained once. Then a new decoder is trained for each (β, γ), on the same batches
+with the same noise, so only the weights of the losses differ. The recipe takes minutes on one CPU core. No result of
+it is stored in the repository; it writes `fig9.json` and a page into its folder.
 
-The paper, for four data sets and K = 2 and 100: up to β = .003 reconstructions are blurred, from .005 to .01 clear,
-at .1 they are generated rather than rebuilt; γ = .1 corrects the class of some. It gives no numbers; here each cell
-has the share of pictures whose class, by the run's own frozen classifier, survives the reconstruction, and the MSE.
+The paper reports, for four data sets and K = 2 and 100: reconstructions are blurred up to β = .003, clear from .005 to
+.01, and generated rather than reconstructed at .1; γ = .1 corrects the class of some. It gives no numbers. Here each
+cell has the MSE and the share of pictures that keep their class in the reconstruction, by the run's frozen classifier.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from mien.training.update import Update
 
 BETAS = (0.0, 0.003, 0.01, 0.1)
 GAMMAS = (0.0, 0.1)
-FIRST = 0.999  # of the base run: all of it is step 1 but for its last step
+FIRST = 0.999  # the share of step 1 in the base run: all updates except the last one
 SHOWN = 10  # digits in the figure
 JUDGED = 1000
 
@@ -48,14 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser.add_argument("--steps", type=int, default=300, help="updates of each decoder (default 300)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("fig9"), help="folder to write (default fig9)")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    out: Path = options.out
     console = Console()
-    settings = {"latent": asked.latent, "first": FIRST}
+    settings = {"latent": options.latent, "first": FIRST}
     base, _ = train(
-        "ssavae", Data("mnist", asked.root, 28), asked.out / "base", settings,
-        steps=asked.first_steps, seed=asked.seed, console=console,
+        "ssavae", Data("mnist", options.root, 28), options.out / "base", settings,
+        steps=options.first_steps, seed=options.seed, console=console,
     )  # fmt: skip
-    dataset = Data("mnist", asked.root, 28).open()
+    dataset = Data("mnist", options.root, 28).open()
     splits = dataset.split(0)
     test = dataset.batch(splits.test[:JUDGED]).x
     first = _one_of_each(dataset, splits.test)
@@ -63,14 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     with Bar(console, "decoders", len(BETAS) * len(GAMMAS)) as bar:
         for gamma in GAMMAS:
             for beta in BETAS:
-                model = _decoder(base, dataset, splits.train, beta, gamma, asked.steps, asked.seed)
+                model = _decoder(base, dataset, splits.train, beta, gamma, options.steps, options.seed)
                 rows.append(_reconstruct(model, rows[0]))
                 cells.append({"beta": beta, "gamma": gamma, **_measure(model, test)})
                 bar(len(cells), f"beta {beta:g} gamma {gamma:g} class kept {cells[-1]['class_kept']:.1%}")
-    write_json(asked.out / "fig9.json", {"n": len(test), "seed": asked.seed, "steps": asked.steps, "cells": cells})
-    figures.page(asked.out / "index.html", f"SSAVAE, Fig. 9, K = {asked.latent}", _section(rows, cells, asked.latent))
-    console.print(f"open {asked.out / 'index.html'}")
-    return asked.out
+    write_json(
+        options.out / "fig9.json", {"n": len(test), "seed": options.seed, "steps": options.steps, "cells": cells}
+    )
+    figures.page(
+        options.out / "index.html", f"SSAVAE, Fig. 9, K = {options.latent}", _section(rows, cells, options.latent)
+    )
+    console.print(f"open {options.out / 'index.html'}")
+    return out
 
 
 def _one_of_each(dataset: Dataset, index: np.ndarray) -> np.ndarray:
@@ -83,12 +89,12 @@ def _one_of_each(dataset: Dataset, index: np.ndarray) -> np.ndarray:
 def _decoder(
     base: Path, dataset: Dataset, index: np.ndarray, beta: float, gamma: float, steps: int, seed: int
 ) -> Model:
-    """Return the base run's model with its decoder and discriminator trained by step 2."""
+    """Return the base run's model with a decoder and a discriminator trained by step 2."""
     config = {**json_config(load(base)), "beta": beta, "gamma": gamma, "first": 0.5}
     torch.manual_seed(seed)
     model = build("ssavae", config)
     weights = load(base).weights()
-    # what step 1 made; the base run's single last step has touched its decoder
+    # only the networks of step 1: the last update of the base run belongs to step 2 and changed its decoder
     kept = {k: v for k, v in weights.items() if k.startswith(("encoder.", "classifier."))}
     model.load_state_dict(kept, strict=False)
     model.to(memory_format=torch.channels_last)
@@ -105,11 +111,12 @@ def _decoder(
 
 def _reconstruct(model: Model, x: Tensor) -> Tensor:
     with torch.inference_mode():
-        return model.decode(model.encode(x).mean)  # type: ignore[operator]
+        x_rec: Tensor = model.decode(model.encode(x).mean)  # type: ignore[operator]
+    return x_rec
 
 
 def _measure(model: Model, x: Tensor) -> dict[str, float]:
-    """Return how many classes survive the reconstruction, and its error."""
+    """Return the share of classes that the reconstruction keeps, and its MSE."""
     x_rec = _reconstruct(model, x)
     with torch.inference_mode():
         kept = model.recognize(x).argmax(1) == model.recognize(x_rec).argmax(1)  # type: ignore[operator]
@@ -117,7 +124,7 @@ def _measure(model: Model, x: Tensor) -> dict[str, float]:
 
 
 def _section(rows: list[Tensor], cells: list[dict[str, float]], latent: int) -> list[figures.Section]:
-    """Return one sheet of all strips, the digits first, and what each row is."""
+    """Return one sheet of all rows, the digits first, with a caption that says what each row is."""
     words = [
         f"β = {c['beta']:g}, γ = {c['gamma']:g}: class kept {c['class_kept']:.1%}, MSE {c['mse']:.3f}" for c in cells
     ]

@@ -2,21 +2,20 @@
 
     python -m mien.recipes.vae_wgan_table1 --root ~/celeba --out table1
 
-Trains a loss network, a VAE-WGAN on each of its five layers, and VAE-123 and VAE-345 (dfc_vae) for comparison; then
-fits 40 linear SVMs to each model's latents and to those of the five together (500 numbers, §4.4, Fig. 14). The same
-command resumes. Two to five minutes a model on one CPU core, about half an hour in all, and four minutes more for the
-SVMs. `--dry-run` prints the plan.
+The recipe trains a loss network, a VAE-WGAN on each of its five layers, and VAE-123 and VAE-345 (dfc_vae) for
+comparison. It then fits 40 linear SVMs to the latents of each model and to those of the five together (500 numbers,
+§4.4, Fig. 14). The same command resumes. Each model takes minutes on one CPU core; the stored results hold the seconds of
+the SVMs. `--dry-run` prints the plan.
 
-The paper: 88.88 % for the five together, at 64 px, with VGG-19 as loss network, nearly all of CelebA to train on and
-20,000 pictures held out. Here, 9,000 pictures of 32 px, 900 of them held out, seed 0, ± standard error over pictures:
-layers 1 to 5 alone 85.38, 85.69, 86.32, 86.92 and 87.26 (± .2), the five together 86.37 ± .19, VAE-123 85.63, VAE-345
-87.17, always the commoner value 80.54. Together they are .88 ± .13 *below* the best alone: 500 numbers are too many for
-7,200 pictures at C = 1. With C chosen on the 900 validation pictures (.01 for layer 5, 87.22; .001 for the five, 87.42)
-the gain is .19 ± .08. `--c .001` is near that.
+The paper reports 88.88 % for the five together, at 64 px, with VGG-19 as loss network, nearly all of CelebA for
+training and 20,000 held-out pictures. Expected here, with 9,000 pictures of 32 px, 900 of them held out, and seed 0:
+the numbers of `results/multiview/celeba32.json`, and those of `results/multiview/celeba32_c0001.json` with
+`--c 0.001`. At C = 1 the five together are worse than the best one alone (86.37 % and 87.26 %): 500 numbers are too
+many for 7,200 pictures. At C = .001 they are better.
 
-Departures: VGG-19's weights are replaced by an attribute_cnn trained on half of the training pictures, so that the
-loss layers have been shown attributes, of training pictures only; `--loss-network vgg19` takes the paper's, where it
-can be had. The learning rate is higher and the weights are averaged, as in `mien demo`. Seed 0 throughout.
+Departures: an attribute_cnn, trained on half of the training pictures, replaces VGG-19, so the loss layers know
+attributes, but only from training pictures. `--loss-network vgg19` uses the paper's network where its weights are
+available. The learning rate is higher and the weights are averaged, as in `mien demo`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.run.opening import OpenRun
 
 PUBLISHED = {  # mean accuracy in %, Table 1
     "VAE-WGAN, multi-view": 88.88,
@@ -37,8 +39,8 @@ PUBLISHED = {  # mean accuracy in %, Table 1
     "VGG-FC": 79.85,
     "PANDA-w": 79.85,
 }
-# the table's columns, in CelebA's order; of VAE-WGAN's second half the text that mien was built from lost values, as its
-# mean tells (89.65 instead of 88.88), so only the first 21 are kept; LNets+ANet's 40 are whole
+# the columns of the table, in CelebA's order. The text of the paper used here lacks values in the second half of
+# VAE-WGAN's column: its mean is 89.65 and not 88.88. So only the first 21 are here; LNets+ANet's 40 are complete.
 PER_ATTRIBUTE = {
     "VAE-WGAN": (90, 80, 79, 82, 98, 95, 77, 81, 86, 94, 95, 82, 89, 95, 96, 98, 95, 97, 88, 85, 94),
     "LNets+ANet": (
@@ -58,7 +60,7 @@ LOSS_SHARE, LOSS_STEPS = (1, 2), 1500
 
 
 def plan(steps: int, loss_network: str | None, out: Path) -> list[dict[str, Any]]:
-    """Return what is trained, in order: run, model, settings, steps and share of each."""
+    """Return the trainings in order: run, model, settings, steps and share of each."""
     network = loss_network or str(out / "loss_network")
     runs: list[dict[str, Any]] = []
     if loss_network is None:
@@ -81,47 +83,50 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser.add_argument("--data", default="celeba", help="another data set with attributes (default celeba)")
     parser.add_argument("--size", type=int, default=32, help="pixels (default 32; the paper has 64)")
     parser.add_argument("--steps", type=int, default=2500, help="updates of each model (default 2500)")
-    parser.add_argument("--loss-network", help="vgg19 or a run; by default an attribute_cnn is trained first")
-    parser.add_argument("--c", type=float, default=1.0, help="of the SVMs (default 1)")
+    parser.add_argument("--loss-network", help="vgg19 or a run folder; by default an attribute_cnn is trained first")
+    parser.add_argument("--c", type=float, default=1.0, help="C of the SVMs (default 1)")
     parser.add_argument("--out", type=Path, default=Path("table1"), help="folder to write (default table1)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
-    asked = parser.parse_args(arguments)
-    runs = plan(asked.steps, asked.loss_network, asked.out)
-    if asked.dry_run:
-        _print_plan(asked, runs)
-        return asked.out
-    return _run(asked, runs)
+    options = parser.parse_args(arguments)
+    out: Path = options.out
+    runs = plan(options.steps, options.loss_network, out)
+    if options.dry_run:
+        _print_plan(options, runs)
+    else:
+        _run(options, runs)
+    return out
 
 
-def _print_plan(asked: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
-
-    print("dry run: nothing is written")
+def _print_plan(options: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
+    """Print the commands of the plan, each with the steps done so far."""
     from mien.run.folder import progress
 
+    print("dry run: nothing is written")
     for run in runs:
-        folder = asked.out / run["run"]
-        words = [f"mien train {run['model']} --data {asked.data} --size {asked.size} --steps {run['steps']}"]
-        words += [f"--root {asked.root}"] if asked.root else []
+        folder = options.out / run["run"]
+        words = [f"mien train {run['model']} --data {options.data} --size {options.size} --steps {run['steps']}"]
+        words += [f"--root {options.root}"] if options.root else []
         words += [f"--share {run['share'][0]}/{run['share'][1]}"] if run["share"] != (1, 1) else []
         words += [f"--{key} {value}" for key, value in run["training"].items()]
         words += [f"--set {key}={_text(value)}" for key, value in run["settings"].items()]
         done = progress(folder) if folder.is_dir() else {}
         state = f"step {done['step']} of {run['steps']} done" if done else "to do"
         print(f"{' '.join(words)} --out {folder}  # {state}")
-    names = [str(asked.out / f"view-{layer}") for layer in LAYERS]
-    beside = [f"--beside {asked.out / name}" for name in BESIDE]
-    c = [f"--c {asked.c:g}"] if asked.c != 1 else []
-    print(f"mien multiview {' '.join([*names, *beside, *c])} --out {asked.out / 'multiview.json'}")
+    names = [str(options.out / f"view-{layer}") for layer in LAYERS]
+    beside = [f"--beside {options.out / name}" for name in BESIDE]
+    c = [f"--c {options.c:g}"] if options.c != 1 else []
+    print(f"mien multiview {' '.join([*names, *beside, *c])} --out {options.out / 'multiview.json'}")
 
 
 def _text(value: Any) -> str:
-    """Return a setting as --set takes it."""
+    """Return a setting in the form of --set."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _run(asked: argparse.Namespace, runs: list[dict[str, Any]]) -> Path:
+def _run(options: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
+    """Train what is missing, measure, and write and print the result."""
     from rich.console import Console
 
     from mien.experiment import train
@@ -131,22 +136,21 @@ def _run(asked: argparse.Namespace, runs: list[dict[str, Any]]) -> Path:
 
     console = Console()
     for run in runs:
-        data = Data(asked.data, asked.root, asked.size, share=run["share"])
-        folder = asked.out / run["run"]
+        data = Data(options.data, options.root, options.size, share=run["share"])
+        folder = options.out / run["run"]
         console.print(f"{run['run']}: {run['model']}", style="dim", highlight=False)
         _, outcome = train(
             run["model"], data, folder, run["settings"], run["steps"], console=console, **run["training"]
         )
         if not outcome.finished:
             raise KeyboardInterrupt
-    together, beside = [asked.out / f"view-{layer}" for layer in LAYERS], [asked.out / name for name in BESIDE]
+    together, beside = [options.out / f"view-{layer}" for layer in LAYERS], [options.out / name for name in BESIDE]
     with bars(console) as note:
-        result = measure(together, beside, root=asked.root, c=asked.c, note=note)
-    write_json(asked.out / "multiview.json", result)
+        result = measure(together, beside, root=options.root, c=options.c, note=note)
+    write_json(options.out / "multiview.json", result)
     for table in tables(result, attributes=True):
         console.print(table)
-    console.print(f"wrote {asked.out / 'multiview.json'}", highlight=False, soft_wrap=True)
-    return asked.out
+    console.print(f"wrote {options.out / 'multiview.json'}", highlight=False, soft_wrap=True)
 
 
 def measure(
@@ -159,19 +163,18 @@ def measure(
     c: float = 1.0,
     note: Any = None,
 ) -> dict[str, Any]:
-    """Return the scores of runs alone and of ``together`` side by side, with what they were measured on.
+    """Return the scores of each run alone and of ``together`` side by side, with the data and the protocol.
 
     Args:
-        together: run folders whose latents are put side by side.
-        beside: run folders that stand beside for comparison.
-        device: where to encode.
-        root: where the data lie now if they have moved.
-        most: training pictures at most.
-        c: of the SVMs; 1 is that of ``mien evaluate``.
+        together: run folders whose latents are concatenated.
+        beside: other run folders, for comparison.
+        device: the device of the encoders.
+        root: the folder of the data, if it has moved.
+        most: the largest number of training pictures.
+        c: C of the SVMs; ``mien evaluate`` uses 1.
         note: called with (what, done, total).
     """
     from mien.applications import multiview
-    from mien.files import sha256
     from mien.run.opening import open_run
 
     started = time.monotonic()
@@ -183,8 +186,16 @@ def measure(
         for name, run in zip(names, opened, strict=True)
     ]
     result = multiview.compare(multiview.features(views, most, note), names[: len(together)], note, c)
+    about = _about(names, opened, c)
+    return {**about, **result, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _about(names: Sequence[str], opened: Sequence[OpenRun], c: float) -> dict[str, Any]:
+    """Return the data, the runs and the protocol of a measurement and, for CelebA, the published values."""
+    from mien.files import sha256
+
     first = opened[0]
-    about = {
+    about: dict[str, Any] = {
         "data": {"name": first.dataset.name, "split": first.splits.rule, "split_seed": first.data.split_seed},
         "runs": {
             name: {
@@ -194,18 +205,19 @@ def measure(
             }
             for name, run in zip(names, opened, strict=True)
         },
-        "protocol": f"one linear SVM (C = {c:g}) for each attribute on standardized latent means; standard errors over pictures",
+        "protocol": f"one linear SVM (C = {c:g}) for each attribute on standardized latent means; "
+        "standard errors over pictures",
     }
     if first.dataset.name == "celeba" and len(first.dataset.attributes) == 40:
         about["published"] = {"source": SOURCE, "percent": PUBLISHED, "order": list(first.dataset.attributes)}
-    return {**about, **result, "seconds": round(time.monotonic() - started, 1)}
+    return about
 
 
 def tables(result: dict[str, Any], attributes: bool = False) -> list[Any]:
-    """Return what :func:`measure` found as tables and lines for a terminal.
+    """Return a result of :func:`measure` as tables and lines for a terminal.
 
     Args:
-        attributes: also a table of every attribute.
+        attributes: whether to add a table of all attributes.
     """
     from rich.table import Table
 
@@ -220,7 +232,8 @@ def tables(result: dict[str, Any], attributes: bool = False) -> list[Any]:
         table.add_row(f"[bold]multi-view of {len(together)}", f"{joint['features']:,}", f"[bold]{_percent(joint)}", "")
     table.add_row("commoner value", "", f"{result['majority_baseline']:.2%}", "")
     shown: list[Any] = [
-        f"{result['attributes']} attributes of {result['n']:,} held-out pictures; linear SVMs (C = {result['c']:g}) on {result['n_train']:,}",
+        f"{result['attributes']} attributes of {result['n']:,} held-out pictures; "
+        f"linear SVMs (C = {result['c']:g}) on {result['n_train']:,}",
         table,
         "± standard error over pictures; the differences are paired, in percentage points",
     ]
@@ -239,7 +252,7 @@ def _percent(row: dict[str, Any]) -> str:
 
 
 def _attributes(result: dict[str, Any]) -> Any:
-    """Return a table of every attribute, with what is published beside it."""
+    """Return a table of all attributes, with the published values beside them."""
     from rich.table import Table
 
     single, several = result["best_alone"], len(result["multi-view"]["of"]) > 1

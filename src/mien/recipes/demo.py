@@ -1,7 +1,10 @@
-"""``mien demo``: from nothing to a page that shows all a small VAE-WGAN can do, on two CPU cores.
+"""The demonstration: a small VAE-WGAN on drawn avatars, from data to report page, on two CPU cores.
 
-Draws avatars, trains two attribute classifiers on disjoint halves of them (one becomes the loss network, the
-other the judge), trains a VAE-WGAN, measures it and writes one self-contained page.
+    mien demo --out demo
+
+It draws avatars and trains two attribute classifiers on disjoint halves of them: the loss network and the judge. It
+then trains and measures a VAE-WGAN, and writes one self-contained page. `results/demo.json` holds the time and the
+expected numbers; `docs/results.md` shows them under "make demo".
 """
 
 from __future__ import annotations
@@ -22,15 +25,24 @@ from mien.run.opening import OpenRun, open_run
 from mien.run.weights import load
 from mien.training import logs
 
-# what two cores can do in four minutes: small pictures, a quarter of the paper's width, and, since the training
-# is a hundred times shorter than the paper's, a higher learning rate steadied by an average of the weights
+# chosen for a few minutes on two cores: small pictures and a quarter of the paper's width. The training is a hundred
+# times shorter than the paper's, so the learning rate is higher, and an average of the weights reduces its noise.
 SIZE, COUNT = 32, 6000
 CLASSIFIER_STEPS, STEPS, BATCH, EMA = 400, 1700, 32, 0.99
 SETTINGS: dict[str, Any] = {"width": 16, "latent": 32, "lr": 3e-3, "pair_loss": 2000.0}
 
 
 def run(out: Path, seed: int = 0, console: Console | None = None) -> Path:
-    """Make the whole demonstration in the folder ``out`` and return its page; run again, it resumes."""
+    """Run the demonstration and return the path of its page; a second call resumes an interrupted one.
+
+    Args:
+        out: the folder for runs, figures and page.
+        seed: of the trainings and the measures; the judge uses ``seed + 1``.
+        console: where progress is shown; by default it is not shown.
+
+    Raises:
+        KeyboardInterrupt: the training was interrupted.
+    """
     started = time.monotonic()
     options = {"count": COUNT}
 
@@ -40,7 +52,7 @@ def run(out: Path, seed: int = 0, console: Console | None = None) -> Path:
     with logs.Bar(console, "draw avatars", COUNT) as bar:
         data().open(lambda done, total: bar(done))
     loss_network, judge = out / "runs" / "loss_network", out / "runs" / "judge"
-    # a judge never is the loss network: another half of the pictures, another seed
+    # the judge is not the loss network: it has the other half of the pictures and another seed
     train("attribute_cnn", data((1, 2)), loss_network, steps=CLASSIFIER_STEPS, seed=seed, console=console)
     train("attribute_cnn", data((2, 2)), judge, steps=CLASSIFIER_STEPS, seed=seed + 1, console=console)
     settings = {**SETTINGS, "loss_network": str(loss_network)}
