@@ -486,7 +486,9 @@ def test_celeba_names_the_line_that_is_wrong(tmp_path, file, old, new, message):
 
 def test_celeba_names_the_files_it_needs(tmp_path, monkeypatch):
     monkeypatch.delenv("MIEN_DATA", raising=False)
-    with pytest.raises(MienError, match=r"where is CelebA\? .* MIEN_DATA .*img_align_celeba\.zip"):
+    with pytest.raises(
+        MienError, match=r"expected the folder of CelebA, got none: .* MIEN_DATA .*img_align_celeba\.zip"
+    ):
         CelebA()
     with pytest.raises(MienError, match=r"no list_attr_celeba\.txt"):
         CelebA(tmp_path)

@@ -285,3 +285,131 @@ def test_it_learns_to_recognize_rebuild_and_edit():
         assert float(model.edit(having, {"Square": -1})[square].mean()) < 0.1
         drawn = model.generate(20, torch.tensor([[1.0], [-1.0]]).repeat(10, 1))[square].mean((1, 2, 3))
     assert drawn[::2].min() > drawn[1::2].max()
+
+
+def hair() -> np.ndarray:
+    """A table of four attributes: black, brown and blond hair exclude each other, smiling goes with all."""
+    rows = [[1, -1, -1], [-1, 1, -1], [-1, -1, 1]] * 20
+    return np.array([[*row, 1 if i % 2 else -1] for i, row in enumerate(rows)], np.int8)
+
+
+def haired(**settings):
+    names = ("Black_Hair", "Brown_Hair", "Blond_Hair", "Smiling")
+    model = tiny("iterative_gan", attributes=names, **settings).eval()
+    table = hair()
+    model.read_attributes(table)
+    batch = Batch(torch.zeros(60, 3, 16, 16), torch.from_numpy(table).float(), None, torch.arange(60))
+    model.calibrate(batch)
+    return model
+
+
+def test_an_edit_switches_off_what_the_attribute_excludes():
+    model = haired()
+    assert model.generator.excludes.tolist() == [[0, 1, 1, 0], [1, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
+    x = batch_of(4).x
+    with torch.no_grad():
+        z = model.encode(x).mean
+        black = z.clone()
+        black[:, 8:11] = torch.tensor([1.0, 0.0, 0.0])
+        torch.testing.assert_close(model.edit(x, {"Black_Hair": 1.0}), model.decode(black))
+        half = z.clone()
+        half[:, 8] += 0.5 * (1 - half[:, 8])
+        half[:, 9:11] *= 0.5
+        torch.testing.assert_close(model.edit(x, {"Black_Hair": 0.5}), model.decode(half))
+        # taking hair color away gives no other one, and what is asked for is not switched off
+        less = z.clone()
+        less[:, 8] = 0.0
+        torch.testing.assert_close(model.edit(x, {"Black_Hair": -1.0}), model.decode(less))
+        both = z.clone()
+        both[:, 8:11] = torch.tensor([1.0, 1.0, 0.0])
+        torch.testing.assert_close(model.edit(x, {"Black_Hair": 1.0, "Brown_Hair": 1.0}), model.decode(both))
+
+
+def test_what_is_generated_starts_from_a_real_description():
+    """One attribute asked for changes that attribute, and what it excludes, of the same pictures (Fig. 8, 9b)."""
+    model = haired()
+    seen = []
+    model.generator.body.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    asked = torch.zeros(30, 4)
+    with torch.no_grad():
+        model.generate(30, asked, seed=3)
+        asked[:, 0] = 1
+        model.generate(30, asked, seed=3)
+    (z0, c0), (z1, c1) = ((codes[:, :8], codes[:, 8:]) for codes in seen)
+    assert torch.equal(z0, z1)
+    rows = {tuple(row) for row in (hair() > 0).astype(int).tolist()}
+    assert {tuple(row) for row in c0.int().tolist()} <= rows
+    assert {tuple(row) for row in c1.int().tolist()} <= rows
+    assert (c1[:, 0] == 1).all()
+    assert torch.equal(c1[:, 3], c0[:, 3])
+    assert not torch.equal(c1, c0)
+
+
+def test_rebuilt_and_generated_pictures_have_statistics_of_their_own():
+    model = made(most_updates=1)
+    norm = model.generator.body.head[2]
+    model.train()
+    batch = batch_of()
+    with torch.no_grad():
+        model.decode(model.encode(batch.x).mean)
+        first, second = norm.running_mean.clone(), norm.second_mean.clone()
+        assert first.abs().sum() > 0
+        assert second.abs().sum() == 0
+        model.generate(8)
+        assert torch.equal(norm.running_mean, first)
+        assert norm.second_mean.abs().sum() > 0
+    model.eval()
+    with torch.no_grad():
+        z = torch.rand(4, 11)
+        one, other = model.generator(*z.tensor_split([8], 1)), model.generator(*z.tensor_split([8], 1), drawn=True)
+    assert not torch.equal(one, other)
+
+
+def test_a_parameter_that_no_loss_reaches_stays_where_it_is():
+    """Stage 2 does not ask whether a picture is real: D's source layer keeps what stage 1 made of it."""
+    model = made(most_updates=1)
+    batch = batch_of()
+    model.train()
+    model.calibrate(batch)
+    update = Update(model, fabric)
+    source = []
+
+    def note(losses, **keywords):
+        before = weights_of(model.discriminator.source)
+        update(losses, **keywords)
+        after = weights_of(model.discriminator.source)
+        source.append(max(abs(after[k] - before[k]).max() for k in before))
+
+    torch.manual_seed(0)
+    for _ in range(3):
+        model.training_step(batch, note)
+    assert len(source) == 6
+    assert min(source[0::2]) > 0
+    assert max(source[1::2]) == 0
+
+
+def test_the_generators_second_update_is_weighed_against_what_d_says_now():
+    """D has moved in the first update: its opinion of real pictures is asked anew before sides are compared again."""
+    model = made(ratio=2.0, most_updates=3)
+    compared = []
+
+    def behind(d, g):
+        compared.append(float(d.detach()))
+        return "generator"
+
+    model._behind = behind
+    batch = batch_of()
+    model.train()
+    model.calibrate(batch)
+    update = Update(model, fabric)
+    real = []
+
+    def note(losses, **keywords):
+        update(losses, **keywords)
+        with torch.no_grad():
+            real.append(float(torch.nn.functional.softplus(-model.discriminator(batch.x, remember=False)[0]).mean()))
+
+    model.training_step(batch, note)
+    assert len(compared) == 2
+    # what the second comparison used for real pictures is D after the first update
+    assert compared[1] >= real[0]

@@ -187,19 +187,22 @@ def test_running_statistics_are_of_real_pictures():
             torch.testing.assert_close(value, without.get_buffer(name), msg=name)
 
 
-def test_mirroring_is_drawn_each_step():
-    model = smiling(flip=0.5)
-    batch = signed([1, -1] * 8)
-    torch.manual_seed(0)
-    x, _ = model._sides(batch)
-    plain, _ = smiling()._sides(batch)
-    same = (x == plain).flatten(1).all(1)
-    mirrored = (x == plain.flip(3)).flatten(1).all(1)
-    assert (same | mirrored).all()
-    assert same.any()
-    assert mirrored.any()
-    with pytest.raises(MienError, match=r"flip in \[0, 1\]"):
-        smiling(flip=2.0)
+def test_the_discriminator_sees_what_edit_shows():
+    """D and the dual phase get pictures in [-1, 1], and a gradient comes back from outside of it."""
+    model = smiling()
+    with torch.no_grad():
+        for network in (model.G0, model.G1):
+            network.body[-1].bias.fill_(3.0)  # every pixel leaves [-1, 1]
+    shown = []
+    model.D.register_forward_pre_hook(lambda module, given: shown.append(given[0].detach()))
+    before = {name: weights_of(model.get_submodule(name)) for name in ("G0", "G1")}
+    step(model, signed([1, -1] * 4))
+    assert len(shown) == 3  # real, made, and made of made
+    assert all(float(x.abs().max()) <= 1 for x in shown)
+    assert float(shown[1].min()) == 1.0  # all of it was above
+    for name, weights in before.items():
+        after = weights_of(model.get_submodule(name))
+        assert any((after[k] != w).any() for k, w in weights.items() if k.startswith("body.0.")), name
 
 
 def test_it_learns_to_add_and_remove():

@@ -27,6 +27,7 @@ from mien.run.loss_network import loss_network
 from mien.training.loop import Observer, Outcome, Settings, fit, make_fabric
 
 # what may differ between two calls on one run folder: nothing that changes what is learned
+_NEW = {"flip": 0.0}  # settings that older runs do not name, with the value they had
 _FREE = {"steps", "log_every", "picture_every", "save_seconds", "device", "processes", "compile"}
 
 
@@ -199,7 +200,8 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
         for key in [k for k in {**old, **new} if k not in _FREE]:
             if key in ("root", "source", "held_out"):
                 continue  # the same pictures or weights may lie elsewhere: fingerprints and hashes tell
-            difference = _difference(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+            # a setting that an older run does not name has the value that changes nothing
+            difference = _difference(old.get(key, _NEW.get(key)), new.get(key), f"{name}.{key}" if name else key)
             if difference:
                 return difference
         return ""

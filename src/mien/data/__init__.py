@@ -7,7 +7,7 @@ import importlib
 import inspect
 import os
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ __all__ = [
     "source",
 ]
 
+Root = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None  # one folder, or several
 _SETS = Path(__file__).parent / "sets"
 
 
@@ -117,18 +118,23 @@ def shape(name: str, size: int) -> tuple[int, int, int]:
     return kind.shape(kind.__new__(kind), size)  # a shape depends on the class and the size alone
 
 
-def source(name: str, root: str | os.PathLike[str] | None = None, **options: Any) -> Source:
+def source(name: str, root: Root = None, **options: Any) -> Source:
     """The data set `name` where it comes from, not yet prepared.
 
     Args:
         name: one of `names()`.
-        root: folder of its files, for those that have files.
+        root: folder of its files, for those that have files; several folders are joined to one set.
         options: see `options(name)`.
 
     Raises:
         UnknownName: no data set of this name.
         MienError: an unknown option, one of the wrong type, or files that are not there.
     """
+    if isinstance(root, list | tuple):
+        from mien.data.joined import Joined
+
+        parts = [source(name, one, **options) for one in root]
+        return Joined(parts) if len(parts) > 1 else parts[0]
     parameters, annotations = _parameters(name), option_types(name)
     listed = ", ".join(f"{key}={parameters[key].default!r}" for key in annotations) or "none"
     for key, value in options.items():
@@ -144,7 +150,7 @@ def source(name: str, root: str | os.PathLike[str] | None = None, **options: Any
 
 def load(
     name: str,
-    root: str | os.PathLike[str] | None = None,
+    root: Root = None,
     size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     cache: str | os.PathLike[str] | None = None,

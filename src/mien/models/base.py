@@ -94,6 +94,14 @@ class Model(nn.Module):
         """Measure, once before the first step, what depends on the data; nothing by default."""
         del batch
 
+    def read_attributes(self, table: np.ndarray) -> None:
+        """Measure, once before the first step, what depends on the attributes of all training pictures.
+
+        Args:
+            table: (n, A) of +1, -1, and 0 where not known. By default nothing is measured.
+        """
+        del table
+
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
         """Raise MienError if the data set lacks what training needs; any set will do by default."""
         del attributes, classes

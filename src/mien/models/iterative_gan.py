@@ -3,25 +3,31 @@
 "Two birds with one stone: Transforming and generating facial images with iterative GAN" (Ma, Liu, Kang, Zhou,
 Zhu & Xu), Neurocomputing. Losses: §3. Networks: §4 and Fig. 3. Training: Fig. 1 and §4.1.
 
-D sees a picture, C reads its attributes c̃ and a code z̃ off it, and G makes the picture again of both; a changed
-c̃ changes the picture.
+D sees a picture. C reads its attributes c̃ and a code z̃ from D's features. G rebuilds the picture from both; a
+changed c̃ changes the picture.
 
 Departures
-- §4's 8,584 neurons reshaped to 5x5x512 do not double four times to 128: 8x8x512 do. Smaller pictures than 128
-  pixels start at 4x4, with fewer stages; 256 has one more.
-- Eq. 1 has D and C maximize L_inte too, and with it the error of the z̃ that C is to find: all minimize it.
-- §3 writes expectations of norms; L_per (of each layer), L_pix and L_z are means here, so λ means the same at
-  every size. L_label is the mean over the d attributes, times 10. On CelebA at 32x32 (2,000 steps of 32, seed 0, width
-  16) the mean left edits hardly visible and the sum, ``label_weight=40``, made edits plainer and rebuilds worse.
-- L_z is of stage 2 by §3.3, and moves in stage 1 here, where G(z, c) has just been seen: one pass instead of two.
-- In stage 1 one pass serves D, C and G, which move together; an additional update has a pass and a z of its own.
-- x_rebuild is compared with x by D's maps, but D is not asked whether it is real: L_adv is of G(z, c) (§3.2.1).
-- BatchNorm sees real, generated and rebuilt pictures as separate batches; D's running statistics are of real
-  ones only, which are what it encodes.
-- §4.1 gives no numbers for "overwhelmingly higher": 4 times, each loss log 2 where D cannot tell, and at most 2
-  updates of the side behind.
-- §4.1 prints a learning rate of 2e-5 as DCGAN's, which is 2e-4: the latter; ``lr=2e-5`` is the former.
-- The c of generated pictures are those of training pictures, so attributes go together as they do there.
+- The 8,584 neurons of §4, reshaped to 5x5x512, do not reach 128 pixels by four doublings; 8x8x512 does. Pictures
+  below 128 pixels start at 4x4 with fewer stages; 256 pixels have one stage more.
+- In Eq. 1, D and C also maximize L_inte, which contains the error of the z̃ that C predicts. Here all players minimize
+  L_inte.
+- §3 writes expectations of norms. L_per (per layer), L_pix and L_z are means here, so each λ means the same at every
+  size. L_label is the mean over the d attributes, times 10. On CelebA at 32x32 (2,000 steps of 32, seed 0, width 16)
+  edits were hardly visible with the plain mean; with the sum (``label_weight=40``) edits were clearer and rebuilt
+  pictures worse.
+- §3.3 puts L_z into stage 2. It is part of stage 1 here, where D has just seen G(z, c): one pass instead of two.
+- In stage 1, one forward pass serves D, C and G, and they move together. Each additional update has its own pass and z.
+- D's maps compare x_rebuild with x, but D does not judge whether x_rebuild is real: L_adv is about G(z, c) (§3.2.1).
+- BatchNorm sees real, generated and rebuilt pictures as separate batches. D's running statistics come from real
+  pictures only, because D encodes real pictures.
+- §4.1 gives no numbers for "overwhelmingly higher". Here it means 4 times, where each loss is log 2 for a D that cannot
+  tell real from generated; the side that is behind gets at most 2 updates.
+- §4.1 prints a learning rate of 2e-5 and says that it is DCGAN's, which is 2e-4. The default is 2e-4; ``lr=2e-5`` is
+  the printed value.
+- The c of generated pictures are descriptions of training pictures, so attributes occur together as they do there. If
+  two attributes exclude each other there (two hair colors), a request for one switches the other off.
+- G's BatchNorm has separate running statistics for generated and for rebuilt pictures. With one running average for
+  both, pictures in evaluation and in training mode differed by .054 and .075 on a range of 2.
 """
 
 from __future__ import annotations
@@ -29,7 +35,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -43,11 +51,14 @@ from mien.networks.dcgan import DCGANGenerator, DCGANTrunk, initialize
 from mien.networks.point import Point
 from mien.networks.residual import SLOPE
 
-DESCRIPTIONS = 256  # pictures whose attributes are remembered, to draw from
+DESCRIPTIONS = 256  # training pictures whose attributes are remembered
+# Two attributes exclude each other if independence predicts at least EXPECTED training pictures with both, and at most
+# the share TOGETHER of these exist.
+EXPECTED, TOGETHER = 5.0, 0.05
 
 
 class Generator(nn.Module):
-    """G(z, c), and the descriptions c that it is asked for where nobody asks.
+    """G(z, c), with descriptions c of training pictures to start from.
 
     Args:
         shape: (C, H, W) of the pictures.
@@ -57,25 +68,47 @@ class Generator(nn.Module):
     """
 
     descriptions: Tensor
+    excludes: Tensor
 
     def __init__(self, shape: tuple[int, int, int], latent: int, attributes: int, width: int):
         super().__init__()
         self.latent = latent
         self.body = DCGANGenerator(shape, latent + attributes, width)
-        # +1, -1, and 0 where not known
+        # +1, -1, and 0 for unknown
         self.register_buffer("descriptions", torch.zeros(DESCRIPTIONS, attributes, dtype=torch.int8))
+        # row a: 1 for the attributes that a picture with attribute a does not have
+        self.register_buffer("excludes", torch.zeros(attributes, attributes, dtype=torch.int8))
 
-    def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        """Return pictures (B, C, H, W) of codes ``z`` (B, K) in [-1, 1] and attributes ``c`` (B, A) in [0, 1]."""
-        return self.body(torch.cat([z, c], 1))
+    def forward(self, z: Tensor, c: Tensor, drawn: bool = False) -> Tensor:
+        """Return pictures (B, C, H, W) of codes ``z`` (B, K) in [-1, 1] and attributes ``c`` (B, A) in [0, 1].
+
+        Args:
+            drawn: whether ``z`` was drawn at random; otherwise it was read from pictures.
+        """
+        pictures: Tensor = self.body(torch.cat([z, c], 1), drawn)
+        return pictures
 
     def remember(self, attributes: Tensor) -> None:
         """Keep the descriptions ``attributes`` (n, A) of n training pictures."""
         rows = torch.arange(DESCRIPTIONS, device=attributes.device) % len(attributes)
         self.descriptions.copy_(attributes[rows])
 
+    def describe(self, requests: Tensor, rows: Tensor) -> Tensor:
+        """Return descriptions (n, A) of ±1 and 0: those of training pictures, with what is requested changed.
+
+        An attribute that a requested one excludes is switched off, unless it was requested too.
+
+        Args:
+            requests: (n, A) of ±1, or 0 for what is left as the training picture has it.
+            rows: (n,) which of the remembered descriptions each picture starts from.
+        """
+        base = self.descriptions[rows]
+        excluded = ((requests > 0).float() @ self.excludes.float()) > 0
+        base = torch.where(excluded, base.new_tensor(-1), base)
+        return torch.where(requests == 0, base, requests.to(base.dtype))
+
     def multi_hot(self, attributes: Tensor, chance: Tensor) -> Tensor:
-        """Return c (n, A) of 0 and 1; of ``attributes`` (n, A) of ±1, those not known (0) are drawn by frequency.
+        """Return c (n, A) of 0 and 1 for ``attributes`` (n, A) of ±1; unknown ones (0) are drawn by their frequency.
 
         Args:
             chance: (n, A) uniform in [0, 1).
@@ -86,7 +119,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D: convolutions, and off the last map the source's logit and the layer shared with C."""
+    """D: convolutions; the last map gives the source logit and the layer shared with C."""
 
     def __init__(self, shape: tuple[int, int, int], width: int, shared: int):
         super().__init__()
@@ -103,7 +136,7 @@ class Discriminator(nn.Module):
 
 
 class Classifier(nn.Module):
-    """C: off the shared layer, the code z̃ and the logits of the attributes c̃ (§4, §5.3.1)."""
+    """C: the shared layer gives the code z̃ and the logits of the attributes c̃ (§4, §5.3.1)."""
 
     def __init__(self, shared: int, latent: int, attributes: int, hidden: int = 128):
         super().__init__()
@@ -113,18 +146,20 @@ class Classifier(nn.Module):
 
     def z(self, shared: Tensor) -> Tensor:
         """Return z̃ (B, K) in [-1, 1]."""
-        return self.code(shared).float().tanh()
+        z: Tensor = self.code(shared).float().tanh()
+        return z
 
     def logits(self, shared: Tensor) -> Tensor:
         """Return the logits (B, A) of c̃."""
-        return self.labels(shared).float()
+        logits: Tensor = self.labels(shared).float()
+        return logits
 
 
 class Fake(NamedTuple):
-    """What D and C say of pictures G(z, c)."""
+    """The outputs of D and C for pictures G(z, c)."""
 
-    logit: Tensor  # (B,), of being real
-    common: Tensor  # what all players minimize: weighted L_label and L_z, a scalar
+    logit: Tensor  # (B,), high for real
+    common: Tensor  # weighted L_label and L_z, a scalar that all players minimize
     terms: dict[str, Tensor]  # for the log
 
 
@@ -137,10 +172,10 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         width: channels of D's first map and G's last; the paper has 64.
         latent: length of z.
         shared: length of the layer that D and C share.
-        lambda1, lambda2, lambda3: weights of L_per, L_pix and L_z, §3.3; 0 leaves one out, and saves its cost.
-        label_weight: of L_label, which is a mean over the attributes; their number makes it the sum.
-        ratio: one side is updated again when its adversarial loss is more than this many times the other's.
-        most_updates: of either side in an iteration; 1 always updates both once.
+        lambda1, lambda2, lambda3: weights of L_per, L_pix and L_z (§3.3); 0 omits a loss and its cost.
+        label_weight: weight of L_label, a mean over the attributes; the number of attributes turns it into the sum.
+        ratio: a side gets another update when its adversarial loss is more than this many times the other side's.
+        most_updates: largest number of updates of a side in one iteration; 1 updates both sides once.
         lr, betas: Adam's.
     """
 
@@ -184,13 +219,24 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
 
     def decode(self, z: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) of (z, c) joined, (B, latent + A)."""
-        return self.generator(*z.tensor_split([self.latent], 1))
+        pictures: Tensor = self.generator(*z.tensor_split([self.latent], 1))
+        return pictures
 
     def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
-        """Return n pictures of z ~ U(-1, 1), with the ``attributes`` (n, A) of ±1, or 0 for those left open.
+        """Return n pictures G(z, c) with z ~ U(-1, 1).
 
-        Those left open are drawn by their frequency in the training data; where None are asked for, each
-        picture gets the attributes of some training picture, so that they go together as they do there.
+        Each picture starts from the description of a random training picture, so attributes occur together as they do
+        there. The requested attributes are changed, and the attributes they exclude are switched off. z and the
+        description depend on ``seed`` only: two calls that differ in one attribute give pictures that differ in it
+        (Fig. 8, 9b).
+
+        Args:
+            n: number of pictures.
+            attributes: requests (n, A): +1, -1, or 0 for no request.
+            seed: of z and of the descriptions.
+
+        Raises:
+            MienError: for requests of another shape.
         """
         generator = torch.Generator().manual_seed(seed)
         device = self.generator.descriptions.device
@@ -199,16 +245,23 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         chance = torch.rand(n, count, generator=generator).to(device)
         rows = torch.randint(DESCRIPTIONS, (n,), generator=generator).to(device)
         if attributes is None:
-            attributes = self.generator.descriptions[rows]
+            attributes = torch.zeros(n, count)
         elif tuple(attributes.shape) != (n, count):
             got = tuple(attributes.shape)
             raise MienError(f"expected attributes ({n}, {count}), got {got}: one row of ±1 for each picture")
-        return self.generator(z.to(device), self.generator.multi_hot(attributes.to(device), chance))
+        description = self.generator.describe(attributes.to(device), rows)
+        pictures: Tensor = self.generator(z.to(device), self.generator.multi_hot(description, chance), drawn=True)
+        return pictures
 
     def edit(self, x: Tensor, amounts: Mapping[str, float]) -> Tensor:
-        """Rebuild ``x`` with the c̃ of each named attribute set: to 1 by the amount +1, to 0 by -1 (§5.3.3).
+        """Return ``x`` rebuilt with a changed c̃: the amount +1 sets an attribute to 1, and -1 sets it to 0 (§5.3.3).
 
-        Amounts between move it that part of the way; all else stays as it was read off the picture.
+        An amount in between moves c̃ that part of the way. If an added attribute excludes others in the training data
+        (Black_Hair excludes Brown_Hair), they move the same part of the way to 0. All other values keep what C reads
+        from the picture.
+
+        Raises:
+            UnknownName: for an attribute that the model does not know.
         """
         z, c, _ = self._read(x)
         c = c.clone()
@@ -216,8 +269,13 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             if name not in self.editable:
                 raise UnknownName("attribute", name, self.editable)
             column = self.attributes.index(name)
+            if amount > 0:
+                free = torch.tensor([other not in amounts for other in self.attributes], device=c.device)
+                excluded = self.generator.excludes[column].to(c.dtype) * free  # (A,)
+                c = c * (1 - min(amount, 1.0) * excluded)
             c[:, column] += abs(amount) * (float(amount > 0) - c[:, column])
-        return self.generator(z, c)
+        pictures: Tensor = self.generator(z, c)
+        return pictures
 
     def recognize(self, x: Tensor) -> Tensor:
         """Return c̃, the probability of each attribute, (B, A)."""
@@ -232,9 +290,13 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             )
 
     def calibrate(self, batch: Batch) -> None:
-        """Remember which attributes occur, and together."""
+        """Remember the descriptions of some training pictures."""
         assert batch.attributes is not None
         self.generator.remember(batch.attributes)
+
+    def read_attributes(self, table: NDArray[np.int8]) -> None:
+        """Find the attributes that exclude each other in the training data."""
+        self.generator.excludes.copy_(torch.from_numpy(exclusive(table).astype(np.int8)))
 
     def training_step(self, batch: Batch, update: Update) -> None:
         """The two stages of Fig. 1."""
@@ -243,11 +305,11 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             self._rebuild(batch.x, update)
 
     def _acgan(self, batch: Batch, update: Update) -> None:
-        """Stage 1: L_ACGAN, with L_z, which looks at the same pictures G(z, c).
+        """Stage 1: L_ACGAN, and L_z of the same pictures G(z, c).
 
-        §3.2.2 propagates L_label back "to optimize the G, D, and C", for real and for generated pictures; L_z is
-        to "regularize the process of image generation" (§3.3.3) and "further tune the networks" (§3.1). So both
-        move all three, and only L_adv has two sides.
+        §3.2.2 propagates L_label back "to optimize the G, D, and C", for real and for generated pictures. L_z is
+        to "regularize the process of image generation" (§3.3.3) and to "further tune the networks" (§3.1). So both
+        move all three players, and only L_adv has two sides.
         """
         real, label_real = self._real(batch)
         fake = self._fake(batch)
@@ -256,19 +318,23 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             {("discriminator", "classifier"): d + label_real + fake.common, "generator": g + fake.common},
             d=d, g=g, d_updates=1.0, g_updates=1.0, **fake.terms,
         )  # fmt: skip
-        # §4.1: "while the loss of D is overwhelmingly higher than G, we increase the update times of D", and
-        # the reverse
-        # the host reads the losses here: not where one update is all there can be
+        # §4.1: "while the loss of D is overwhelmingly higher than G, we increase the update times of D", and the
+        # reverse. The host reads the losses here, so the comparison is skipped when one update is the limit.
         behind, updates = self._behind(d, g) if self.most_updates > 1 else "", 1
+        moved = True  # whether D has moved since it last saw real pictures
         while behind and updates < self.most_updates:
             updates += 1
-            fake = self._fake(batch)  # of another z
+            fake = self._fake(batch)  # with a new z
             if behind == "discriminator":
                 real, label_real = self._real(batch)
                 d, g = _adversarial(real, fake.logit)
                 update({("discriminator", "classifier"): d + label_real + fake.common}, d_updates=updates)
             else:
-                d, g = _adversarial(real.detach(), fake.logit)  # D has not moved
+                if moved:
+                    with torch.no_grad():
+                        real = self.discriminator(batch.x, remember=False)[0]
+                    moved = False
+                d, g = _adversarial(real, fake.logit)
                 update({"generator": g + fake.common}, g_updates=updates)
             if updates < self.most_updates and self._behind(d, g) != behind:
                 break
@@ -281,12 +347,12 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         return logit, self.label_weight * label
 
     def _fake(self, batch: Batch) -> Fake:
-        """Return what D and C say of G(z, c), with the c of the batch: attributes that go together."""
+        """Return the outputs of D and C for G(z, c), where c is the description of the batch."""
         assert batch.attributes is not None
         chance = torch.rand_like(batch.attributes)
         c = self.generator.multi_hot(batch.attributes, chance)  # (B, A)
         z = torch.rand(len(c), self.latent, device=c.device) * 2 - 1  # (B, K)
-        logit, shared, _ = self.discriminator(self.generator(z, c), remember=False)
+        logit, shared, _ = self.discriminator(self.generator(z, c, drawn=True), remember=False)
         label = F.binary_cross_entropy_with_logits(self.classifier.logits(shared), c)
         terms = {"label_fake": label}
         common = self.label_weight * label
@@ -296,8 +362,8 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         return Fake(logit, common, terms)
 
     def _behind(self, d: Tensor, g: Tensor) -> str:
-        """Return the player whose loss is overwhelmingly higher, or nothing; all processes agree."""
-        both = torch.stack([d.detach() / 2, g.detach()])  # each log 2 where D cannot tell
+        """Return the player whose loss is overwhelmingly higher, or an empty text; all processes agree."""
+        both = torch.stack([d.detach() / 2, g.detach()])  # each is log 2 for a D that cannot tell
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(both)
         loss_d, loss_g = both.tolist()
@@ -308,8 +374,9 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
     def _rebuild(self, x: Tensor, update: Update) -> None:
         """Stage 2: L_per and L_pix of x_rebuild = G(z̃, c̃).
 
-        They move G, and D and C as what reads z̃ and c̃. The maps that L_per compares take the place of a
-        pretrained network's (§3.3.2): as such D is not moved, which could make them alike by making them dull.
+        They move G, and they move D and C because these read z̃ and c̃. The maps that L_per compares take the place of
+        a pretrained network's maps (§3.3.2), so L_per does not move D through them: D could make them equal by making
+        them constant.
         """
         z, c, maps = self._read(x)
         x_rebuild = self.generator(z, c)
@@ -330,6 +397,23 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         """Return z̃ (B, K), c̃ (B, A) and D's maps of pictures ``x`` (B, C, H, W)."""
         _, shared, maps = self.discriminator(x, remember)
         return self.classifier.z(shared), self.classifier.logits(shared).sigmoid(), maps
+
+
+def exclusive(table: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Return which attributes exclude each other, (A, A) of bool, of a table (n, A) of +1, -1, and 0 where not known.
+
+    Two attributes exclude each other if almost no picture has both although independence predicts several pictures
+    with both (see ``EXPECTED`` and ``TOGETHER``).
+
+    >>> table = np.array([[1, -1, 1], [-1, 1, 1]] * 20)
+    >>> exclusive(table).astype(int).tolist()
+    [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+    """
+    has = (table > 0).astype(np.float64)
+    together = has.T @ has
+    expected = np.outer(has.sum(0), has.sum(0)) / max(len(table), 1)
+    result: NDArray[np.bool_] = (expected >= EXPECTED) & (together <= TOGETHER * expected)
+    return result
 
 
 def _adversarial(real: Tensor, fake: Tensor) -> losses.Adversarial:

@@ -2,27 +2,30 @@
 
 "Learning Residual Images for Face Attribute Manipulation". Networks: Table 1. Training: §3.
 
-G0 adds the attribute to pictures without it, G1 removes it from pictures with it, and each learns only what is
-to be changed: x̃ = x + G(x). D tells three classes apart: without, with, and made by G0 or G1.
+G0 adds the attribute to pictures without it, and G1 removes it from pictures with it. Each learns only the change:
+x̃ = x + G(x). D has three classes: without the attribute, with it, and made by G0 or G1.
 
 Departures
-- ‖·‖₁ of Eq. 3 and 5 are sums whose size depends on the number of pixels and channels, and so then does what α
-  means. They are rescaled to the size they have in the paper (pictures 3x128x128, maps 256x16x16), so α means
-  the same at every size and width; ``literal_sums=true`` is the plain sum. At 128x128 and width 64 they agree.
-- Each step takes as many pictures without as with the attribute; the paper balances the data set only (§4).
-- The paper holds out 1,000 + 1,000 pictures of each attribute; here the project's validation and test parts are.
-- Table 1 gives D one output and the text three classes: three logits. Eq. 6 and 7, read with them: x̃₀ and x̂₁ are
-  to be of class 1, x̃₁ and x̂₀ of class 0.
-- D, and G0 with G1, step at the same time from one forward pass; the paper says only "iteratively". BatchNorm in D
-  takes real pictures, made ones and those of the dual phase as batches of their own. D's loss has x̃ in its third
-  class as the text says, not x̂.
-- The paper names neither batch size, length, Adam's β nor the kind of upsampling: β₁ = 0.5 and nearest neighbors.
-- BatchNorm's running statistics are of real pictures only: those of the dual phase are what G0 and G1 made. With
-  both in them, edits of CelebA at 32 px differed from the same edits by batch statistics by .074 on average (of 2),
-  and by .007 without.
-- Other sizes than 128x128 have as many stages in D as halve them to 4x4; with fewer than three the last stands
-  for the third layer.
-- §5 has α = 1e-6 for global attributes, §7 5e-6: the former; ``alpha=5e-6`` is the latter.
+- ‖·‖₁ in Eq. 3 and 5 is a sum, so its size and the meaning of α depend on the number of pixels and channels. The sums
+  are rescaled to their size in the paper (pictures 3x128x128, maps 256x16x16), so α means the same at every size and
+  width. ``literal_sums=true`` is the plain sum; both are equal at 128x128 and width 64.
+- Each step takes as many pictures without the attribute as with it. The paper balances the data set only (§4).
+- The paper holds out 1,000 + 1,000 pictures of each attribute. Here the validation and test parts are held out.
+- Table 1 gives D one output, and the text gives it three classes: D has three logits. With these, Eq. 6 and 7 say
+  that x̃₀ and x̂₁ have class 1, and x̃₁ and x̂₀ have class 0.
+- D steps at the same time as G0 and G1, from one forward pass. The paper says only "iteratively". In D's BatchNorm,
+  real pictures, made pictures and those of the dual phase are separate batches. D's third class contains x̃, as the text
+  says, and not x̂.
+- The paper does not state batch size, length, Adam's β or the kind of upsampling. Here β₁ = 0.5, and upsampling is by
+  nearest neighbors.
+- D and the dual phase see x̃ and x̂ clamped to [-1, 1], as ``edit`` returns them; the gradient passes the clamp
+  unchanged. The paper does not say what happens to values outside.
+- BatchNorm's running statistics come from real pictures only, because the dual phase feeds pictures that G0 and G1
+  made. With both, edits of CelebA at 32 px in evaluation and in training mode differed by .074 on average (range 2);
+  with real pictures only, by .007.
+- At sizes other than 128x128, D has as many stages as halve the picture to 4x4. With fewer than three stages, the last
+  one replaces the third layer.
+- α for global attributes is 1e-6 in §5 and 5e-6 in §7. The default is 1e-6; ``alpha=5e-6`` is the other value.
 """
 
 from __future__ import annotations
@@ -53,15 +56,13 @@ class ResidualGAN(Model, Edits):
     Args:
         shape: (C, H, W) of the pictures; H and W divide by 4.
         attributes: the data set's names.
-        attribute: which of them is added and removed; may be left out where there is only one.
+        attribute: the name of the attribute to add and remove; optional if there is only one.
         width: channels of the first layer of every network; the paper has 64.
-        alpha: weight of the pixels' loss, Eq. 8; 0 takes the paper's for the attribute (1e-6 for Male and Young,
-            5e-4 for all others).
+        alpha: weight of the pixel loss (Eq. 8); 0 takes the paper's value: 1e-6 for Male and Young, 5e-4 for others.
         beta_ratio: weight of the perceptual loss, as a multiple of alpha.
-        residual: G's output is added to the picture; false: it is the picture (§6.2's ablation).
-        dual: what G0 made is given to G1, and the reverse, Eq. 7; false is §6.2's other ablation.
-        literal_sums: see *Departures*.
-        flip: share of the training pictures that are mirrored; the paper mirrors none.
+        residual: true adds G's output to the picture; false takes it as the picture (an ablation of §6.2).
+        dual: whether G1 gets the pictures of G0, and G0 those of G1 (Eq. 7); false is the other ablation of §6.2.
+        literal_sums: whether Eq. 3 and 5 are plain sums, see *Departures*.
         lr, betas: Adam's.
     """
 
@@ -79,15 +80,12 @@ class ResidualGAN(Model, Edits):
         residual: bool = True,
         dual: bool = True,
         literal_sums: bool = False,
-        flip: float = 0.0,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
         super().__init__()
         positive(width=width, lr=lr)
         not_negative(alpha=alpha, beta_ratio=beta_ratio)
-        if not 0 <= flip <= 1:
-            raise MienError(f"expected flip in [0, 1], got {flip}")
         if attribute and attributes and attribute not in attributes:
             raise UnknownName("attribute", attribute, attributes)
         self.attribute = attribute or next(iter(attributes), "")
@@ -97,7 +95,7 @@ class ResidualGAN(Model, Edits):
         self.alpha = alpha or (ALPHA_GLOBAL if self.attribute in GLOBAL else ALPHA_LOCAL)
         self.beta = beta_ratio * self.alpha
         self.as_residual = _itself if residual else _difference
-        self.dual, self.flip, self.lr, self.betas = dual, flip, lr, betas
+        self.dual, self.lr, self.betas = dual, lr, betas
         self.literal_sums = literal_sums
         self.G0 = Translator(shape, width)
         self.G1 = Translator(shape, width)
@@ -121,7 +119,7 @@ class ResidualGAN(Model, Edits):
         return x
 
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
-        """Refuse a data set without attributes, and a choice of one left open."""
+        """Refuse a data set without attributes, and a data set with several if none was chosen."""
         del classes
         if not attributes:
             raise MienError(
@@ -133,10 +131,10 @@ class ResidualGAN(Model, Edits):
             raise MienError(f"expected the attribute to edit, got none: pass --set attribute=NAME, one of {shown}")
 
     def training_index(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray:
-        """Return all pictures of the rarer class and as many of the other, drawn by ``seed`` (§4).
+        """Return the positions of all pictures of the rarer class and of as many of the other, drawn by ``seed`` (§4).
 
         Raises:
-            MienError: if all pictures whose attribute is known are of one class.
+            MienError: if all pictures with a known attribute belong to one class.
         """
         known = np.asarray(dataset.attribute_table[index, self.column])  # (n,)
         without, having = index[known < 0], index[known > 0]
@@ -154,7 +152,7 @@ class ResidualGAN(Model, Edits):
         x, weight = self._sides(batch)  # (2n, C, H, W): n without the attribute, then n with it
         x0, x1 = x.chunk(2)
         r = torch.cat([self.residual(x0, 1), self.residual(x1, -1)])
-        made = x + r  # x̃, Eq. 2; not clipped, so that a gradient leads back from outside [-1, 1]
+        made = _shown(x + r)  # x̃, Eq. 2
         given = torch.full((len(x) // 2,), WITHOUT, device=x.device)
         given = torch.cat([given, torch.full_like(given, WITH)])  # class of each x
         real, phi = self.D(x)
@@ -169,16 +167,17 @@ class ResidualGAN(Model, Edits):
         terms = {"d": d, "gan": gan, "pix": self.alpha * pix, "per": self.beta * per}
         if self.dual:
             made0, made1 = made.chunk(2)
-            again = torch.cat([made0 + self.residual(made0, -1, False), made1 + self.residual(made1, 1, False)])  # x̂
+            again = torch.cat([made0 + self.residual(made0, -1, False), made1 + self.residual(made1, 1, False)])
+            again = _shown(again)  # x̂
             terms["dual"] = _classify(self.D(again)[0], given, weight)  # Eq. 7
             g = g + terms["dual"]
         update({("G0", "G1"): g, "D": d}, **terms)
 
     def _sides(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return n pictures without the attribute and n with it, n half the batch, and their weights (2n,).
+        """Return n pictures without the attribute and n with it (n is half the batch), and their weights (2n,).
 
-        A side with too few pictures repeats them; one with none holds others, of weight zero. All shapes are
-        fixed, so nothing waits for the device.
+        A side with too few pictures repeats them. A side with none holds others with weight 0. All shapes are fixed,
+        so the host does not wait for the device.
         """
         assert batch.attributes is not None
         sign = batch.attributes[:, self.column]
@@ -190,11 +189,18 @@ class ResidualGAN(Model, Edits):
             first = torch.argsort(mine.int(), descending=True, stable=True)  # mine, then all others
             positions.append(first[place % count.clamp(min=1)])
             weights.append((count > 0).float().expand(len(place)))
-        x = batch.x[torch.cat(positions)]
-        if self.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < self.flip
-            x = torch.where(mirrored, x.flip(3), x)
-        return x, torch.cat(weights)
+        return batch.x[torch.cat(positions)], torch.cat(weights)
+
+
+def _shown(x: Tensor) -> Tensor:
+    """Return pictures (B, C, H, W) clamped to [-1, 1], as ``edit`` shows them; the gradient passes unchanged.
+
+    >>> x = torch.tensor([0.5, 2.0], requires_grad=True)
+    >>> _shown(x).sum().backward()
+    >>> _shown(x).tolist(), x.grad.tolist()
+    ([0.5, 1.0], [1.0, 1.0])
+    """
+    return x + (x.clamp(-1, 1) - x).detach()
 
 
 def _itself(output: Tensor, x: Tensor) -> Tensor:
@@ -209,12 +215,12 @@ def _difference(output: Tensor, x: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of values (B, …) over the pictures that count, weight (B,) of 0 and 1; a scalar."""
+    """Return the mean of values (B, …) over the pictures with weight 1, a scalar; ``weight`` (B,) is 0 or 1."""
     return (values.flatten(1).mean(1) * weight).sum() / weight.sum().clamp(min=1)
 
 
 def _classify(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Return −log p_t (Eq. 4) of logits (B, 3) and classes t (B,), averaged over the pictures that count.
+    """Return −log p_t (Eq. 4) for logits (B, 3) and classes t (B,), averaged over the pictures with weight 1.
 
     >>> _classify(torch.zeros(2, 3), torch.tensor([0, 2]), torch.tensor([1.0, 0.0]))
     tensor(1.0986)

@@ -4,19 +4,23 @@
 Neurocomputing 341. Networks: §3.2 and Fig. 2. Training: Algorithm 1.
 
 Departures
-- The feature loss carries a measured scale (``FeatureLoss`` in :mod:`mien.networks.loss_network`), because
-  Eq. 6's weights presume Caffe's activations; ``feature_scale=1`` is the literal formula.
-- Fig. 2's widths are lost; 64-128-256-512 is DCGAN's, the paper's stated basis. The stages are as many as
-  halve the picture down to 4x4, which is the paper's four at 64x64.
-- Algorithm 1 clips the critic's weights and the text its gradients: weights by default;
-  ``clip_weights=0 clip_gradients=0.01`` is the text.
-- Clipping all of the critic's weights clips its BatchNorm's scales too, so scores stay small and the adversarial
-  gradient is a few thousandths of the reconstruction's. A critic whose BatchNorm has no scales ended no better at
-  ``label=1`` (32 px, 1,450 steps, one seed: feature-FID 39.8 and 15.2 of samples and reconstructions against 41.1
-  and 15.8) and worse at the paper's 10 (42.8 and 17.3), so Algorithm 1 stands as it is written.
-- Algorithm 1's signs are mirrored to the usual convention (the critic scores real pictures high).
-- The paper halves the learning rate after each of its 5 epochs; here after each fifth of the training,
-  which is the same at 5 epochs.
+- The feature loss has a measured scale (``FeatureLoss`` in :mod:`mien.networks.loss_network`), because the weights of
+  Eq. 6 assume Caffe's activations; ``feature_scale=1`` is the literal formula. The scale depends on Φ and on the
+  chosen layers, so a model of one layer (Fig. 7) is balanced like a model of five.
+- The label ±10 (§3.4) was tuned by the authors against the loss of their VGG-19. It is kept, although Φ's loss is
+  scaled here: the balance between critic and reconstruction may differ from theirs.
+- The widths of Fig. 2 are unreadable. 64-128-256-512 are DCGAN's, which the paper names as its basis. There are as many
+  stages as halve the picture to 4x4: the paper's four at 64x64.
+- Pictures of CelebA are cropped to 178x178 by default (§4.1); ``--data-option crop=148`` is the tighter crop of others.
+- Algorithm 1 clips the critic's weights, and the text clips its gradients. The default is weights;
+  ``clip_weights=0 clip_gradients=0.01`` follows the text.
+- Clipped weights include the scales of the critic's BatchNorm, so scores are small and the adversarial gradient is a
+  few thousandths of the reconstruction's. A critic whose BatchNorm has no scales ended no better at ``label=1``
+  (32 px, 1,450 steps, one seed: feature-FID 39.8 and 15.2 of samples and reconstructions, against 41.1 and 15.8), and
+  worse at the paper's 10 (42.8 and 17.3). So Algorithm 1 is implemented as written.
+- The signs of Algorithm 1 are reversed to the usual convention: the critic scores real pictures high.
+- The paper halves the learning rate after each of its 5 epochs. Here it is halved after each fifth of the training,
+  which is the same for 5 epochs.
 """
 
 from __future__ import annotations
@@ -40,18 +44,20 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
     """VAE-WGAN.
 
     Args:
-        loss_network: Φ, frozen; from the command line ``vgg19``, a VGG-19 weights file, or the folder of
-            an ``attribute_cnn`` run.
+        loss_network: Φ, frozen. On the command line: ``vgg19``, a file of VGG-19 weights, or the folder of a run whose
+            model describes pictures.
         shape: (C, H, W) of the pictures.
         latent: K.
         width: channels of the first stage of encoder and critic.
         layers: which of relu1_1 … relu5_1 enter the feature loss (Fig. 7 takes one at a time).
         alpha, beta: weights of KL and feature loss, Eq. 8.
-        label: what stands for real and, negated, for fake (§3.4; 1 and 100 are the paper's failures).
-        clip_weights: the critic's weights are clipped to ± this after each step; 0 does not clip.
-        clip_gradients: the critic's gradients are clipped to ± this; 0 does not clip.
-        prior_fakes: weight of decoded z ~ N(0, I) as further fakes; Algorithm 1 has none.
-        pair_loss, feature_scale: the feature loss's scale, measured or fixed.
+        label: the label of real pictures; its negative is the label of fakes (§3.4, where 1 and 100 failed).
+        clip_weights: bound of the critic's weights after each step; 0 does not clip.
+        clip_gradients: bound of the critic's gradients; 0 does not clip.
+        critic_eps: of the critic's BatchNorm. Under clipped weights the variance of most of its maps is below the
+            usual 1e-5, which then scales them instead of normalizing them; 1e-12 normalizes.
+        prior_fakes: weight of decoded z ~ N(0, I) as additional fakes; Algorithm 1 has none.
+        pair_loss, feature_scale: scale of the feature loss, measured (the loss of two different pictures in nats) or fixed.
         lr, betas: Adam's; the learning rate is halved after each fifth of the training.
     """
 
@@ -69,6 +75,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         label: float = 10.0,
         clip_weights: float = 0.01,
         clip_gradients: float = 0.0,
+        critic_eps: float = 1e-5,
         prior_fakes: float = 0.0,
         pair_loss: float = 3000.0,
         feature_scale: float = 0.0,
@@ -76,7 +83,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         betas: tuple[float, float] = (0.9, 0.999),
     ):
         super().__init__()
-        positive(latent=latent, width=width, label=label, lr=lr)
+        positive(latent=latent, width=width, label=label, lr=lr, critic_eps=critic_eps)
         not_negative(alpha=alpha, beta=beta, clip_weights=clip_weights, clip_gradients=clip_gradients)
         not_negative(prior_fakes=prior_fakes)
         self.alpha, self.beta, self.label, self.lr, self.betas = alpha, beta, label, lr, betas
@@ -86,15 +93,17 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         self.encoder = ResidualEncoder(shape, latent, width)
         self.decoder = ResidualDecoder(shape, latent, width)
         # the critic sees relu1_1 of the pictures, not their pixels (§3.4)
-        self.critic = ResidualCritic((loss_network.config["widths"][0], *shape[1:]), width)
+        self.critic = ResidualCritic((loss_network.config["widths"][0], *shape[1:]), width, critic_eps)
 
     def encode(self, x: Tensor) -> Normal:
         """Return q(z | x), a Normal of (B, K)."""
-        return self.encoder(x)
+        q: Normal = self.encoder(x)
+        return q
 
     def decode(self, z: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) of latents (B, K)."""
-        return self.decoder(z)
+        pictures: Tensor = self.decoder(z)
+        return pictures
 
     def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
         """Return n pictures decoded from z ~ N(0, I); ``attributes`` cannot be asked for and are ignored."""

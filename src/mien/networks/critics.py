@@ -15,9 +15,10 @@ class ResidualCritic(nn.Module):
     Args:
         shape: (C, H, W) of what is scored.
         width: channels of the first stage; they double up to eight times this.
+        eps: of BatchNorm, added to the variance. Small weights need a small one, see ``VAEWGAN``.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int):
+    def __init__(self, shape: tuple[int, int, int], width: int, eps: float = 1e-5):
         super().__init__()
         stages = halvings(shape)
         widths = stage_widths(width, stages)
@@ -25,9 +26,9 @@ class ResidualCritic(nn.Module):
         for i, (before, after) in enumerate(zip([shape[0], *widths], widths, strict=False)):
             layers += [
                 nn.Conv2d(before, after, 4, stride=2, padding=1, bias=i == 0),
-                nn.BatchNorm2d(after) if i else nn.Identity(),
+                nn.BatchNorm2d(after, eps) if i else nn.Identity(),
                 nn.LeakyReLU(SLOPE, inplace=True),
-                ResidualBlock(after),
+                ResidualBlock(after, eps=eps),
             ]
         # the last map is 4x4 at power-of-two sizes; elsewhere the kernel is the map, so one number remains
         kernel = (shape[1] >> stages, shape[2] >> stages)

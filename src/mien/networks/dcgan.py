@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mien.networks.residual import SLOPE, halvings, stage_widths
 
@@ -25,6 +27,31 @@ def stages(shape: tuple[int, int, int]) -> int:
     return halvings(shape, smallest=8 if min(shape[1:]) >= LARGE else 4)
 
 
+class TwoBatchNorm(nn.BatchNorm2d):
+    """BatchNorm that keeps the running statistics of two kinds of input apart; both share scale and offset.
+
+    A generator that decodes codes of pictures and codes drawn at random sees two distributions. In training each batch
+    is normalized by its own statistics. One running average of both would fit neither afterwards.
+
+    Attributes:
+        second: whether the next inputs are of the second kind.
+    """
+
+    second_mean: Tensor
+    second_var: Tensor
+
+    def __init__(self, channels: int):
+        super().__init__(channels, momentum=MOMENTUM)
+        self.second = False
+        self.register_buffer("second_mean", torch.zeros(channels))
+        self.register_buffer("second_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` (B, C, H, W) normalized, by the running statistics of its kind in evaluation."""
+        mean, var = (self.second_mean, self.second_var) if self.second else (self.running_mean, self.running_var)
+        return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, MOMENTUM, self.eps)
+
+
 class DCGANGenerator(nn.Module):
     """Linear, then transposed convolutions 5x5 of stride 2: (B, inputs) → (B, C, H, W) in [-1, 1].
 
@@ -36,7 +63,6 @@ class DCGANGenerator(nn.Module):
         inputs: length of what is decoded.
         width: channels before the last layer; they double toward the first, up to eight times this.
 
-    >>> import torch
     >>> DCGANGenerator((3, 32, 32), 10, 4)(torch.zeros(2, 10)).shape
     torch.Size([2, 3, 32, 32])
     """
@@ -49,17 +75,25 @@ class DCGANGenerator(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(inputs, base[0] * base[1] * base[2], bias=False),
             nn.Unflatten(1, base),
-            nn.BatchNorm2d(base[0]),
+            TwoBatchNorm(base[0]),
             nn.ReLU(inplace=True),
         )
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [_double(before, after, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+            layers += [_double(before, after, bias=False), TwoBatchNorm(after), nn.ReLU(inplace=True)]
         self.body = nn.Sequential(*layers, _double(widths[-1], shape[0], bias=True))
         self.apply(initialize)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Return pictures (B, C, H, W) in [-1, 1], float32, of ``z`` (B, inputs)."""
+    def forward(self, z: Tensor, drawn: bool = False) -> Tensor:
+        """Return pictures (B, C, H, W) in [-1, 1], float32, of ``z`` (B, inputs).
+
+        Args:
+            drawn: whether ``z`` was drawn at random; otherwise it was read off pictures. BatchNorm has running
+                statistics for each.
+        """
+        for module in self.modules():
+            if isinstance(module, TwoBatchNorm):
+                module.second = drawn
         return self.body(self.head(z)).float().tanh()
 
 

@@ -24,16 +24,17 @@ class ResidualBlock(nn.Module):
     Args:
         width: C.
         conv: makes each convolution, of the channels before and after.
+        eps: of BatchNorm, added to the variance.
     """
 
-    def __init__(self, width: int, conv: Callable[[int, int], nn.Module] = zero_padded):
+    def __init__(self, width: int, conv: Callable[[int, int], nn.Module] = zero_padded, eps: float = 1e-5):
         super().__init__()
         self.body = nn.Sequential(
             conv(width, width),
-            nn.BatchNorm2d(width),
+            nn.BatchNorm2d(width, eps),
             nn.LeakyReLU(SLOPE, inplace=True),
             conv(width, width),
-            nn.BatchNorm2d(width),
+            nn.BatchNorm2d(width, eps),
         )
         nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
         self.activation = nn.LeakyReLU(SLOPE, inplace=True)

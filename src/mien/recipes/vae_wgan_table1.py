@@ -85,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     parser.add_argument("--steps", type=int, default=2500, help="updates of each model (default 2500)")
     parser.add_argument("--loss-network", help="vgg19 or a run folder; by default an attribute_cnn is trained first")
     parser.add_argument("--c", type=float, default=1.0, help="C of the SVMs (default 1)")
+    parser.add_argument(
+        "--train", type=int, default=20_000, help="training pictures of the SVMs; 0 takes all (default 20000)"
+    )
     parser.add_argument("--out", type=Path, default=Path("table1"), help="folder to write (default table1)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
     options = parser.parse_args(arguments)
@@ -115,6 +118,7 @@ def _print_plan(options: argparse.Namespace, runs: list[dict[str, Any]]) -> None
     names = [str(options.out / f"view-{layer}") for layer in LAYERS]
     beside = [f"--beside {options.out / name}" for name in BESIDE]
     c = [f"--c {options.c:g}"] if options.c != 1 else []
+    c += [f"--train {options.train}"] if options.train != 20_000 else []
     print(f"mien multiview {' '.join([*names, *beside, *c])} --out {options.out / 'multiview.json'}")
 
 
@@ -146,7 +150,7 @@ def _run(options: argparse.Namespace, runs: list[dict[str, Any]]) -> None:
             raise KeyboardInterrupt
     together, beside = [options.out / f"view-{layer}" for layer in LAYERS], [options.out / name for name in BESIDE]
     with bars(console) as note:
-        result = measure(together, beside, root=options.root, c=options.c, note=note)
+        result = measure(together, beside, root=options.root, most=options.train, c=options.c, note=note)
     write_json(options.out / "multiview.json", result)
     for table in tables(result, attributes=True):
         console.print(table)
@@ -170,7 +174,7 @@ def measure(
         beside: other run folders, for comparison.
         device: the device of the encoders.
         root: the folder of the data, if it has moved.
-        most: the largest number of training pictures.
+        most: the largest number of training pictures; 0 takes all.
         c: C of the SVMs; ``mien evaluate`` uses 1.
         note: called with (what, done, total).
     """
@@ -185,6 +189,7 @@ def measure(
         multiview.View(name, run.model, run.dataset, run.splits, run.index)
         for name, run in zip(names, opened, strict=True)
     ]
+    most = most or max(len(view.index) for view in views)
     result = multiview.compare(multiview.features(views, most, note), names[: len(together)], note, c)
     about = _about(names, opened, c)
     return {**about, **result, "seconds": round(time.monotonic() - started, 1)}

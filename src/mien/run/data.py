@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,27 @@ class Data:
 
     Args:
         name: a name of ``mien.data.names()``.
-        root: where the set lies; None where it is drawn or found by itself.
+        root: the folder of the set, or several folders that are joined (see :class:`mien.data.joined.Joined`);
+            None where it is drawn or found by itself.
         size: height and width in pixels after cropping; samples of a signal.
         options: further arguments of the set, such as ``{"count": 4000}`` of avatars.
         split_seed: seed of the split into training, validation and test.
+        count: at most this many training pictures, drawn by ``split_seed``; 0 takes all.
         share: (i, n): train on the i-th of n disjoint shares of the training pictures; judges and loss
             networks train on different ones.
     """
 
     name: str
-    root: str | None = None
+    root: str | Sequence[str] | None = None
     size: int = 64
     options: Mapping[str, Any] = field(default_factory=dict)
     split_seed: int = 0
     share: tuple[int, int] = (1, 1)
+    count: int = 0
 
     def __post_init__(self) -> None:
+        if self.count < 0:
+            raise MienError(f"expected a count of 0 or more training pictures, got {self.count}: 0 takes all")
         i, n = self.share
         if not 1 <= i <= n:
             raise MienError(f"expected a share I/N with 1 <= I <= N, got {i}/{n}: such as --share 1/2")
@@ -55,22 +60,29 @@ class Data:
     def training_index(self, splits: Splits) -> np.ndarray:
         """Return the positions of this share of the training pictures."""
         i, n = self.share
-        if n == 1:
-            return splits.train
-        shuffled = np.random.default_rng([self.split_seed, n]).permutation(splits.train)
-        part = np.sort(np.array_split(shuffled, n)[i - 1])
+        part = splits.train
+        if n > 1:
+            shuffled = np.random.default_rng([self.split_seed, n]).permutation(splits.train)
+            part = np.sort(np.array_split(shuffled, n)[i - 1])
         if len(part) == 0:
             raise MienError(f"expected {n} or more training pictures for --share {i}/{n}, got {len(splits.train)}")
-        return part
+        if not 0 < self.count < len(part):
+            return part
+        # a stream of its own, so that the pictures of a share do not depend on the count
+        return np.sort(np.random.default_rng([self.split_seed, i, n, 1]).permutation(part)[: self.count])
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for config.json."""
         values = asdict(self)
-        values["root"] = str(Path(self.root).expanduser().absolute()) if self.root else None
+        roots = [self.root] if isinstance(self.root, str) else list(self.root or ())
+        places = [str(Path(root).expanduser().absolute()) for root in roots]
+        values["root"] = None if not places else places[0] if len(places) == 1 else places
+        if not self.count:
+            del values["count"]  # a run of before there was one is of the same training
         return {**values, "options": dict(self.options), "share": list(self.share)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Data:
         """Return what :meth:`to_json` wrote."""
         known = {k: values[k] for k in ("name", "root", "size", "options", "split_seed")}
-        return cls(**known, share=tuple(values["share"]))
+        return cls(**known, share=tuple(values["share"]), count=values.get("count", 0))

@@ -190,12 +190,18 @@ class Trainer:
         rank, world = self.fabric.global_rank, self.fabric.world_size
         index = self.order.at(self.step * self.settings.batch, self.settings.batch)
         batch = self.pictures.batch(index[rank::world], self.fabric.device)
+        if self.settings.flip:
+            # drawn for the whole batch on the host, so that it does not depend on processes or device
+            draws = np.random.default_rng([self.settings.seed, self.step, 1]).random(len(index)) < self.settings.flip
+            mirrored = on_device(draws[rank::world], self.fabric.device).view(-1, 1, 1, 1)
+            batch = replace(batch, x=torch.where(mirrored, batch.x.flip(3), batch.x))
         if self.labels is None:
             return batch
         return replace(batch, label=on_device(self.labels[index[rank::world]], self.fabric.device))
 
     def _calibrate(self) -> None:
         n = min(CALIBRATION, len(self.order.index))
+        self.model.read_attributes(np.asarray(self.dataset.attribute_table[self.order.index]))
         with self.as_written():
             self.model.calibrate(self.dataset.batch(self.order.at(0, n), self.fabric.device))
 

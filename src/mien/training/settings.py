@@ -25,6 +25,7 @@ class Settings:
         batch: pictures in a step, over all processes together.
         seed: fixes initial weights, order of pictures and noise.
         precision: ``fp32`` or ``bf16`` (autocast; weights stay float32).
+        flip: share of the training pictures that are mirrored, in [0, 1]; drawn anew each time a picture is used.
         ema: decay of the moving average of weights that is saved for use, in [0, 1); 0 saves the weights themselves.
         log_every, picture_every: steps between log records and between sample sheets.
         save_seconds: seconds between checkpoints.
@@ -40,6 +41,7 @@ class Settings:
     batch: int = 64
     seed: int = 0
     precision: str = "fp32"
+    flip: float = 0.0
     ema: float = 0.0
     log_every: int = 20
     picture_every: int = 200
@@ -59,6 +61,8 @@ class Settings:
             raise MienError(f"expected device auto, cpu or cuda, got {self.device}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise MienError("expected a CUDA device, got none: choose --device cpu")
+        if not 0 <= self.flip <= 1:
+            raise MienError(f"expected flip in [0, 1], got {self.flip}: 0.5 mirrors half of the pictures")
         if not 0 <= self.ema < 1:
             raise MienError(f"expected an EMA decay in [0, 1), got {self.ema}")
         if min(self.log_every, self.picture_every, self.processes) < 1:

@@ -149,9 +149,8 @@ class Update:
             torch.autograd.backward(loss, inputs=parameters, retain_graph=i < len(losses) - 1)
         gradients: dict[str, list[Tensor]] = {}
         for name in self._names(losses):
-            for parameter in self.parameters[name]:
-                if parameter.grad is None:  # no loss depends on it: it moves by its momentum
-                    parameter.grad = torch.zeros_like(parameter)
+            # A parameter that no loss reaches has no gradient, and its optimizer leaves it in place. With a gradient of
+            # zero, Adam's momentum would still move it.
             gradients[name] = [p.grad for p in self.parameters[name] if p.grad is not None]
         if self.fabric.world_size > 1:
             self._average(gradients)

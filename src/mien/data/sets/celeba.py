@@ -1,9 +1,12 @@
 """CelebA: 202,599 aligned faces of 10,177 people with 40 attributes (Liu et al., 2015), or any part of them.
 
-The folder is as it is downloaded: `img_align_celeba.zip` (read where it lies, never unpacked) or the folder
-`img_align_celeba`, with `list_attr_celeba.txt` and, where wanted, `identity_CelebA.txt` and
-`list_eval_partition.txt`; the subfolders `Img`, `Anno` and `Eval` of the official download are looked into.
-Each picture is cropped to the centered square of its full width, 178x178 of 178x218.
+The folder holds the official download: ``img_align_celeba.zip`` (read without unpacking) or the folder
+``img_align_celeba``, and ``list_attr_celeba.txt``. ``identity_CelebA.txt`` and ``list_eval_partition.txt`` are optional.
+The files may lie in the official subfolders ``Img``, ``Anno`` and ``Eval``.
+Each picture is cropped to a centered square: of its full width by default, 178x178 of 178x218, as in papers 1 and 2.
+``crop=148`` takes the smaller square that VAE/GAN and SelfExGAN's Table 4.5 use, in which the face is larger. The side
+is given in pixels of the official 178x218; files of another size are cropped in proportion. Several folders can be
+joined to one set (``--root A --root B``).
 """
 
 from __future__ import annotations
@@ -16,30 +19,46 @@ import zipfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mien.data import dataset
-from mien.data.pictures import BadPicture, open_picture, to_square
+from mien.data import base
+from mien.data.pictures import BadPicture, open_picture, resize, to_square
 from mien.errors import MienError
 
 PICTURES = "img_align_celeba"
-ZIP_END = 2**25  # bytes; a zip ends with the list of its members and their checksums, 15 MB for all of CelebA
+WIDTH = 178  # pixels of the official pictures
+ZIP_END = 2**25  # bytes. A zip ends with the list of its members and their checksums: 15 MB for all of CelebA.
 LAYOUT = (
     f"put {PICTURES}.zip (or the folder {PICTURES}/) and list_attr_celeba.txt there, "
     "and identity_CelebA.txt and list_eval_partition.txt if you have them"
 )
 
 
-class Source(dataset.Source):
-    """CelebA's pictures and tables in the folder `root`, $MIEN_DATA/celeba if None."""
+class Source(base.Source):
+    """CelebA's pictures and tables in one folder.
+
+    Args:
+        root: the folder, $MIEN_DATA/celeba if None.
+        crop: side of the centered square that is kept, in pixels of the official 178x218; 32 to 178.
+
+    Raises:
+        MienError: for a crop out of range, or a folder without the pictures or the table.
+    """
 
     name = "celeba"
 
-    def __init__(self, root: str | os.PathLike | None = None):
+    def __init__(self, root: str | os.PathLike[str] | None = None, crop: int = WIDTH):
+        if not 32 <= crop <= WIDTH:
+            raise MienError(f"expected crop from 32 to {WIDTH} pixels of CelebA's {WIDTH}x218, got {crop}: such as 148")
+        self.crop = crop
         if root is None:
             if not (base := os.environ.get("MIEN_DATA")):
-                raise MienError(f"where is CelebA? pass its folder, or set MIEN_DATA to the one above; {LAYOUT}")
+                raise MienError(
+                    f"expected the folder of CelebA, got none: pass --root, or set MIEN_DATA to the folder above; {LAYOUT}"
+                )
             root = Path(base) / "celeba"
         self.root = Path(root).expanduser()
         if not self.root.is_dir():
@@ -58,13 +77,14 @@ class Source(dataset.Source):
             raise MienError(f"{table.name}: expected a count in line 1 and attributes in line 2, got '{got}'")
 
     def _find(self, name: str) -> Path | None:
+        """Return the file ``name`` of the folder or of an official subfolder, None if there is none."""
         for folder in ("", "Img", "Anno", "Eval"):
             if (path := self.root / folder / name).is_file():
                 return path
         return None
 
     def _picture_folder(self) -> Path | None:
-        """The folder with the pictures themselves; unpacking the zip sometimes makes one in another."""
+        """Return the folder of the pictures, None if there is none; an unpacked zip may have a folder in a folder."""
         for folder in ("", "Img"):
             for nested in (f"{PICTURES}/{PICTURES}", PICTURES):
                 if (path := self.root / folder / nested).is_dir():
@@ -74,10 +94,10 @@ class Source(dataset.Source):
     # -- tables, read on first use --
 
     @cached_property
-    def _rows(self) -> tuple[dict[str, np.ndarray], list[str]]:
-        """Attribute rows (A,) int8 by file name, and notes on what is odd."""
+    def _rows(self) -> tuple[dict[str, NDArray[np.int8]], list[str]]:
+        """The attributes (A,) int8 of each file by name, and notes about oddities of the table."""
         values = {"1": 1, "-1": 255}  # as bytes; 255 is -1 in int8
-        rows: dict[str, np.ndarray] = {}
+        rows: dict[str, NDArray[np.int8]] = {}
         with self._table.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if number <= 2 or not (parts := line.split()):
@@ -97,7 +117,7 @@ class Source(dataset.Source):
 
     @cached_property
     def _members(self) -> dict[str, str]:
-        """Where each picture is, by file name: its exact member of the zip, or its path in the folder."""
+        """The place of each picture by file name: its member of the zip, or its path in the folder."""
         if self._folder is not None:
             return {entry.name: entry.path for entry in os.scandir(self._folder) if _is_picture(entry.name)}
         members = (name for name in self._archive.namelist() if _is_picture(name) and "__MACOSX" not in name)
@@ -120,7 +140,7 @@ class Source(dataset.Source):
         return self._numbers("list_eval_partition.txt")
 
     def _numbers(self, name: str) -> dict[str, int]:
-        """A table of file names and numbers; empty if there is no such file."""
+        """Return a table of file names and numbers, empty if there is no such file."""
         numbers: dict[str, int] = {}
         if (path := self._find(name)) is None:
             return numbers
@@ -137,35 +157,50 @@ class Source(dataset.Source):
     # -- what a source is --
 
     def __len__(self) -> int:
+        """Return the number of pictures that are in the table and among the files."""
         return len(self._keys)
 
     def key(self, i: int) -> str:
+        """Return the file name of picture ``i``."""
         return self._keys[i]
 
-    def attribute_row(self, i: int) -> np.ndarray:
+    def attribute_row(self, i: int) -> NDArray[np.int8]:
+        """Return the attributes (A,) of picture ``i``, +1 or -1."""
         return self._rows[0][self._keys[i]]
 
     def identity(self, i: int) -> int:
+        """Return the number of the person in picture ``i``, -1 where it is not known."""
         return self._identities.get(self._keys[i], -1)
 
     def partition(self, i: int) -> int:
+        """Return the official part of picture ``i``: 0 training, 1 validation, 2 test, -1 none."""
         return self._partitions.get(self._keys[i], -1)
 
-    def read(self, i: int, size: int) -> np.ndarray:
-        """Picture i: the centered square of its full width, (size, size, 3)."""
+    def read(self, i: int, size: int) -> NDArray[Any]:
+        """Return picture i: its centered square, (size, size, 3)."""
         member = self._members[self._keys[i]]
         if self._folder is not None:
-            return to_square(open_picture(member, at_least=2 * size), size)
+            return self._square(member, size)
         try:
             with self._reading:
                 data = self._archive.read(member)
         except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
             raise BadPicture(f"cannot be read from {PICTURES}.zip: {error}") from None
-        return to_square(open_picture(data, at_least=2 * size), size)
+        return self._square(data, size)
+
+    def _square(self, picture: str | bytes, size: int) -> NDArray[Any]:
+        """Return the centered square of a picture file, (size, size, 3)."""
+        # the decoder may return a smaller picture, so ask for one whose crop has twice the size
+        image = open_picture(picture, at_least=-(-2 * size * WIDTH // self.crop))
+        if self.crop == WIDTH:
+            return to_square(image, size)
+        side = min(image.size) * self.crop / WIDTH
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        return resize(image, size, (left, top, left + side, top + side))
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
-        """One handle for all threads: its list of 202,599 members takes a second and 100 MB."""
+        """The open zip, one for all threads: its list of 202,599 members takes a second and 100 MB."""
         assert self._zip is not None
         try:
             return zipfile.ZipFile(self._zip)
@@ -174,17 +209,19 @@ class Source(dataset.Source):
 
     @property
     def rejected_before(self) -> Sequence[tuple[str, str]]:
+        """File names that are only in the table or only among the files, with the reason."""
         rows, members = self._rows[0].keys(), self._members.keys()
         absent = [(name, f"absent from {self._table.name}") for name in sorted(members - rows)]
         return absent + [(name, "in the table, but there is no such picture") for name in sorted(rows - members)]
 
     @property
     def notes(self) -> Sequence[str]:
+        """Oddities of the table, for the report."""
         return self._rows[1]
 
     def fingerprint(self) -> str:
-        """Of the zip and the tables by content, wherever they lie; of loose pictures by size and time."""
-        digest = hashlib.sha256(b"celeba 2")
+        """Return a digest of the tables, of the end of the zip, or of the sizes and times of loose pictures."""
+        digest = hashlib.sha256(b"celeba 2" if self.crop == WIDTH else f"celeba 2 crop {self.crop}".encode())
         for name in ("list_attr_celeba.txt", "identity_CelebA.txt", "list_eval_partition.txt"):
             path = self._find(name)
             digest.update(path.read_bytes() if path else b"none")
@@ -199,8 +236,9 @@ class Source(dataset.Source):
                 digest.update(str(size).encode() + file.read())
         return digest.hexdigest()
 
-    def options(self) -> dict:
-        return {"root": str(self.root.resolve())}
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments that open the set again."""
+        return {"root": str(self.root.resolve())} | ({"crop": self.crop} if self.crop != WIDTH else {})
 
 
 def _is_picture(name: str) -> bool:

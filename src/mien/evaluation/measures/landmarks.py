@@ -92,7 +92,9 @@ class Landmarks(Measure[LandmarkScores]):
         against = None
         stability = metric.landmark_table(_stability(context, faces, has, len(edited)), x, has, edited)
         root = run.dataset.options.get("root") or run.data.root
-        if root and (path := metric.find_five(root)):
+        roots = [root] if isinstance(root, str) else list(root or ())
+        path = next((path for path in map(metric.find_five, roots) if path), None)
+        if path:
             truth = metric.read_five(path, [run.dataset.keys[i] for i in index], x.shape[-1])
             against = metric.landmark_table(
                 lambda pictures, rows: metric.celeba5_error(faces.landmarks(pictures), truth[rows]), x, has, edited
