@@ -32,7 +32,11 @@ def folder(tmp_path_factory):
 
 CASES = {
     "recognize": [["cnn", "me.png"], ["cnn", "me.png", "you and i.png", "--out", "said.png"]],
-    "similarity": [["a", "me.png", "you and i.png"], ["a", "me.png", "me.png", "--out", "s.png"], ["faces", "--out", "r.png"]],
+    "similarity": [
+        ["a", "me.png", "you and i.png"],
+        ["a", "me.png", "me.png", "--out", "s.png"],
+        ["faces", "--out", "r.png"],
+    ],
     "multiview": [["a", "b", "--out", "mv.json"], ["a", "--beside", "b", "--attributes", "--out", "mv2.json"]],
 }  # fmt: skip
 

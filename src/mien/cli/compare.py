@@ -46,7 +46,7 @@ def compare(
 
     console, place = make_console(), pick_device(device)
     with bars(console) as note:
-        opened = [open_run(run, place, str(root) if root else None) for run in runs]
+        opened = [open_run(run, place, root) for run in runs]
         results, page = comparing.compare(opened, out, judge, count, seed, note, metric or ())
     rows = side_by_side(results)
     table = Table(*rows[0], title=f"{results[0].data.test:,} held-out pictures", title_justify="left")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mien.cli.shared import bars, make_console, pick_device
+from mien.cli.shared import Folders, bars, make_console, pick_device
 from mien.errors import MienError, UnknownName
 
 MOST = 10  # the largest amount of either sign
@@ -53,9 +53,7 @@ def pictures_and_amounts(words: Sequence[str]) -> tuple[list[Path], dict[str, fl
     return pictures, parse_amounts([word for word in words if "=" in word and not Path(word).exists()])
 
 
-def open_editor(
-    run: Path, model: Any, names: Sequence[str], keep: Sequence[str], root: Path | None, device: str
-) -> Any:
+def open_editor(run: Path, model: Any, names: Sequence[str], keep: Sequence[str], root: Folders, device: str) -> Any:
     """Return the :class:`~mien.applications.arithmetic.Editor` of a run.
 
     The run's data are opened only where attribute vectors are needed and the run has none yet.
@@ -86,7 +84,7 @@ def open_editor(
             if name not in attributes:
                 raise UnknownName("attribute", name, attributes)
         with bars(make_console()) as note:
-            opened = open_run(run, pick_device(device), str(root) if root else None)
+            opened = open_run(run, pick_device(device), root)
             editor = opened.editor(keep, lambda done, total: note("attribute vectors", done, total))
     editor.check([*names, *keep])
     return editor

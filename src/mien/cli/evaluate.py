@@ -41,7 +41,7 @@ def evaluate(
 
     console = make_console()
     with bars(console) as note:
-        opened = open_run(run, pick_device(device), str(root) if root else None)
+        opened = open_run(run, pick_device(device), root)
         result = evaluation.evaluate(opened, judge, count, seed, note, metric or ())
     for table in tables(result):
         console.print(table)

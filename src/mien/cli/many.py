@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.outputs import picture_path, writable
-from mien.cli.shared import bars, held_out, make_console, wrote
+from mien.cli.shared import Folders, bars, held_out, make_console, wrote
 from mien.errors import MienError
 
 ManyPictures = Annotated[
@@ -107,7 +107,7 @@ def _readable(file: Path, model: Any, unread: list[str]) -> bool:
 
 
 def files_or_held_out(
-    run: Path, model: Any, files: list[Path], n: int, root: Path | None, unread: list[str] | None
+    run: Path, model: Any, files: list[Path], n: int, root: Folders, unread: list[str] | None
 ) -> tuple[list[Path], Iterable[tuple[Sequence[Path], Any]]]:
     """Return files and their pictures, as :func:`parts` yields them; n held-out pictures where there is no file."""
     if files:

@@ -76,7 +76,7 @@ def map_(
     from mien.applications.basics import latent_size
     from mien.run.opening import open_run
 
-    opened = open_run(run, pick_device(device), str(root) if root else None)
+    opened = open_run(run, pick_device(device), root)
     plane = latent_size(opened.model) == 2
     kinds = kind or ["latent" if plane else "tsne", "grid"]
     if not kind and plane and can(opened.model, Decodes):

@@ -60,7 +60,7 @@ def multiview(
             runs,
             beside or [],
             device=pick_device(device),
-            root=str(root) if root else None,
+            root=root,
             most=most,
             c=c,
             note=(lambda *_: None) if json else note,

@@ -62,7 +62,7 @@ def neighbors(
     from mien.run.opening import open_run
 
     console = make_console()
-    opened = open_run(run, pick_device(device), str(root) if root else None)
+    opened = open_run(run, pick_device(device), root)
     model: Any = opened.model
     if generated:
         x = draw(model, N, seed)

@@ -18,6 +18,7 @@ from mien.cli.many import (
 )
 from mien.cli.shared import (
     Device,
+    Folders,
     Out,
     Root,
     Run,
@@ -51,7 +52,7 @@ def reconstruct(
         _onto_sheet(run, model, few(files), root, out)
 
 
-def _into_folder(run: Path, model: Any, files: list[Path], root: Path | None, out: Path, skip: bool) -> None:
+def _into_folder(run: Path, model: Any, files: list[Path], root: Folders, out: Path, skip: bool) -> None:
     """Write one reconstruction for each picture; ``skip`` leaves out files that cannot be read."""
     from mien import applications
     from mien.metrics.reconstruction import psnr
@@ -70,7 +71,7 @@ def _into_folder(run: Path, model: Any, files: list[Path], root: Path | None, ou
     make_console().print(f"{len(scores):,} picture{'s' * (len(scores) > 1)}: PSNR {mean:.2f} dB", highlight=False)
 
 
-def _onto_sheet(run: Path, model: Any, files: list[Path], root: Path | None, out: Path) -> None:
+def _onto_sheet(run: Path, model: Any, files: list[Path], root: Folders, out: Path) -> None:
     """Draw pictures and their reconstructions on one sheet."""
     from mien import applications, figures
     from mien.metrics.reconstruction import psnr

@@ -20,7 +20,10 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="The file or folde
 Seed = Annotated[int, typer.Option(help="The seed of every random draw.", min=0)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 DataName = Annotated[str, typer.Option("--data", help="A data set: see mien datasets.")]
-Root = Annotated[Path | None, typer.Option(help="The folder of the data set's files.", show_default=False)]
+Folders = list[Path] | None
+Root = Annotated[
+    Folders, typer.Option(help="The folder of the data set's files; repeat it to join folders.", show_default=False)
+]
 Size = Annotated[
     int | None, typer.Option(help="Height and width in pixels.  [default: the data set's]", show_default=False)
 ]
@@ -56,7 +59,13 @@ def check_data(name: str) -> None:
 
 
 def make_data(
-    name: str, root: Path | None, size: int | None, pairs: list[str] | None, seed: int = 0, share: str = "1/1"
+    name: str,
+    root: Folders,
+    size: int | None,
+    pairs: list[str] | None,
+    seed: int = 0,
+    share: str = "1/1",
+    count: int = 0,
 ) -> Any:
     """Return the Data that the options of a command name; no file of the data set is opened.
 
@@ -64,6 +73,7 @@ def make_data(
         pairs: the values of ``--data-option``.
         seed: of the split.
         share: ``--share``.
+        count: ``--count``.
     """
     check_data(name)
     from mien import data as datasets
@@ -72,7 +82,7 @@ def make_data(
     from mien.run.data import Data
 
     size = datasets.default_size(name) if size is None else size
-    return Data(name, str(root) if root else None, size, options, seed, parse_share(share))
+    return Data(name, root, size, options, seed, parse_share(share), count)
 
 
 def check_noise(noise: float) -> None:
@@ -119,16 +129,16 @@ def shown(x: Any) -> Any:
     return pictures.shown(x)
 
 
-def held_out(run: Path, n: int, root: Path | None = None) -> Any:
+def held_out(run: Path, n: int, root: Folders = None) -> Any:
     """Return n held-out pictures (n, C, H, W) of a run's own data."""
     from mien.data.dataset import spread
     from mien.run.opening import open_run
 
-    opened = open_run(run, root=str(root) if root else None)
+    opened = open_run(run, root=root)
     return opened.dataset.batch(spread(opened.splits.test, n)).x
 
 
-def pictures_or_held_out(run: Path, model: Any, files: list[Path] | None, n: int, root: Path | None) -> Any:
+def pictures_or_held_out(run: Path, model: Any, files: list[Path] | None, n: int, root: Folders) -> Any:
     """Return the pictures (B, C, H, W) of files; without files, n held-out pictures of the run's data."""
     from mien.data.reading import read_pictures
 

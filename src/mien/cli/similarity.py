@@ -11,6 +11,7 @@ from mien.cli.app import app
 from mien.cli.outputs import picture_path
 from mien.cli.shared import (
     Device,
+    Folders,
     Noise,
     Out,
     Pictures,
@@ -105,7 +106,7 @@ def _compare(model: Any, pictures: list[Path], noise: float, seed: int, json: bo
 
 
 def _same_person(
-    run: Path, device: str, root: Path | None, noise: float, seed: int, most: int, json: bool, out: Path | None
+    run: Path, device: str, root: Folders, noise: float, seed: int, most: int, json: bool, out: Path | None
 ) -> None:
     """Print the AUC of every similarity on held-out pictures, and draw the ROC curves."""
     import numpy as np
@@ -115,7 +116,7 @@ def _same_person(
     from mien.metrics import similarity_auc as auc
     from mien.run.opening import open_run
 
-    opened = open_run(run, pick_device(device), str(root) if root else None)
+    opened = open_run(run, pick_device(device), root)
     dataset = opened.dataset
     if dataset.identity is None:
         raise MienError(

@@ -64,7 +64,7 @@ def synthesize(
     from mien.run.opening import open_run
 
     console = make_console()
-    opened = open_run(run, pick_device(device), str(root) if root else None)
+    opened = open_run(run, pick_device(device), root)
     model, dataset = opened.model, opened.dataset
     planned = synthesis.plan(dataset, opened.index, per_class, seed, labeled)
     about = {

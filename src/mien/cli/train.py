@@ -27,6 +27,8 @@ Set = Annotated[
 ]
 Share = Annotated[str, typer.Option(help="Train on part I of N disjoint parts of the training pictures.")]
 SplitSeed = Annotated[int, typer.Option(help="Seed of the split into training and held-out pictures.", min=0)]
+Count = Annotated[int, typer.Option(help="Train on at most this many pictures; 0 takes all.", min=0)]
+Flip = Annotated[float, typer.Option(help="Share of the training pictures that are mirrored, such as 0.5.")]
 Ema = Annotated[float, typer.Option(help="Decay of the average of weights that is saved; 0 saves the last weights.")]
 Processes = Annotated[int, typer.Option(help="Processes on this machine; gradients are averaged.")]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the networks first; for long trainings on a GPU.")]
@@ -54,6 +56,8 @@ def train(
     data_option: DataOptions = None,
     share: Share = "1/1",
     split_seed: SplitSeed = 0,
+    count: Count = 0,
+    flip: Flip = 0.0,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     ema: Ema = 0.0,
     device: Device = "auto",
@@ -70,16 +74,17 @@ def train(
     Examples:
       mien train vae --data avatars --size 32 --steps 500
       mien train attribute_cnn --data celeba --root ~/celeba --share 1/2 --out runs/cnn
+      mien train vae --data celeba --root ~/celeba --root ~/more --data-option crop=148 --flip 0.5 --count 30000
       mien train vae_wgan --data celeba --root ~/celeba --set loss_network=runs/cnn --set width=32 --epochs 5
     """
     models.check_name(model)
-    chosen = make_data(data, root, size, data_option, split_seed, share)
+    chosen = make_data(data, root, size, data_option, split_seed, share, count)
     from mien import experiment
     from mien.models.base import parse_settings
 
     settings = parse_settings(model, set_ or [])
     console = make_console()
-    training = {"batch": batch, "seed": seed, "precision": precision, "ema": ema, "device": device}
+    training = {"batch": batch, "seed": seed, "precision": precision, "flip": flip, "ema": ema, "device": device}
     training |= {"processes": processes, "compile": compile_, "log_every": log_every, "picture_every": picture_every}
     if dry_run:
         _print_plan(console, experiment.dry_run(model, chosen, settings, steps, epochs, **training))

@@ -57,7 +57,8 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         critic_eps: of the critic's BatchNorm. Under clipped weights the variance of most of its maps is below the
             usual 1e-5, which then scales them instead of normalizing them; 1e-12 normalizes.
         prior_fakes: weight of decoded z ~ N(0, I) as additional fakes; Algorithm 1 has none.
-        pair_loss, feature_scale: scale of the feature loss, measured (the loss of two different pictures in nats) or fixed.
+        pair_loss, feature_scale: scale of the feature loss, measured so that two different pictures are ``pair_loss``
+            nats apart, or fixed.
         lr, betas: Adam's; the learning rate is halved after each fifth of the training.
     """
 

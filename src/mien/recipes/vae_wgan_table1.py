@@ -4,8 +4,8 @@
 
 The recipe trains a loss network, a VAE-WGAN on each of its five layers, and VAE-123 and VAE-345 (dfc_vae) for
 comparison. It then fits 40 linear SVMs to the latents of each model and to those of the five together (500 numbers,
-§4.4, Fig. 14). The same command resumes. Each model takes minutes on one CPU core; the stored results hold the seconds of
-the SVMs. `--dry-run` prints the plan.
+§4.4, Fig. 14). The same command resumes. Each model takes minutes on one CPU core; the stored results hold the
+seconds of the SVMs. `--dry-run` prints the plan.
 
 The paper reports 88.88 % for the five together, at 64 px, with VGG-19 as loss network, nearly all of CelebA for
 training and 20,000 held-out pictures. Expected here, with 9,000 pictures of 32 px, 900 of them held out, and seed 0:
@@ -21,6 +21,7 @@ available. The learning rate is higher and the weights are averaged, as in `mien
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,7 +163,7 @@ def measure(
     beside: Sequence[Path] = (),
     *,
     device: str = "cpu",
-    root: str | None = None,
+    root: str | Sequence[str | os.PathLike[str]] | None = None,
     most: int = 20_000,
     c: float = 1.0,
     note: Any = None,
@@ -189,7 +190,7 @@ def measure(
         multiview.View(name, run.model, run.dataset, run.splits, run.index)
         for name, run in zip(names, opened, strict=True)
     ]
-    most = most or max(len(view.index) for view in views)
+    most = most or max(len(run.index) for run in opened)
     result = multiview.compare(multiview.features(views, most, note), names[: len(together)], note, c)
     about = _about(names, opened, c)
     return {**about, **result, "seconds": round(time.monotonic() - started, 1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ class Data:
     """
 
     name: str
-    root: str | Sequence[str] | None = None
+    root: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None
     size: int = 64
     options: Mapping[str, Any] = field(default_factory=dict)
     split_seed: int = 0
@@ -39,11 +40,20 @@ class Data:
     count: int = 0
 
     def __post_init__(self) -> None:
+        places = self.roots
+        # one folder is a text and several are a list, as config.json holds them
+        object.__setattr__(self, "root", None if not places else places[0] if len(places) == 1 else places)
         if self.count < 0:
             raise MienError(f"expected a count of 0 or more training pictures, got {self.count}: 0 takes all")
         i, n = self.share
         if not 1 <= i <= n:
             raise MienError(f"expected a share I/N with 1 <= I <= N, got {i}/{n}: such as --share 1/2")
+
+    @property
+    def roots(self) -> list[str]:
+        """The folders of the set, none where it is drawn or found by itself."""
+        roots = [self.root] if isinstance(self.root, str | os.PathLike) else list(self.root or ())
+        return [os.fspath(root) for root in roots]
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> Dataset:
         """Return the prepared set, preparing it first when needed."""
@@ -74,8 +84,7 @@ class Data:
     def to_json(self) -> dict[str, Any]:
         """Return plain values for config.json."""
         values = asdict(self)
-        roots = [self.root] if isinstance(self.root, str) else list(self.root or ())
-        places = [str(Path(root).expanduser().absolute()) for root in roots]
+        places = [str(Path(root).expanduser().absolute()) for root in self.roots]
         values["root"] = None if not places else places[0] if len(places) == 1 else places
         if not self.count:
             del values["count"]  # a run of before there was one is of the same training

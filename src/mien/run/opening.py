@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,7 @@ class OpenRun:
 def open_run(
     run: str | Path,
     device: str = "cpu",
-    root: str | None = None,
+    root: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> OpenRun:
     """Return a run with its data; ``root`` says where the data lie now if they have moved.

@@ -1,8 +1,8 @@
 """CelebA: 202,599 aligned faces of 10,177 people with 40 attributes (Liu et al., 2015), or any part of them.
 
 The folder holds the official download: ``img_align_celeba.zip`` (read without unpacking) or the folder
-``img_align_celeba``, and ``list_attr_celeba.txt``. ``identity_CelebA.txt`` and ``list_eval_partition.txt`` are optional.
-The files may lie in the official subfolders ``Img``, ``Anno`` and ``Eval``.
+``img_align_celeba``, and ``list_attr_celeba.txt``. ``identity_CelebA.txt`` and ``list_eval_partition.txt`` are
+optional. The files may lie in the official subfolders ``Img``, ``Anno`` and ``Eval``.
 Each picture is cropped to a centered square: of its full width by default, 178x178 of 178x218, as in papers 1 and 2.
 ``crop=148`` takes the smaller square that VAE/GAN and SelfExGAN's Table 4.5 use, in which the face is larger. The side
 is given in pixels of the official 178x218; files of another size are cropped in proportion. Several folders can be
@@ -57,7 +57,8 @@ class Source(base.Source):
         if root is None:
             if not (base := os.environ.get("MIEN_DATA")):
                 raise MienError(
-                    f"expected the folder of CelebA, got none: pass --root, or set MIEN_DATA to the folder above; {LAYOUT}"
+                    "expected the folder of CelebA, got none: pass --root, or set MIEN_DATA to the folder above; "
+                    f"{LAYOUT}"
                 )
             root = Path(base) / "celeba"
         self.root = Path(root).expanduser()

@@ -91,8 +91,8 @@ class Landmarks(Measure[LandmarkScores]):
             edited["D1 reconstructed"] = context.plain(x)
         against = None
         stability = metric.landmark_table(_stability(context, faces, has, len(edited)), x, has, edited)
-        root = run.dataset.options.get("root") or run.data.root
-        roots = [root] if isinstance(root, str) else list(root or ())
+        root = run.dataset.options.get("root")
+        roots = [root] if isinstance(root, str) else root or run.data.roots
         path = next((path for path in map(metric.find_five, roots) if path), None)
         if path:
             truth = metric.read_five(path, [run.dataset.keys[i] for i in index], x.shape[-1])
