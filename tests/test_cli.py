@@ -257,7 +257,7 @@ def test_an_unknown_attribute_is_refused_before_the_data_are_opened(capsys, runs
         file.unlink()
     monkeypatch.setattr(opening, "open_run", opened)
     assert "did you mean Smiling" in refused(capsys, "edit", run, photo, "Smilling=1")
-    assert "did you mean Male" in refused(capsys, "edit", run, photo, "Smiling=1", "--keep", "Mall")
+    assert "did you mean Beard" in refused(capsys, "edit", run, photo, "Smiling=1", "--keep", "Bear")
     with pytest.raises(AssertionError, match="were opened"):  # the trap works
         mien(capsys, "edit", run, photo, "Smiling=1")
 
