@@ -94,7 +94,7 @@ def test_what_is_measured_stays_beside_what_is_measured_later(runs):
     both = take("reconstruction")
     assert both["edits"] == judged["edits"]
     assert both.judge == judged.judge
-    assert both.tried == ("reconstruction", "classes", "edits"), "classes do not apply, which is known too"
+    assert both.measures == ("reconstruction", "classes", "edits"), "classes do not apply, which is known too"
     assert json.loads((runs / "a" / "evaluation.json").read_text()) == both.to_json()
     assert evaluation.Evaluation.from_json(both.to_json()) == both
     # asked for again without the judge, alone or not, or with a judge for what needs none, what the judge said stays
@@ -103,10 +103,10 @@ def test_what_is_measured_stays_beside_what_is_measured_later(runs):
     # of another judge's, nothing is shown beside it
     second = take("feature_fid", judge="second")
     assert second.judge.run == "second"
-    assert second.tried == ("reconstruction", "feature_fid")
+    assert second.measures == ("reconstruction", "feature_fid")
     assert "edits" not in second
     # another seed knows nothing of it, and back again all is found that was put aside
-    assert take("latent_svm", seed=9).tried == ("latent_svm",)
+    assert take("latent_svm", seed=9).measures == ("latent_svm",)
     back = take("latent_svm")
     assert (back["feature_fid"], back.judge) == (second["feature_fid"], second.judge)
     first = take("feature_fid", judge="judge")
@@ -122,7 +122,7 @@ def test_a_judge_does_not_undo_what_was_measured_without(runs):
     assert "judge" not in alone.to_json()
     with_judge = evaluation.evaluate(run, runs / "judge", seed=4, metrics=["feature_fid"])
     assert with_judge["edits"] == alone["edits"]
-    assert list(with_judge.judged) == ["feature_fid"]
+    assert list(with_judge.judges) == ["feature_fid"]
     # compared by that judge, edits are taken anew
     results, _ = compare([run, open_run(runs / "a")], runs / "x", runs / "judge", seed=4, metrics=["edits"])
     assert all(result["edits"].success is not None for result in results)
@@ -132,13 +132,13 @@ def test_other_weights_count_or_pictures_know_nothing_of_it(runs, tmp_path):
     shutil.copytree(runs / "a", tmp_path / "a")
     run = open_run(tmp_path / "a")
     evaluation.evaluate(run, seed=6, metrics=["reconstruction"])
-    assert evaluation.evaluate(run, seed=6, count=5, metrics=["latent_svm"]).tried == ("latent_svm",)
-    assert len(evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).tried) == 2, "put aside by another count"
+    assert evaluation.evaluate(run, seed=6, count=5, metrics=["latent_svm"]).measures == ("latent_svm",)
+    assert len(evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).measures) == 2, "put aside by another count"
     run.dataset.attribute_table = -run.dataset.attribute_table
-    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).tried == ("latent_svm",)
+    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).measures == ("latent_svm",)
     shutil.copy(runs / "b" / "weights.safetensors", tmp_path / "a" / "weights.safetensors")
     run = open_run(tmp_path / "a")
-    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).tried == ("latent_svm",)
+    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).measures == ("latent_svm",)
 
 
 def test_what_was_skipped_is_tried_again(runs, monkeypatch, tmp_path):
@@ -164,7 +164,7 @@ def test_what_was_skipped_is_tried_again(runs, monkeypatch, tmp_path):
     there[0] = True
     results, _ = compare(opened, tmp_path / "x", seed=7, metrics=["lpips_vgg", "reconstruction"])
     assert [result["lpips_vgg"] for result in results] == [NUMBER] * 2
-    # shown where it is stored, though not asked for
+    # shown where it is stored, though not measured
     results, _ = compare(opened, tmp_path / "x", seed=7)
     assert all("lpips_vgg" in result for result in results)
 
@@ -174,10 +174,10 @@ def test_all_measures_are_tried_and_say_why_they_cannot_be_taken(runs, capsys, m
         monkeypatch.setenv(name, str(runs / "nowhere.pth"))
     code, text = mien(capsys, "evaluate", runs / "a", "--count", "18")
     assert code == 0, text
-    assert "not asked for: identity, landmarks, lpips_alex" in " ".join(text.split())
+    assert "not measured: identity, landmarks, lpips_alex" in " ".join(text.split())
     code, text = mien(capsys, "evaluate", runs / "a", "--judge", runs / "judge", "--count", "18", "--metric", "all")
     assert code == 0, text
-    assert "not asked for" not in text
+    assert "not measured" not in text
     result = json.loads((runs / "a" / "evaluation.json").read_text())
     assert result["measures"] == list(measures.names())
     for name in ("lpips_alex", "fid50k"):

@@ -51,7 +51,7 @@ def side_by_side(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
 
 
 def _by_label(evaluation: Evaluation) -> dict[tuple[str, str], str]:
-    """Return the texts of an evaluation's rows; an indented row is found by the row it belongs to, too."""
+    """Return the texts of an evaluation's rows; the key of an indented row holds the row it belongs to, too."""
     texts: dict[tuple[str, str], str] = {}
     lead = ""
     for row in evaluation.rows():
