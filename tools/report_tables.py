@@ -33,7 +33,7 @@ def model_table() -> str:
 
 def measure_table() -> str:
     """Return the table of measures, from the first lines of their files."""
-    lines = ["| measure | what it is | usual | needs or uses a judge |", "|---|---|---|---|"]
+    lines = ["| measure | what it is | usual | uses a judge |", "|---|---|---|---|"]
     for name in measures.names():
         measure = measures.get(name)
         marks = " | ".join("●" if mark else "" for mark in (measure.usual, measure.judged))
