@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mien.evaluation.result import NOTHING, Evaluation
+
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from mien.evaluation.result import Evaluation
-
-NOTHING = "–"
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
