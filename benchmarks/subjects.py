@@ -153,14 +153,14 @@ class Given:
 
     def context(self, run: Any, chosen: Sequence[str]) -> Any:
         """Return what a measure is given: held out and trained on are all pictures, and no vectors are kept."""
-        from mien.evaluation.measures import Context
+        from mien.evaluation.context import Context
         from mien.files import sha256
 
         for kept in run.folder.glob("attribute_vectors.*"):
             kept.unlink()
-        about = {"run": JUDGE, "weights_sha256": sha256(self.folder / JUDGE / "weights.safetensors")}
+        digest = sha256(self.folder / JUDGE / "weights.safetensors")
         run = replace(run, index=self.index)
-        return Context(run, self.index, self.judge, about, 0, lambda what, done, total: None, tuple(chosen))
+        return Context(run, self.index, self.judge, digest, 0, lambda what, done, total: None, tuple(chosen))
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,17 @@ def measured(g: Given, name: str, run: Any = None, chosen: Sequence[str] = (), n
     """Return a measure of ``mien evaluate`` on all pictures; ``constants`` of its file are set for it."""
     from unittest.mock import patch
 
-    from mien.evaluation.measures import MEASURES
+    from mien.evaluation import measures
 
     opened = run or g.run
 
     def call() -> Any:
-        file = sys.modules[MEASURES[name].function.__module__]
+        measure = measures.get(name)
+        file = sys.modules[type(measure).__module__]
         with contextlib.ExitStack() as stack:
             for key, value in constants.items():
                 stack.enter_context(patch.object(file, key, value))
-            return MEASURES[name](g.context(opened, chosen or (name,)))
+            return measure(g.context(opened, chosen or (name,)))
 
     assert g.judge is not None  # opened before the clock starts
     return Work(call, n or len(g.index))

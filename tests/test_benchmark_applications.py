@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mien.evaluation.measures import MEASURES
+from mien.evaluation import measures
 
 pytestmark = pytest.mark.usefixtures("benchmarks")
 SOME = ("reconstruction", "classes", "encode", "walk", "neighbors", "encode_many", "neighbors_many")
@@ -68,7 +68,9 @@ def test_the_size_of_a_result_is_that_of_its_arrays(applications):
 def test_every_measure_is_a_subject(applications):
     # fid50k and kid50k are the protocol of fid10k, five times as long
     entered = {name for name, subject in applications.SUBJECTS.items() if subject.kind == "measure"}
-    assert set(MEASURES) - entered - {"fid50k", "kid50k"} == set(importlib.import_module("subjects_measures").INCEPTION)
+    assert set(measures.names()) - entered - {"fid50k", "kid50k"} == set(
+        importlib.import_module("subjects_measures").INCEPTION
+    )
 
 
 @pytest.mark.parametrize("wrong", [["--count", "5"], ["--only", "encod"]])

@@ -45,22 +45,23 @@ def runs(bars, tmp_path_factory):
 
 
 def test_a_classifier_of_classes_is_evaluated(runs):
-    result = evaluation.evaluate(open_run(runs[0]))
-    scores = result["classes"]["recognition"]
-    assert scores["n"] == 120
-    assert scores["majority_baseline"] == pytest.approx(0.1)
-    assert scores["accuracy"] > 0.5
-    assert list(scores["per_class"]) == list("0123456789")
+    scores = evaluation.evaluate(open_run(runs[0]))["classes"].recognition
+    assert scores.n == 120
+    assert scores.majority_baseline == pytest.approx(0.1)
+    assert scores.accuracy > 0.5
+    assert list(scores.per_class) == list("0123456789")
 
 
 def test_reconstructions_are_judged_by_their_class(runs):
     result = evaluation.evaluate(open_run(runs[1]), runs[0])
     classes = result["classes"]
-    assert classes["latent_svm"]["accuracy"] > 0.5
-    assert classes["latent_svm"]["n_train"] == 550
+    assert classes.latent_svm.accuracy > 0.5
+    assert classes.latent_svm.n_train == 550
     # what the judge says of reconstructions cannot agree with the labels more often than both chances allow
-    assert 0 <= classes["agreement"]["accuracy"] <= 1
-    assert classes["judge_on_real"]["accuracy"] > classes["judge_on_real"]["majority_baseline"]
+    assert 0 <= classes.agreement.accuracy <= 1
+    assert classes.agreement.majority_baseline is None
+    assert classes.judge_on_real.accuracy > classes.judge_on_real.majority_baseline
+    assert classes.judge_on_reconstructions.n == 120
     assert "feature_fid" in result
     assert "latent_svm" not in result, "there are no attributes to fit SVMs on"
 

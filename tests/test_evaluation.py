@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +12,17 @@ from mien import evaluation
 from mien.errors import MienError, UnknownName
 from mien.evaluation import measures
 from mien.evaluation.compare import compare
+from mien.evaluation.inception import InceptionMeasure
+from mien.evaluation.measure import Skipped
+from mien.evaluation.perceptual import Perceptual
 from mien.experiment import train
 from mien.metrics.attributes import attribute_scores
 from mien.run.data import Data
 from mien.run.opening import open_run
 from test_cli import mien, refused
 
-NUMBER = {"n": 8, "mean": 0.5, "std": 0.1}
+PROJECT = Path(__file__).parents[1]
+NUMBER = Perceptual(8, 0.5, 0.1, 0.03, {"network": "none"})
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +43,15 @@ def test_measures_are_chosen_by_name(runs):
     result = evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["reconstruction"])
     assert "reconstruction" in result
     assert "latent_svm" not in result
-    assert evaluation.asked(["reconstruction", "all"]) == tuple(measures.MEASURES)
-    assert set(evaluation.asked()) < set(evaluation.asked(["all"]))
+    assert evaluation.choose(["reconstruction", "all"]) == measures.names()
+    assert set(evaluation.choose()) < set(evaluation.choose(["all"]))
     with pytest.raises(UnknownName, match=r"unknown metric 'reconstructoin': did you mean reconstruction"):
         evaluation.evaluate(open_run(runs / "a"), metrics=["reconstructoin"])
 
 
 def test_what_lacks_a_judge_is_named_and_not_dropped(runs):
     result = evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["reconstruction", "feature_fid"])
-    assert "--judge" in result["feature_fid"]["skipped"]
+    assert "--judge" in result.skipped["feature_fid"]
     with pytest.raises(MienError, match="--judge"):
         evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["feature_fid"])
 
@@ -54,23 +59,25 @@ def test_what_lacks_a_judge_is_named_and_not_dropped(runs):
 def test_an_evaluation_goes_on_where_it_was_cut_short(runs, monkeypatch):
     run = open_run(runs / "b")
     taken = []
+    first, second = type(measures.get("reconstruction")), type(measures.get("latent_svm"))
+    take_first, take_second = first.take, second.take
 
-    def counted(context):
+    def counted(self, context):
         taken.append("reconstruction")
-        return measures.reconstruction(context)
+        return take_first(self, context)
 
-    def killed(context):
+    def killed(self, context):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(measures.MEASURES, "reconstruction", measures.Measure(counted))
-    monkeypatch.setitem(measures.MEASURES, "latent_svm", measures.Measure(killed))
+    monkeypatch.setattr(first, "take", counted)
+    monkeypatch.setattr(second, "take", killed)
     with pytest.raises(KeyboardInterrupt):
         evaluation.evaluate(run, count=16, metrics=["reconstruction", "latent_svm"])
     assert not (runs / "b" / "evaluation.json").exists()
-    monkeypatch.setitem(measures.MEASURES, "latent_svm", measures.Measure(measures.latent_svm))
+    monkeypatch.setattr(second, "take", take_second)
     result = evaluation.evaluate(run, count=16, metrics=["reconstruction", "latent_svm"])
     assert taken == ["reconstruction"]
-    assert result["latent_svm"]["n"] == 8
+    assert result["latent_svm"].scores.n == 8
     assert not list((runs / "b").glob("*unfinished*"))
     # another protocol takes nothing over
     evaluation.evaluate(run, count=16, seed=5, metrics=["reconstruction"])
@@ -86,62 +93,64 @@ def test_what_is_measured_stays_beside_what_is_measured_later(runs):
     judged = take("edits", "classes", judge="judge")
     both = take("reconstruction")
     assert both["edits"] == judged["edits"]
-    assert both["judge"] == judged["judge"]
-    assert both["measures"] == ["reconstruction", "classes", "edits"], "classes do not apply, which is known too"
-    assert json.loads((runs / "a" / "evaluation.json").read_text()) == both
+    assert both.judge == judged.judge
+    assert both.measures == ("reconstruction", "classes", "edits"), "classes do not apply, which is known too"
+    assert json.loads((runs / "a" / "evaluation.json").read_text()) == both.to_json()
+    assert evaluation.Evaluation.from_json(both.to_json()) == both
     # asked for again without the judge, alone or not, or with a judge for what needs none, what the judge said stays
     assert take("edits", "reconstruction")["edits"] == take("edits")["edits"] == judged["edits"]
     assert take("reconstruction", judge="second")["edits"] == judged["edits"]
     # of another judge's, nothing is shown beside it
     second = take("feature_fid", judge="second")
-    assert second["judge"]["run"] == "second"
-    assert second["measures"] == ["reconstruction", "feature_fid"]
+    assert second.judge.run == "second"
+    assert second.measures == ("reconstruction", "feature_fid")
     assert "edits" not in second
     # another seed knows nothing of it, and back again all is found that was put aside
-    assert take("latent_svm", seed=9)["measures"] == ["latent_svm"]
+    assert take("latent_svm", seed=9).measures == ("latent_svm",)
     back = take("latent_svm")
-    assert (back["feature_fid"], back["judge"]) == (second["feature_fid"], second["judge"])
+    assert (back["feature_fid"], back.judge) == (second["feature_fid"], second.judge)
     first = take("feature_fid", judge="judge")
-    assert (first["edits"], first["judge"]) == (judged["edits"], judged["judge"])
+    assert (first["edits"], first.judge) == (judged["edits"], judged.judge)
     assert first["feature_fid"] != second["feature_fid"]
 
 
 def test_a_judge_does_not_undo_what_was_measured_without(runs):
     run = open_run(runs / "b")
     alone = evaluation.evaluate(run, seed=4, metrics=["edits", "reconstruction", "latent_svm"])
-    assert "counterfactual_edited" in alone["edits"]
-    assert "judge" not in alone
+    assert alone["edits"].counterfactual_edited is not None
+    assert alone.judge is None
+    assert "judge" not in alone.to_json()
     with_judge = evaluation.evaluate(run, runs / "judge", seed=4, metrics=["feature_fid"])
     assert with_judge["edits"] == alone["edits"]
-    assert list(with_judge["judged"]) == ["feature_fid"]
+    assert list(with_judge.judges) == ["feature_fid"]
     # compared by that judge, edits are taken anew
     results, _ = compare([run, open_run(runs / "a")], runs / "x", runs / "judge", seed=4, metrics=["edits"])
-    assert all("success" in result["edits"] for result in results)
+    assert all(result["edits"].success is not None for result in results)
 
 
 def test_other_weights_count_or_pictures_know_nothing_of_it(runs, tmp_path):
     shutil.copytree(runs / "a", tmp_path / "a")
     run = open_run(tmp_path / "a")
     evaluation.evaluate(run, seed=6, metrics=["reconstruction"])
-    assert evaluation.evaluate(run, seed=6, count=5, metrics=["latent_svm"])["measures"] == ["latent_svm"]
-    assert len(evaluation.evaluate(run, seed=6, metrics=["latent_svm"])["measures"]) == 2, "put aside by another count"
+    assert evaluation.evaluate(run, seed=6, count=5, metrics=["latent_svm"]).measures == ("latent_svm",)
+    assert len(evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).measures) == 2, "put aside by another count"
     run.dataset.attribute_table = -run.dataset.attribute_table
-    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"])["measures"] == ["latent_svm"]
+    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).measures == ("latent_svm",)
     shutil.copy(runs / "b" / "weights.safetensors", tmp_path / "a" / "weights.safetensors")
     run = open_run(tmp_path / "a")
-    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"])["measures"] == ["latent_svm"]
+    assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).measures == ("latent_svm",)
 
 
 def test_what_was_skipped_is_tried_again(runs, monkeypatch, tmp_path):
     run = open_run(runs / "a")
     there = [False]
 
-    def weighed(context):
+    def weighed(self, context):
         if not there[0]:
-            raise measures.Skipped("no weights")
+            raise Skipped("no weights")
         return NUMBER
 
-    monkeypatch.setitem(measures.MEASURES, "lpips_vgg", measures.Measure(weighed, usual=False))
+    monkeypatch.setattr(type(measures.get("lpips_vgg")), "take", weighed)
     with pytest.raises(MienError, match="no weights"):
         evaluation.evaluate(run, seed=7, metrics=["lpips_vgg"])
     opened = [run, open_run(runs / "b")]
@@ -155,7 +164,7 @@ def test_what_was_skipped_is_tried_again(runs, monkeypatch, tmp_path):
     there[0] = True
     results, _ = compare(opened, tmp_path / "x", seed=7, metrics=["lpips_vgg", "reconstruction"])
     assert [result["lpips_vgg"] for result in results] == [NUMBER] * 2
-    # shown where it is stored, though not asked for
+    # shown where it is stored, though not measured
     results, _ = compare(opened, tmp_path / "x", seed=7)
     assert all("lpips_vgg" in result for result in results)
 
@@ -165,12 +174,12 @@ def test_all_measures_are_tried_and_say_why_they_cannot_be_taken(runs, capsys, m
         monkeypatch.setenv(name, str(runs / "nowhere.pth"))
     code, text = mien(capsys, "evaluate", runs / "a", "--count", "18")
     assert code == 0, text
-    assert "not asked for: identity, landmarks, lpips_alex" in " ".join(text.split())
+    assert "not measured: identity, landmarks, lpips_alex" in " ".join(text.split())
     code, text = mien(capsys, "evaluate", runs / "a", "--judge", runs / "judge", "--count", "18", "--metric", "all")
     assert code == 0, text
-    assert "not asked for" not in text
+    assert "not measured" not in text
     result = json.loads((runs / "a" / "evaluation.json").read_text())
-    assert result["measures"] == list(measures.MEASURES)
+    assert result["measures"] == list(measures.names())
     for name in ("lpips_alex", "fid50k"):
         assert "no such file" in result[name]["skipped"]
         assert f"{name} left out" in text
@@ -183,12 +192,12 @@ def test_what_different_judges_said_is_not_compared(runs, tmp_path):
     for run, judge in zip(opened, ("judge", "second"), strict=True):
         evaluation.evaluate(run, runs / judge, count=17, metrics=["edits", "reconstruction"])
     results, page = compare(opened, tmp_path / "x", count=17, metrics=["edits", "reconstruction"])
-    assert [("edits" in result, "reconstruction" in result, "judge" in result) for result in results] == [
+    assert [("edits" in result, "reconstruction" in result, result.judge is not None) for result in results] == [
         (False, True, False)
     ] * 2
-    assert "what judges say is left out" in page.read_text()
+    assert "measures that depend on the judge are left out" in page.read_text()
     results, _ = compare(opened, tmp_path / "x", runs / "judge", count=17, metrics=["edits", "reconstruction"])
-    assert all(result["judge"]["run"] == "judge" and "edits" in result for result in results)
+    assert all(result.judge.run == "judge" and "edits" in result for result in results)
     for run, judge in zip(opened, ("judge", "second"), strict=True):
         evaluation.evaluate(run, runs / judge, count=17, seed=8, metrics=["edits"])
     with pytest.raises(MienError, match=r"--judge RUN"):  # nothing is left
@@ -258,6 +267,31 @@ def test_the_page_of_a_run_shows_what_it_can_do(runs, capsys):
         assert heading in page
 
 
+def test_stored_results_of_every_version_are_read_and_written_as_they_were():
+    paths = sorted((PROJECT / "results").glob("*.json"))
+    if not paths:
+        pytest.skip("the tests run outside of the project's folder")
+    runs = [run["evaluation"] for path in paths for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
+    assert len(runs) > 50
+    for values in runs:
+        assert evaluation.Evaluation.from_json(values).to_json() == values
+
+
+@pytest.mark.parametrize("block", [{}, {"n": 8}, {"n": 8, "psnr_db": 3, "mse": {"mean": 1}}, [1]])
+def test_a_damaged_result_is_refused_with_one_line(block):
+    with pytest.raises(MienError, match="measure again"):
+        measures.get("reconstruction").Result.from_json(block)
+
+
+def test_an_unreadable_evaluation_is_kept_aside(runs):
+    folder = runs / "other"
+    (folder / "evaluation.json").write_text("{damaged")
+    evaluation.evaluate(open_run(folder), metrics=["reconstruction"])
+    (aside,) = folder.glob("evaluation-????????.json")
+    assert aside.read_text() == "{damaged"
+    assert "reconstruction" in json.loads((folder / "evaluation.json").read_text())
+
+
 def test_attribute_scores_equal_a_loop():
     rng = np.random.default_rng(0)
     truth, said = rng.choice([-1, 0, 1], (50, 4)), rng.choice([-1, 1], (50, 4))
@@ -279,7 +313,7 @@ def test_measures_of_inception_share_one_pass_and_say_what_is_missing(runs, monk
 
     monkeypatch.setenv(feature_networks.INCEPTION_VARIABLE, str(runs / "nowhere.pth"))
     result = evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["reconstruction", "inception2k", "fid10k"])
-    assert "no such file" in result["fid10k"]["skipped"]
+    assert "no such file" in result.skipped["fid10k"]
     passes = []
 
     def network(device):
@@ -296,15 +330,16 @@ def test_measures_of_inception_share_one_pass_and_say_what_is_missing(runs, monk
     result = evaluation.evaluate(open_run(runs / "a"), count=16, metrics=["inception2k", "fid10k", "kid10k"])
     # 10,000 generated and the 64 training pictures, seen once for all three
     assert sum(passes) == 10_000 + 64
-    assert result["inception2k"]["n_generated"] == 2000
-    assert result["fid10k"]["n_real"] == 64
-    assert "2000 real pictures" in result["kid10k"]["skipped"], "64 are too few for the protocol of that name"
-    assert set(distributions.PROTOCOLS) >= set(measures.INCEPTION)
+    assert result["inception2k"].n_generated == 2000
+    assert result["fid10k"].n_real == 64
+    assert "2000 real pictures" in result.skipped["kid10k"], "64 are too few for the protocol of that name"
+    family = {name for name in measures.names() if isinstance(measures.get(name), InceptionMeasure)}
+    assert family == {name for name, protocol in distributions.PROTOCOLS.items() if protocol.network == "inception"}
 
 
 def test_the_judges_features_give_four_measures(runs):
     result = evaluation.evaluate(open_run(runs / "a"), runs / "judge", count=16, metrics=["feature_fid"])
     block = result["feature_fid"]
-    assert block["samples"] > block["real_against_real"]
-    assert block["protocol"]["network"] == "judge"
-    assert block["protocol"]["weights_sha256"] == result["judge"]["weights_sha256"]
+    assert block.sides["samples"].fid > block.sides["real_against_real"].fid
+    assert block.protocol["network"] == "judge"
+    assert block.protocol["weights_sha256"] == result.judge.weights_sha256

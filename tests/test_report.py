@@ -1,63 +1,116 @@
-"""The README's numbers are those of the stored results, and nothing else."""
+"""The numbers of the README and of docs/ are those of the stored results, and nothing else."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from mien import report
 from mien.errors import MienError
 
 PROJECT = Path(__file__).parents[1]
+TOOLS = PROJECT / "tools"
 
 
 @pytest.fixture
-def copy(tmp_path, monkeypatch):
-    """The README and the results in another folder, where they may be changed."""
-    if not (PROJECT / "README.md").exists():
+def report(monkeypatch):
+    """The module tools/report.py."""
+    if not TOOLS.is_dir():
         pytest.skip("the tests run outside of the project's folder")
+    monkeypatch.syspath_prepend(TOOLS)
+    import report
+
+    return report
+
+
+@pytest.fixture
+def copy(report, tmp_path, monkeypatch):
+    """The README, the pages and the results in another folder, where they may be changed."""
     shutil.copy(PROJECT / "README.md", tmp_path / "README.md")
     (tmp_path / "docs").mkdir()
-    shutil.copy(PROJECT / report.RESULTS, tmp_path / report.RESULTS)
+    for page in (PROJECT / "docs").glob("*.md"):
+        shutil.copy(page, tmp_path / "docs" / page.name)
     shutil.copytree(PROJECT / "results", tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_readme_holds_what_is_stored(copy):
-    before = {path: (copy / path).read_text(encoding="utf-8") for path in ("README.md", report.RESULTS)}
-    report.write()
+def test_the_pages_hold_what_is_stored(report, copy):
+    before = {path: path.read_text(encoding="utf-8") for path in (copy / "README.md", *(copy / "docs").glob("*.md"))}
+    assert report.write()
     for path, text in before.items():
-        assert (copy / path).read_text(encoding="utf-8") == text, f"run mien report and commit {path}"
+        now = path.read_text(encoding="utf-8")
+        assert now == text, f"run python tools/report.py and commit {path.relative_to(copy)}"
 
 
-def test_another_result_is_another_readme(copy):
+def test_another_result_is_another_page(report, copy):
     path = copy / "results" / "multiview" / "celeba32.json"
     result = json.loads(path.read_text())
     result["multi-view"]["mean_accuracy"] = 0.98765
     path.write_text(json.dumps(result))
+    (copy / "docs" / "new.md").write_text("# New\n<!-- report: results -->\nold\n<!-- /report -->\nend\n")
     report.write()
-    assert "98.77%" in (copy / report.RESULTS).read_text(encoding="utf-8")
+    text = (copy / "docs" / "new.md").read_text(encoding="utf-8")
+    assert "98.77%" in text
+    assert text.startswith("# New\n<!-- report: results -->\n**")
+    assert text.endswith("\n<!-- /report -->\nend\n")
+    assert "\nold\n" not in text
 
 
-def test_targets_are_told_with_what_was_measured(tmp_path):
-    assert "make bench" in report.bench_table(tmp_path)
+def test_targets_stand_beside_what_was_measured(report, tmp_path):
+    import report_tables
+
+    assert "make bench" in report_tables.bench_table(tmp_path)
     (tmp_path / "bench").mkdir()
     stored = {
         "machine": {"cpu": "a processor", "cores": 2, "torch": "2.15"},
         "targets": [{"what": "speed", "wanted": ">= 1.3", "got": "1.1 (1.0–1.2)", "reached": False}],
     }
     (tmp_path / "bench" / "peers.json").write_text(json.dumps(stored))
-    assert "| speed | >= 1.3 | 1.1 (1.0–1.2) | no | `peers.json` |" in report.bench_table(tmp_path)
+    assert "| speed | >= 1.3 | 1.1 (1.0–1.2) | no | `peers.json` |" in report_tables.bench_table(tmp_path)
 
 
-def test_a_readme_without_marks_is_left_alone(tmp_path, monkeypatch):
+def test_pages_with_wrong_marks_are_left_alone(report, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MienError, match=r"expected README.md"):
         report.write()
-    (tmp_path / "README.md").write_text("nothing")
-    (tmp_path / "results").mkdir()
+    readme, page = tmp_path / "README.md", tmp_path / "docs" / "page.md"
+    readme.write_text("nothing")
     with pytest.raises(MienError, match="expected the marks"):
         report.write()
-    assert (tmp_path / "README.md").read_text() == "nothing"
+    page.parent.mkdir()
+    right = "<!-- report: models -->\n<!-- /report -->\n"
+    readme.write_text(right)
+    for wrong, reason in (
+        ("<!-- report: modles -->\n<!-- /report -->\n", "did you mean models"),
+        ("<!-- report: models -->\n", "expected '<!-- /report -->'"),
+        ("<!-- report: models -->\n" + right, "expected '<!-- /report -->'"),
+    ):
+        page.write_text(wrong)
+        with pytest.raises(MienError, match=reason):
+            report.write()
+        assert (readme.read_text(), page.read_text()) == (right, wrong)
+    page.unlink()
+    assert report.write() == [Path("README.md")]
+    assert "`vae_wgan`" in readme.read_text(encoding="utf-8")
+
+
+def test_it_runs_as_a_command(report, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    def run(*words):
+        command = [sys.executable, str(TOOLS / "report.py"), *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    done = run("--help")
+    assert done.returncode == 0
+    assert "--store results/faces.json" in done.stdout
+    done = run("runs/a")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "expected --store FILE" in done.stderr
+    done = run("runs/a", "--store", "result.json")
+    assert done.returncode == 2
+    assert "expected a run folder" in done.stderr

@@ -8,8 +8,9 @@ import pytest
 from mien import evaluation
 from mien.abilities import Encodes
 from mien.applications.similarity import available
-from mien.evaluation.measures import MEASURES
-from mien.evaluation.similarity import LEAST, tell_persons
+from mien.evaluation import measures
+from mien.evaluation.measures.similarity_auc import LEAST
+from mien.evaluation.similarity import tell_persons
 from mien.experiment import train
 from mien.metrics.similarity_auc import draw_pairs
 from mien.run.data import Data
@@ -32,7 +33,7 @@ def run(tmp_path_factory):
 
 def test_it_equals_a_loop_and_says_what_it_was_taken_of(run):
     opened = open_run(run)
-    result = evaluation.evaluate(opened, seed=3, metrics=["similarity_auc"])["similarity_auc"]
+    result = evaluation.evaluate(opened, seed=3, metrics=["similarity_auc"])["similarity_auc"].to_json()
     test, dataset = opened.splits.test, opened.dataset
     same, strangers = [], []
     x = dataset.batch(test).x.flatten(1).double().numpy()
@@ -56,13 +57,13 @@ def test_the_command_and_the_measure_agree_on_the_same_pictures(run):
     measured = evaluation.evaluate(opened, seed=1, metrics=["similarity_auc"])["similarity_auc"]
     pairs = draw_pairs(opened.dataset.identity[opened.splits.test], seed=1)
     told, scores = tell_persons(opened, opened.splits.test, "test", 0.5, pairs, 1, lambda what, done, total: None)
-    assert measured == {"n": told["n_same"], **told}
+    assert measured.to_json() == {"n": told.n_same, **told.to_json()}
     assert {len(s) for s, _ in scores.values()} == {40}
 
 
 def test_it_is_usual_and_told_with_its_pictures(capsys, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert MEASURES["similarity_auc"].usual
+    assert measures.get("similarity_auc").usual
     code, text = mien(capsys, "evaluate", run, "--metric", "similarity_auc")
     assert code == 0, text
     words = " ".join(text.replace("│", " ").split())
@@ -87,7 +88,7 @@ def test_where_it_does_not_apply_and_where_it_cannot_be_taken(run, tmp_path):
     reasons = ((few, "mien similarity takes valid"), (np.arange(240), "two pictures or more"))
     for seed, (identity, reason) in enumerate(reasons, 101):  # by another seed, nothing measured before is taken over
         faces.dataset.identity = identity
-        skipped = evaluation.evaluate(faces, seed=seed, metrics=metrics)["similarity_auc"]["skipped"]
+        skipped = evaluation.evaluate(faces, seed=seed, metrics=metrics).skipped["similarity_auc"]
         assert reason in skipped
 
 

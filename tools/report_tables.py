@@ -43,7 +43,7 @@ def data_table() -> str:
 
 def measure_table() -> str:
     """Return the table of measures, from the first lines of their files."""
-    lines = ["| measure | what it is | usual | needs or uses a judge |", "|---|---|---|---|"]
+    lines = ["| measure | what it is | usual | uses a judge |", "|---|---|---|---|"]
     for name in measures.names():
         measure = measures.get(name)
         marks = " | ".join("●" if mark else "" for mark in (measure.usual, measure.judged))
@@ -101,8 +101,8 @@ def multiview_tables(folder: Path) -> str:
         lines.append(f"| **{len(together['of'])} together** | {together['features']} | {_percent(together)} | |")
         lines.append(f"| always the commoner value | | {result['majority_baseline']:.2%} | |")
         about = (
-            f"{result['n']:,} held-out pictures, {result['attributes']} attributes, linear SVMs with C = {result['c']:g} on "
-            f"{result['n_train']:,}; ± standard error over pictures; one training each; `{path.as_posix()}`"
+            f"{result['n']:,} held-out pictures, {result['attributes']} attributes, linear SVMs with "
+            f"C = {result['c']:g} on {result['n_train']:,}; ± standard error over pictures; one training each; `{path.as_posix()}`"
         )
         parts.append(f"**Multi-view features** ({about})\n\n" + "\n".join(lines))
     return "\n\n".join(parts)
@@ -131,8 +131,8 @@ def face_table(folder: Path) -> str:
         points = " | ".join(f"{where[k]['eyes']['mean']:.4f} / {where[k]['rest']['mean']:.4f}" for k in ("D0", "D1"))
         lines.append(f"| {size} | {who['found']:.1%} of {who['pictures']} | {people} | {who['auc']:.3f} | {points} |")
     about = (
-        "distances of dlib's embedding, ± deviation over pairs (both faces found); landmarks: how far they move, eyes / rest, "
-        f"in eye distances, when the picture is moved in known ways; seed {result['seed']}; `{path.as_posix()}`"
+        "distances of dlib's embedding, ± deviation over pairs (both faces found); landmarks: how far they move, "
+        f"eyes / rest, in eye distances, when the picture is moved in known ways; seed {result['seed']}; `{path.as_posix()}`"
     )
     return (
         f"**Identity and landmarks of {result['data']['name']} itself** ({about})\n\n"
@@ -159,8 +159,8 @@ def label_table(folder: Path) -> str:
         lines.append(f"| {' | '.join([*first, *cells])} |")
     one = results[0]
     about = (
-        f"accuracy in % of a small classifier on {one['n_test']:,} held-out real pictures of {one['data']}, by what it was "
-        f"trained on for {one['steps']} steps (four fifths of the pictures named; noise 0: encoded and decoded only); "
+        f"accuracy in % of a small classifier on {one['n_test']:,} held-out real pictures of {one['data']}, "
+        f"by what it was trained on for {one['steps']} steps (four fifths of the pictures named; noise 0: encoded and decoded only); "
         f"± deviation over {one['seeds']} seeds; gain: few and made minus few, seed by seed; label kept: share of made "
         f"pictures that the classifier of as many real ones gives their label; the run itself has seen all "
         f"training pictures, and a model that learns classes the labels it was trained with; "

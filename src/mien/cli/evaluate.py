@@ -45,8 +45,8 @@ def evaluate(
         result = evaluation.evaluate(opened, judge, count, seed, note, metric or ())
     for table in tables(result):
         console.print(table)
-    if more := [name for name in evaluation.choose(["all"]) if name not in result.tried]:
-        console.print(f"[dim]not asked for: {', '.join(more)} (--metric NAME, or all)[/]")
+    if more := [name for name in evaluation.choose(["all"]) if name not in result.measures]:
+        console.print(f"[dim]not measured: {', '.join(more)} (--metric NAME, or all)[/]")
     wrote(console, run / "evaluation.json")
     same = judge and result.judge and sha256(judge / "weights.safetensors") == result.judge.weights_sha256
     wrote(console, write_page(opened, result, run / "report.html", load(judge) if judge and same else None))

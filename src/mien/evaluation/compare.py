@@ -85,22 +85,24 @@ def compare(
         raise MienError(f"expected runs of different names, got {', '.join(names)}: rename a folder")
     check_alike(opened)
     metrics = tuple(metrics)
-    wanted = choose(metrics)
+    selection = choose(metrics)
     digest = open_judge(opened[0], judge)[1].weights_sha256 if judge is not None else None
-    if not any(measures.get(name).judged for name in wanted):
+    if not any(measures.get(name).judged for name in selection):
         digest = None
     results = []
     for run in opened:
-        missing = _missing(run, digest, count, seed, wanted)
-        results.append(measure(run, judge, count, seed, note, wanted, missing))
+        missing = _missing(run, digest, count, seed, selection)
+        results.append(measure(run, judge, count, seed, note, selection, missing))
     if len({result.data.held_out for result in results}) > 1:
         raise MienError(f"expected runs on the same pictures, got {' and '.join(names)}, whose held-out ones differ")
-    evaluations = comparable(results, wanted if metrics else measures.names())
+    evaluations = comparable(results, selection if metrics else measures.names())
     if not any(evaluation.results for evaluation in evaluations):
-        reasons = [result.skipped[name] for result in results for name in wanted if name in result.skipped]
+        reasons = [result.skipped[name] for result in results for name in selection if name in result.skipped]
         other = "they do not apply to these runs, or were judged by different judges (--judge RUN)"
         why = next(iter(reasons), other)
-        raise MienError(f"expected something to compare of {' and '.join(names)}, got no {' or '.join(wanted)}: {why}")
+        raise MienError(
+            f"expected something to compare of {' and '.join(names)}, got no {' or '.join(selection)}: {why}"
+        )
     write_json(out / "compare.json", {"mien": __version__, "runs": [each.to_json() for each in evaluations]})
     data = evaluations[0].data
     subtitle = f"{data.name} at {data.size} px; the same {data.test:,} held-out pictures for all"
@@ -108,24 +110,24 @@ def compare(
     return evaluations, page
 
 
-def _missing(run: OpenRun, judge: str | None, count: int, seed: int, wanted: tuple[str, ...]) -> tuple[str, ...]:
+def _missing(run: OpenRun, judge: str | None, count: int, seed: int, selection: tuple[str, ...]) -> tuple[str, ...]:
     """Return the measures that a run's own evaluation does not hold by this protocol, its weights and the judge."""
-    known = stored(run.folder, empty(run, count, seed), judge)
+    present = stored(run.folder, empty(run, count, seed), judge)
 
     def is_stored(name: str) -> bool:
-        by_this_judge = judge is None or not measures.get(name).judged or known.judged.get(name) == judge
-        return name in known.tried and name not in known.skipped and by_this_judge
+        by_this_judge = judge is None or not measures.get(name).judged or present.judges.get(name) == judge
+        return name in present.measures and name not in present.skipped and by_this_judge
 
-    return tuple(name for name in wanted if not is_stored(name))
+    return tuple(name for name in selection if not is_stored(name))
 
 
-def comparable(results: Sequence[Evaluation], wanted: Sequence[str]) -> list[Evaluation]:
-    """Return evaluations with the measures ``wanted`` alone, and without those of different judges."""
-    judges = {judge for result in results for judge in result.judged.values()}
+def comparable(results: Sequence[Evaluation], selection: Sequence[str]) -> list[Evaluation]:
+    """Return evaluations with the measures ``selection`` alone, and without those of different judges."""
+    judges = {judge for result in results for judge in result.judges.values()}
     if len(judges) < 2:
-        return [result.only(wanted) for result in results]
+        return [result.only(selection) for result in results]
     return [
-        replace(result.only(name for name in wanted if name not in result.judged), judge=None) for result in results
+        replace(result.only(name for name in selection if name not in result.judges), judge=None) for result in results
     ]
 
 

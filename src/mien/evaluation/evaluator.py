@@ -32,13 +32,13 @@ def choose(metrics: Iterable[str] = ()) -> tuple[str, ...]:
     Raises:
         UnknownName: for a measure that does not exist.
     """
-    wanted, known = tuple(metrics), measures.names()
-    for name in wanted:
-        if name != ALL and name not in known:
-            raise UnknownName("metric", name, (*known, ALL))
-    if ALL in wanted:
-        return known
-    return wanted or tuple(name for name in known if measures.get(name).usual)
+    chosen, every = tuple(metrics), measures.names()
+    for name in chosen:
+        if name != ALL and name not in every:
+            raise UnknownName("metric", name, (*every, ALL))
+    if ALL in chosen:
+        return every
+    return chosen or tuple(name for name in every if measures.get(name).usual)
 
 
 def check_judge(
@@ -57,7 +57,7 @@ def check_judge(
         )
     if tuple(judge_model.config["shape"]) != tuple(model.config["shape"]):
         raise MienError(
-            f"expected a judge of pictures {tuple(model.config['shape'])}, got {judge}, made for "
+            f"expected a judge of pictures {tuple(model.config['shape'])}, got {judge}, for pictures "
             f"{tuple(judge_model.config['shape'])}: train one at the same --size"
         )
     if (judge_model.attributes or judge_model.classes) != (attributes or classes):
@@ -107,10 +107,10 @@ def evaluate(
         UnknownName: for a measure that does not exist.
         MienError: for a judge that must not or cannot judge, and where nothing can be measured.
     """
-    wanted = choose(metrics)
-    result = measure(run, judge, count, seed, note, wanted)
-    if not any(name in result for name in wanted):
-        reasons = "; ".join(dict.fromkeys(result.skipped[name] for name in wanted if name in result.skipped))
+    selection = choose(metrics)
+    result = measure(run, judge, count, seed, note, selection)
+    if not any(name in result for name in selection):
+        reasons = "; ".join(dict.fromkeys(result.skipped[name] for name in selection if name in result.skipped))
         raise MienError(
             f"nothing can be measured of {run.model.name} ({', '.join(names(run.model)) or 'no abilities'}): "
             f"{reasons or 'pass --judge RUN'}"
@@ -124,22 +124,22 @@ def measure(
     count: int,
     seed: int,
     note: Note | None,
-    wanted: tuple[str, ...],
+    selection: tuple[str, ...],
     missing: tuple[str, ...] | None = None,
 ) -> Evaluation:
-    """Take the measures ``wanted``, as :func:`evaluate` does; return and store all results of the run.
+    """Take the measures ``selection``, as :func:`evaluate` does; return and store all results of the run.
 
     Args:
-        missing: those of ``wanted`` to take; the others are stored. All by default.
+        missing: those of ``selection`` to take; the others are stored. All by default.
     """
     judge_model, whose = open_judge(run, judge) if judge is not None else (None, None)
     # a judge that no chosen measure needs leaves the results of another judge as they are
-    digest = whose.weights_sha256 if whose and any(measures.get(name).judged for name in wanted) else None
+    digest = whose.weights_sha256 if whose and any(measures.get(name).judged for name in selection) else None
     protocol = empty(run, count, seed)
     before = stored(run.folder, protocol, digest)
-    chosen = wanted if missing is None else missing
+    chosen = selection if missing is None else missing
     # without a judge, the results of an earlier one are worth more than what can be measured without
-    chosen = tuple(name for name in chosen if whose or name not in before.judged or name not in before)
+    chosen = tuple(name for name in chosen if whose or name not in before.judges or name not in before)
     context = Context(
         run=run,
         test=spread(run.splits.test, count),
@@ -152,15 +152,15 @@ def measure(
     started = time.monotonic()
     results, skipped = _take(context, chosen, Partial(run.folder, protocol, whose))
     seconds = round(time.monotonic() - started, 1)  # of what was measured now
-    known = stored(run.folder, protocol, digest)  # again: another evaluation may have ended meanwhile
-    whole = _together(known, chosen, results, skipped, whose, digest, seconds)
+    present = stored(run.folder, protocol, digest)  # again: another evaluation may have ended meanwhile
+    whole = _together(present, chosen, results, skipped, whose, digest, seconds)
     if chosen and whole.results:
         store(run.folder, whole)
     return whole
 
 
 def _together(
-    known: Evaluation,
+    present: Evaluation,
     chosen: tuple[str, ...],
     results: dict[str, Record | None],
     skipped: dict[str, str],
@@ -169,7 +169,7 @@ def _together(
     seconds: float,
 ) -> Evaluation:
     """Return the stored results with the new ones in their place; a new reason does not replace an old result."""
-    all_results, all_skipped, judged = dict(known.results), dict(known.skipped), dict(known.judged)
+    all_results, all_skipped, judges = dict(present.results), dict(present.skipped), dict(present.judges)
     for name in chosen:
         if name in skipped:
             if name in all_results:
@@ -181,9 +181,9 @@ def _together(
         elif name in all_results:
             continue
         if whose and measures.get(name).judged:
-            judged[name] = whose.weights_sha256
-    judge = (whose if whose and digest else known.judge) if judged else None
-    return known.with_results({*known.tried, *chosen}, all_results, all_skipped, judged, judge, seconds)
+            judges[name] = whose.weights_sha256
+    judge = (whose if whose and digest else present.judge) if judges else None
+    return present.with_results({*present.measures, *chosen}, all_results, all_skipped, judges, judge, seconds)
 
 
 def _take(context: Context, chosen: Iterable[str], partial: Partial) -> tuple[dict[str, Record | None], dict[str, str]]:

@@ -53,7 +53,7 @@ def real_pictures(context: Context, index: np.ndarray) -> Iterator[Tensor]:
 class InceptionMeasure(Measure[SetDistance]):
     """A protocol of :data:`mien.metrics.distributions.PROTOCOLS` on Inception's features, by the measure's name.
 
-    Minutes on a GPU, hours on a CPU, and weights that must be there: taken when asked for by name.
+    Minutes on a GPU, hours on a CPU, and weights that must be there: taken by name only.
     """
 
     Result = SetDistance

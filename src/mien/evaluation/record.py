@@ -6,7 +6,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from typing import Any, Self, Union
 
 from mien.errors import MienError
@@ -61,9 +60,14 @@ class Record:
         return cls(**kept)
 
 
-@cache
 def _kinds(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+    """Return the types of a record's fields by name; they are resolved once for each class."""
+    if cls not in _KINDS:
+        _KINDS[cls] = typing.get_type_hints(cls)
+    return _KINDS[cls]
+
+
+_KINDS: dict[type, dict[str, Any]] = {}
 
 
 def plain(value: Any) -> Any:

@@ -44,8 +44,8 @@ class Evaluation:
     Args:
         run: the name of the run's folder; model: the name of its model; weights_sha256: of its weights.
         data: the held-out pictures; seed: of the generated ones; mien: the version (older results have none).
-        tried: the measures that were tried, whether they applied or not.
-        judged: SHA-256 of the judge, by the name of each measure that depends on one.
+        measures: the names of those that were tried, whether they applied or not.
+        judges: SHA-256 of the judge, by the name of each measure that depends on one.
         judge: the judge of these measures.
         results: by the name of the measure; skipped: by the name, why it could not be taken.
         seconds: of the last evaluation.
@@ -57,8 +57,8 @@ class Evaluation:
     data: Pictures
     seed: int
     mien: str | None = None
-    tried: tuple[str, ...] = ()
-    judged: Mapping[str, str] = field(default_factory=dict)
+    measures: tuple[str, ...] = ()
+    judges: Mapping[str, str] = field(default_factory=dict)
     judge: Judge | None = None
     results: Mapping[str, Record] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -78,21 +78,21 @@ class Evaluation:
 
     def with_results(
         self,
-        tried: Iterable[str],
+        attempts: Iterable[str],
         results: Mapping[str, Record],
         skipped: Mapping[str, str],
-        judged: Mapping[str, str],
+        judges: Mapping[str, str],
         judge: Judge | None,
         seconds: float | None = None,
     ) -> Evaluation:
         """Return the same with other results, all in the order of the measures."""
-        names, known = measures.names(), set(tried)
+        names, kept = measures.names(), set(attempts)
         return replace(
             self,
-            tried=tuple(name for name in names if name in known),
+            measures=tuple(name for name in names if name in kept),
             results={name: results[name] for name in names if name in results},
             skipped={name: skipped[name] for name in names if name in skipped},
-            judged=dict(judged),
+            judges=dict(judges),
             judge=judge,
             seconds=seconds,
         )
@@ -101,10 +101,10 @@ class Evaluation:
         """Return the same with the measures ``names`` alone."""
         kept = set(names)
         return self.with_results(
-            [name for name in self.tried if name in kept],
+            [name for name in self.measures if name in kept],
             {name: result for name, result in self.results.items() if name in kept},
             {name: reason for name, reason in self.skipped.items() if name in kept},
-            self.judged,
+            self.judges,
             self.judge,
             self.seconds,
         )
@@ -141,8 +141,8 @@ class Evaluation:
             "seed": self.seed,
         }
         out |= {"mien": self.mien} if self.mien is not None else {}
-        if self.tried:
-            out |= {"measures": list(self.tried), "judged": dict(self.judged)}
+        if self.measures:
+            out |= {"measures": list(self.measures), "judged": dict(self.judges)}
         out |= {"judge": self.judge.to_json()} if self.judge else {}
         for name in measures.names():
             if name in self.results:

@@ -50,31 +50,31 @@ def stored(folder: Path, protocol: Evaluation, judge: str | None) -> Evaluation:
         judge: SHA-256 of the present judge: results of another one do not stand beside its own. Where there is none,
             the results of the last judge count.
     """
-    tried: list[str] = []
+    names: list[str] = []
     results: dict[str, Record] = {}
     skipped: dict[str, str] = {}
-    judged: dict[str, str] = {}
+    judges: dict[str, str] = {}
     whose: Judge | None = None
     aside = sorted(folder.glob("evaluation-????????.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in (folder / RESULT, *aside):
         other = read(path)
         if other is None or other.protocol != protocol.protocol:
             continue
-        judge = judge or next(iter(other.judged.values()), None)
-        for name in other.tried:
-            if other.judged.get(name) not in (None, judge):
+        judge = judge or next(iter(other.judges.values()), None)
+        for name in other.measures:
+            if other.judges.get(name) not in (None, judge):
                 continue
-            if name in tried and (name in results or name not in other):
+            if name in names and (name in results or name not in other):
                 continue
-            tried.append(name)
+            names.append(name)
             skipped.pop(name, None)
             if name in other:
                 results[name] = other[name]
             elif name in other.skipped:
                 skipped[name] = other.skipped[name]
-            if name in other.judged and judge is not None:
-                judged[name], whose = judge, other.judge
-    return protocol.with_results(tried, results, skipped, judged, whose)
+            if name in other.judges and judge is not None:
+                judges[name], whose = judge, other.judge
+    return protocol.with_results(names, results, skipped, judges, whose)
 
 
 def store(folder: Path, evaluation: Evaluation) -> None:
@@ -91,10 +91,10 @@ def _name_aside(old: Evaluation | None, new: Evaluation) -> str:
     """Return the name of the file that keeps an earlier evaluation; empty where the new one holds all of it."""
     words = "unreadable"
     if old is not None:
-        judges = set(old.judged.values()) - set(new.judged.values())
-        if not judges and old.protocol == new.protocol:
+        others = set(old.judges.values()) - set(new.judges.values())
+        if not others and old.protocol == new.protocol:
             return ""
-        words = json.dumps([old.mien, old.weights_sha256, old.data.to_json(), old.seed, sorted(judges)], sort_keys=True)
+        words = json.dumps([old.mien, old.weights_sha256, old.data.to_json(), old.seed, sorted(others)], sort_keys=True)
     return f"evaluation-{hashlib.sha256(words.encode()).hexdigest()[:8]}.json"
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mien.evaluation.result import NOTHING, Evaluation
+
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from mien.evaluation.result import Evaluation
-
-NOTHING = "–"
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
@@ -51,7 +49,7 @@ def side_by_side(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
 
 
 def _by_label(evaluation: Evaluation) -> dict[tuple[str, str], str]:
-    """Return the texts of an evaluation's rows; an indented row is found by the row it belongs to, too."""
+    """Return the texts of an evaluation's rows; the key of an indented row holds the row it belongs to, too."""
     texts: dict[tuple[str, str], str] = {}
     lead = ""
     for row in evaluation.rows():

@@ -36,11 +36,11 @@ def get(name: str) -> Measure[Any]:
 
 def _find(name: str) -> Measure[Any]:
     module = importlib.import_module(f"{__name__}.{name}")
-    found = [
+    classes = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Measure) and value.__module__ == module.__name__
     ]
-    assert len(found) == 1, f"mien/evaluation/measures/{name}.py must hold exactly one measure, found {found}"
-    measure: Measure[Any] = found[0]()
+    assert len(classes) == 1, f"mien/evaluation/measures/{name}.py must hold exactly one measure, got {classes}"
+    measure: Measure[Any] = classes[0]()
     return measure

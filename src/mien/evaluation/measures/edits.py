@@ -109,7 +109,7 @@ class EditAccuracy(Measure[EditScores]):
         drawn = getattr(run.data.source(), "counterfactual", None)
         if judge is None and drawn is None:
             able = " or ".join(models.models_with(["Recognizes", "Describes"]))
-            raise Skipped(f"no judge was given: pass --judge RUN, a run of {able} on the same data")
+            raise Skipped(f"expected a judge, got none: pass --judge RUN, a run of {able} on the same data")
         editor = run.editor()
         names = editable(run, editor)
         # few attributes: all pictures, since the rarer value may be in few of them
@@ -195,15 +195,14 @@ def _rows_of_each(result: EditScores) -> list[Row]:
 
 
 def _cells(one: AttributeEdits) -> dict[str, str]:
-    cells = {}
+    texts: dict[str, str] = {}
     if one.judged:
-        judged = one.judged
-        cells = {"edit seen": judged.success, "before": judged.unedited, "leakage": judged.leakage}
-    texts = {column: f"{value:.1%}" for column, value in cells.items()}
+        shares = {"edit seen": one.judged.success, "before": one.judged.unedited, "leakage": one.judged.leakage}
+        texts |= {column: f"{share:.1%}" for column, share in shares.items()}
     if one.counterfactual:
         far = one.counterfactual
         distances = {"to truth": far.edited, "undone": far.unedited, "bound": far.bound}
-        texts |= {column: f"{value:.3f}" for column, value in distances.items()}
+        texts |= {column: f"{distance:.3f}" for column, distance in distances.items()}
     return texts
 
 

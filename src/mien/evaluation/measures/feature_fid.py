@@ -102,7 +102,7 @@ class FeatureFID(Measure[FeatureDistances]):
         from mien.metrics.feature_networks import of_judge
 
         if context.judge is None or context.judge_sha256 is None:
-            raise Skipped("no judge was given: pass --judge RUN")
+            raise Skipped("expected a judge, got none: pass --judge RUN")
         network = of_judge(context.judge, context.judge_sha256)
         n, seed, note = len(context.test), context.seed, context.note
         chosen = [name for name in names(network) if n >= FEWEST.get(name, 2)]

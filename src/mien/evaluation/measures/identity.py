@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mien.evaluation.context import Context
 from mien.evaluation.editing import TELLING, editable, reverse
 from mien.evaluation.faces import open_faces, shows_faces
-from mien.evaluation.measure import Measure, Row, spread_text
+from mien.evaluation.measure import Better, Measure, Row, spread_text
 from mien.evaluation.record import Record
 
 if TYPE_CHECKING:
@@ -108,15 +108,19 @@ class Identity(Measure[IdentityScores]):
     def rows(self, result: IdentityScores) -> list[Row]:
         """Return a row for each change, then the baselines."""
         of_data = result.baselines
-        rows = [_row(f"identity distance, {name}", one, "down") for name, one in result.changed.items()]
+        changes = [_row(f"identity distance, {name}", one, "down") for name, one in result.changed.items()]
+        rows = [row for row in changes if row is not None]
+        beside = bool(rows)  # without a distance to stand beside, a baseline has a full label
         for name, one in (("same", of_data.same), ("strangers", of_data.strangers), ("mirrored", of_data.mirrored)):
-            rows.append(_row(f"{name} (real pairs)", one, None))
-        return [row for row in rows if row is not None]
+            label = f"{name} (real pairs)" if beside else f"identity distance, {name} (real pairs)"
+            if (row := _row(label, one, None, indented=beside)) is not None:
+                rows.append(row)
+        return rows
 
 
-def _row(label: str, one: Distances | None, better: Any) -> Row | None:
+def _row(label: str, one: Distances | None, better: Better | None, indented: bool = False) -> Row | None:
     """Return the row of a mean distance; None where no pair has two faces that were found."""
     if one is None or not one.n:
         return None
     how = f"{one.n} of {one.pairs} with both faces found; {one.within:.1%} within {one.threshold:g}"
-    return Row(label, f"{one.mean:.3f}", how, better, spread_text(one.sd, 3), indented=better is None)
+    return Row(label, f"{one.mean:.3f}", how, better, spread_text(one.sd, 3), indented)

@@ -1,4 +1,4 @@
-"""LPIPS of reconstructions on VGG-16, which losses are made of."""
+"""LPIPS of reconstructions on VGG-16, the network that losses use."""
 
 from __future__ import annotations
 
