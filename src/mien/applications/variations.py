@@ -54,7 +54,7 @@ def variations(
     Raises:
         MienError: no pictures, scales or variations, or a negative scale.
 
-     from mien.models.base import build
+    >>> from mien.models.base import build
     >>> vae = build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).eval()
     >>> variations(vae, torch.zeros(2, 3, 16, 16), n=5).shape
     torch.Size([2, 3, 5, 3, 16, 16])
