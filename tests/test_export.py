@@ -101,7 +101,7 @@ def test_attributes_to_keep_are_refused_where_they_would_be_ignored(tmp_path):
     with pytest.raises(MienError, match=r"which edits by itself.*got Male: leave them out"):
         export.export(run, tmp_path / "x", {"Smiling": 1.0}, keep=["Male"])
     other, _ = saved(tmp_path, "vae")
-    with pytest.raises(MienError, match="got Male: nothing is to be changed"):
+    with pytest.raises(MienError, match="got Male: name an edit too"):
         export.export(other, tmp_path / "x", keep=["Male"])
     assert not (tmp_path / "x").exists()
 

@@ -397,7 +397,7 @@ NEGATIVE = {"check_positive_only_tag_during_fit", "check_fit_non_negative"}
 class AnyTable(ImageEncoder):
     """Makes pictures of any table, so that scikit-learn's checks reach what follows."""
 
-    def _checked(self, X, reset):
+    def _check(self, X, reset):
         flat = validate_data(self, X, reset=reset, dtype="numeric").astype(np.float64)
         size = int(np.prod(self.shape_))
         return np.tile(127.5 * (1 + np.tanh(flat)), (1, -(-size // flat.shape[1])))[:, :size]

@@ -168,7 +168,7 @@ def test_the_decoder_learns_all_pictures_alike():
     assert model.repeats == pytest.approx(0.49, abs=0.01)
     batch = batch_of()
     batch.label[:] = torch.tensor([1, -1, 2, 0, -1, -1, 3, -1])
-    assert torch.equal(model._once(batch), batch.x[[1, 4, 5, 7]])
+    assert torch.equal(model._without_repeats(batch), batch.x[[1, 4, 5, 7]])
     assert moved(model, batch, 0.5) == DECODER
 
 

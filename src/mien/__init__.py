@@ -4,8 +4,8 @@
 >>> "vae_wgan" in mien.models.names()
 True
 
-``mien.load(run)`` returns the model of a run folder; ``mien.train(...)`` makes one; what is done with
-models is in :mod:`mien.applications`.
+``mien.train(...)`` trains a model and writes a run folder. ``mien.load(run)`` returns the model of a run folder.
+:mod:`mien.applications` holds the functions that use models.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
     "train",
 ]
 
-_WHERE = {
+_MODULES = {
     "load": "mien.run.weights",
     "open_run": "mien.run.opening",
     "read_pictures": "mien.data.reading",
@@ -50,9 +50,9 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    # torch takes seconds to import, so nothing that needs it is imported before it is used
-    if name in _WHERE:
-        return getattr(importlib.import_module(_WHERE[name]), name)
+    # importing torch takes seconds, so each part is imported on first use
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     if name in __all__:
         return importlib.import_module(f"mien.{name}")
     raise AttributeError(f"module 'mien' has no attribute '{name}'")

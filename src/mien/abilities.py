@@ -1,7 +1,7 @@
-"""What a model can do, as abstract classes; read this file first.
+"""The abilities of models, as abstract classes. Read this file first.
 
-A model declares its abilities by inheriting from these classes; everything else in the library is a
-function of abilities and never names a model. There are six:
+A model declares its abilities by inheriting from these classes. All other code in the library works on abilities
+and names no model. There are six abilities:
 
 ==============  =======================================  =====================================
 ability         from                                     to
@@ -14,15 +14,15 @@ ability         from                                     to
 ``Describes``   pictures                                 features and logits
 ==============  =======================================  =====================================
 
-Pictures are float32 in [-1, 1] of shape (B, C, H, W) everywhere. What can be derived from these
-(reconstruction, interpolation, attribute vectors) is a function in :mod:`mien.applications`.
+Everywhere, pictures are float32 tensors (B, C, H, W) in [-1, 1]. Operations that combine abilities
+(reconstruction, interpolation, attribute vectors) are functions in :mod:`mien.applications`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mien.errors import MienError
 
@@ -40,7 +40,7 @@ class Encodes(ABC):
     def encode(self, x: Tensor) -> Distribution:
         """Return q(z | x) for pictures ``x`` (B, C, H, W) in [-1, 1]; its samples are (B, K).
 
-        An encoder that gives one latent returns a :class:`mien.networks.point.Point`.
+        A deterministic encoder returns a :class:`mien.networks.point.Point`.
         """
 
 
@@ -55,44 +55,51 @@ class Decodes(ABC):
 class Generates(ABC):
     """Draws new pictures."""
 
-    conditions: tuple[str, ...] = ()  # the attributes it can be asked for
+    conditions: tuple[str, ...] = ()  # names of the attributes that `generate` accepts
 
     @abstractmethod
     def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
-        """Return ``n`` pictures (n, C, H, W) in [-1, 1], fixed by ``seed``.
+        """Return ``n`` pictures (n, C, H, W) in [-1, 1]; the same ``seed`` gives the same pictures.
 
-        ``attributes`` (n, A) in {-1, 0, +1} asks for ``conditions``, in their order; 0 leaves one open. A model
-        without conditions ignores them.
+        Args:
+            n: number of pictures.
+            attributes: (n, A), the value of each of the A ``conditions`` in their order: +1 present, -1 absent,
+                0 open. A model without conditions ignores this argument.
+            seed: of the random latents.
         """
 
 
 class Edits(ABC):
-    """Changes named attributes of given pictures."""
+    """Changes attributes of pictures."""
 
-    editable: tuple[str, ...] = ()  # the attributes it can change
+    editable: tuple[str, ...] = ()  # names of the attributes that `edit` can change
 
     @abstractmethod
     def edit(self, x: Tensor, amounts: Mapping[str, float]) -> Tensor:
-        """Return ``x`` (B, C, H, W) with each named attribute moved by its amount (+1 adds, -1 removes).
+        """Return pictures ``x`` (B, C, H, W) in [-1, 1] after the edit, in the same shape and range.
+
+        Args:
+            x: pictures.
+            amounts: for each attribute to change, how far: +1 adds the attribute, -1 removes it.
 
         Raises:
-            UnknownName: for an attribute that is not in ``editable``.
+            UnknownName: an attribute is not in ``editable``.
         """
 
 
 class Recognizes(ABC):
-    """Names what is in a picture: its attributes, or else its class."""
+    """Recognizes the attributes of a picture, or its class."""
 
-    attributes: tuple[str, ...] = ()  # each a question of its own
-    classes: tuple[str, ...] = ()  # one question; probabilities sum to 1
+    attributes: tuple[str, ...] = ()  # each is independent of the others
+    classes: tuple[str, ...] = ()  # they exclude each other: their probabilities sum to 1
 
     @abstractmethod
     def recognize(self, x: Tensor) -> Tensor:
-        """Return probabilities in [0, 1] for pictures ``x``: (B, A) per attribute, or (B, classes)."""
+        """Return probabilities in [0, 1] for pictures ``x`` (B, C, H, W): (B, A) of attributes, or (B, classes)."""
 
 
 class Describes(ABC):
-    """Turns pictures into features: what a judge, a loss network and a feature distance need."""
+    """Maps pictures to features and logits. Judges, loss networks and feature distances need this ability."""
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
@@ -100,23 +107,31 @@ class Describes(ABC):
 
     @abstractmethod
     def logits(self, x: Tensor) -> Tensor:
-        """Return logits for pictures ``x`` (B, C, H, W): (B, A) per attribute, or (B, classes)."""
+        """Return logits for pictures ``x`` (B, C, H, W) in [-1, 1]: (B, A) of attributes, or (B, classes)."""
 
     @property
     @abstractmethod
     def trunk(self) -> VGG:
-        """The convolutional network in front of the features; a loss network compares the maps inside it."""
+        """The convolutional network below the features. A loss network compares its intermediate maps."""
 
 
 ABILITIES: tuple[type, ...] = (Encodes, Decodes, Generates, Edits, Recognizes, Describes)
 
 
+@runtime_checkable
+class _ListsModels(Protocol):
+    """A model that can list the models with given abilities. Through it, this file stays a leaf of the imports."""
+
+    def models_with(self, needed: list[str]) -> list[str]:
+        """Return the names of the models that have the abilities ``needed``."""
+
+
 class MissingAbility(MienError):
-    """A model was asked for something it cannot do."""
+    """A model lacks an ability that an operation needs."""
 
 
 def names(model: object) -> tuple[str, ...]:
-    """Return the names of the abilities of a model, or of a model class.
+    """Return the names of the abilities of a model or of a model class.
 
     >>> class Decoder(Decodes):
     ...     def decode(self, z): return z
@@ -137,10 +152,10 @@ def can(model: object, *needed: type) -> bool:
 
 
 def require(model: object, *needed: type) -> None:
-    """Do nothing if ``model`` has every ability ``needed``; otherwise say what is missing and who has it.
+    """Raise an error unless ``model`` has every ability ``needed``.
 
     Raises:
-        MissingAbility: naming what was needed, what the model has, and the models that would do.
+        MissingAbility: with the abilities that are needed, those that the model has, and the models that have all.
 
     >>> require(object(), Encodes)
     Traceback (most recent call last):
@@ -149,14 +164,12 @@ def require(model: object, *needed: type) -> None:
     """
     if can(model, *needed):
         return
-    wanted = [ability.__name__ for ability in needed]
+    required = [ability.__name__ for ability in needed]
     has = names(model)
     message = (
-        f"needed a model that {' and '.join(wanted)}, got {type(model).__name__}, "
+        f"needed a model that {' and '.join(required)}, got {type(model).__name__}, "
         f"which {'only ' + ' and '.join(has) if has else 'has no abilities'}"
     )
-    # the model itself knows its siblings: this file stays a leaf
-    siblings = getattr(model, "models_with", None)
-    if siblings is not None and (able := siblings(wanted)):
+    if isinstance(model, _ListsModels) and (able := model.models_with(required)):
         message += f": use {' or '.join(able)}"
     raise MissingAbility(message)

@@ -1,4 +1,4 @@
-"""The one family of errors a user can cause: one line that says what was wanted, what came, what to do."""
+"""The errors that a user can cause. Each message is one line: what was expected, what came, and what to do."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Iterable
 
 
 class MienError(Exception):
-    """A mistake in what was asked for or given; the command line prints its line and exits with 2."""
+    """A mistake in the user's request or input. The command prints the message and exits with code 2."""
 
 
 class UnknownName(MienError):
-    """A name that is not in a list of known names.
+    """A name that does not exist. The message suggests the nearest names.
+
+    Args:
+        kind: what the name stands for, such as ``model``.
+        got: the unknown name.
+        known: the names that exist.
 
     >>> raise UnknownName("model", "vae_gan", ["vae", "vae_wgan"])
     Traceback (most recent call last):
@@ -20,13 +25,13 @@ class UnknownName(MienError):
     """
 
     def __init__(self, kind: str, got: str, known: Iterable[str]):
-        known = list(known)
-        folded = {name.lower(): name for name in known}
-        close = [folded[name] for name in difflib.get_close_matches(got.lower(), list(folded), n=3, cutoff=0.5)]
+        names = list(known)
+        lower = {name.lower(): name for name in names}
+        close = [lower[name] for name in difflib.get_close_matches(got.lower(), list(lower), n=3, cutoff=0.5)]
         if close:
             hint = f"did you mean {', '.join(close)}?"
-        elif known:
-            hint = f"known are {', '.join(known[:45])}"
+        elif names:
+            hint = f"known are {', '.join(names[:45])}"
         else:
             hint = f"there are no {kind}s here"
         super().__init__(f"unknown {kind} '{got}': {hint}")

@@ -1,8 +1,8 @@
-"""A run as ONNX files, one for each ability, for programs that have ONNX Runtime and no PyTorch.
+"""Export of a run to ONNX files, one for each ability, for programs with ONNX Runtime and without PyTorch.
 
-``encode.onnx`` gives the mean of q(z | x), ``decode.onnx`` pictures, ``recognize.onnx`` probabilities, ``edit.onnx``
-pictures with the attributes changed that were named when it was written. Every file is run once beside the model
-it came from; ``export.json`` holds shapes, names, hashes and the largest difference that was seen.
+``encode.onnx`` returns the mean of q(z | x), ``decode.onnx`` pictures, ``recognize.onnx`` probabilities. ``edit.onnx``
+returns pictures after one edit, which is fixed at export. Each file is run once, and its output is compared with that
+of the model. ``export.json`` holds shapes, names, hashes and the largest difference.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from mien.models.base import Model
 from mien.run.folder import WEIGHTS
 from mien.run.weights import load
 
-TOLERANCE = 1e-3  # the largest difference to the model itself that a file may show, in [-1, 1] or in units of z
+TOLERANCE = 1e-3  # largest allowed difference between a file and the model, in units of the pictures or of z
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 class _Ability(nn.Module):
-    """One ability as a module that maps one tensor to one tensor, which is what is exported."""
+    """One ability as a module from one tensor to one tensor, the form that torch exports."""
 
     def __init__(self, model: Model, function: Callable[[Model, Tensor], Tensor]):
         super().__init__()
@@ -51,17 +51,19 @@ def export(
     keep: Sequence[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Path:
-    """Write the ONNX files of a run to the folder ``out`` and return it.
+    """Write the ONNX files of a run to the folder ``out`` and return that folder.
 
     Args:
-        amounts: what ``edit.onnx`` changes; nothing leaves it out.
-        vectors: attribute vectors, for a model that does not edit by itself.
-        keep: attributes that the change leaves as they are, as in ``applications.edit``.
+        run: the run folder.
+        out: the folder to write.
+        amounts: the edit of ``edit.onnx``, an amount for each attribute; without amounts the file is not written.
+        vectors: attribute vectors; only for a model that does not edit by itself.
+        keep: attributes that the edit must keep, see :func:`mien.applications.edit`.
         progress: called with (what, done, total).
 
     Raises:
-        MienError: without the packages of ``mien[onnx]``, for a model without an ability that can be exported, and
-            where a file does not give what the model gives.
+        MienError: a package of ``mien[onnx]`` is missing, the model has no ability to export, or the output of a
+            file differs from that of the model.
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -83,12 +85,12 @@ def export(
         "pictures": "float32 (B, C, H, W) in [-1, 1]",
         "files": {},
     }
-    for key in ("attributes", "classes"):
-        if names := getattr(model, key, ()):
-            about[key] = list(names)
+    if isinstance(model, Recognizes):
+        named = {"attributes": model.attributes, "classes": model.classes}
+        about |= {key: list(names) for key, names in named.items() if names}
     if amounts:
         about["edit"] = {"amounts": dict(amounts), "keep": list(keep)}
-    fast = folded(model)  # BatchNorm is part of the layers then, as in any runtime's own optimizer
+    fast = folded(model)  # each BatchNorm becomes part of the layer before it
     for number, (name, (function, example)) in enumerate(parts.items()):
         if progress:
             progress("export", number, len(parts))
@@ -105,14 +107,12 @@ def export(
 def _parts(
     model: Model, amounts: dict[str, float], vectors: AttributeVectors | None, keep: Sequence[str]
 ) -> dict[str, tuple[Callable[[Any, Tensor], Tensor], Tensor]]:
-    """Return, by name, what maps a tensor to a tensor, with an example of its input."""
+    """Return the functions to export by name, each from (model, tensor) to a tensor, with an example of its input."""
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(2, *model.config["shape"], generator=generator) * 2 - 1
     parts: dict[str, tuple[Callable[[Any, Tensor], Tensor], Tensor]] = {}
     if keep and not amounts:
-        raise MienError(
-            f"expected no attributes to keep, got {', '.join(keep)}: nothing is to be changed, leave them out"
-        )
+        raise MienError(f"expected no attributes to keep, got {', '.join(keep)}: name an edit too, or leave them out")
     if isinstance(model, Encodes):
         parts["encode"] = (lambda model, x: model.encode(x).mean, x)
     if isinstance(model, Encodes) and isinstance(model, Decodes):
@@ -126,11 +126,11 @@ def _parts(
 
 
 def _write(module: nn.Module, example: Tensor, expected: Tensor, path: Path) -> dict[str, Any]:
-    """Write one file, compare it with what is ``expected`` at two batch sizes, and return what is to be known of it."""
+    """Write one file, compare its output with ``expected`` at two batch sizes, and return its entry of export.json."""
 
     def save(place: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of the exporter, about its own dependencies
+            warnings.simplefilter("ignore")  # the exporter warns about its own dependencies
             program = torch.onnx.export(
                 module,
                 (example.clone(),),
@@ -145,31 +145,32 @@ def _write(module: nn.Module, example: Tensor, expected: Tensor, path: Path) -> 
 
     write_atomically(path, save)
     runtime = session(path)
-    seen = 0.0
+    difference = 0.0
     for n in (1, len(example)):
-        got = runtime.run(None, {"input": example[:n].numpy()})[0]
-        seen = float(np.maximum(seen, np.abs(got - expected[:n].numpy()).max()))  # which passes NaN on
-    if not seen <= TOLERANCE:  # nor NaN
+        output = runtime.run(None, {"input": example[:n].numpy()})[0]
+        difference = float(np.maximum(difference, np.abs(output - expected[:n].numpy()).max()))  # NaN stays NaN
+    if not difference <= TOLERANCE:  # true of NaN too
         path.unlink()
         raise MienError(
-            f"expected {path.name} to give what the model gives, got a difference of {seen:.2g}: it was not written; "
-            "please report the model and the version of torch"
+            f"expected {path.name} to give what the model gives, got a difference of {difference:.2g}: the file was "
+            "not written; please report the model and the version of torch"
         )
     return {
         "input": ["B", *example.shape[1:]],
         "output": ["B", *expected.shape[1:]],
         "sha256": sha256(path),
-        "largest_difference": seen,
+        "largest_difference": difference,
     }
 
 
 def session(path: str | Path, threads: int = 0) -> Any:
     """Return an ONNX Runtime session of a file, on the CPU.
 
-    Args:
-        threads: how many it uses; 0 leaves it to the runtime.
+    The threads of the session do not spin while they wait. Otherwise two sessions used in turn would slow each other.
 
-    Its threads do not spin while they wait: two sessions used in turn would otherwise take each other's cores.
+    Args:
+        path: the ONNX file.
+        threads: number of threads; 0 lets the runtime choose.
     """
     import onnxruntime
 

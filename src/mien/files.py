@@ -1,4 +1,4 @@
-"""Writing files so that a crash or a full disk loses nothing that was there."""
+"""Writing of files. A crash or a full disk never damages the previous version of a file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from mien.errors import MienError
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
-    """Call ``write`` with a temporary path beside ``path``, flush it to disk and rename it there.
+    """Write a file in one step: write a temporary file beside it, flush that to disk and rename it.
 
-    The temporary name keeps the extension, which many writers choose their format by.
+    Args:
+        path: the file. Missing folders are created.
+        write: writes the file at the path that it receives. That path has the extension of ``path``, because many
+            writers choose the format by it.
 
     Raises:
-        MienError: if the disk is full or the folder cannot be written; nothing that was there is lost.
+        MienError: the disk is full or the folder cannot be written. The previous file stays as it was.
     """
     path = Path(path)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
@@ -32,7 +35,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
         temporary.unlink(missing_ok=True)
         raise
     except Exception as error:
-        # torch and safetensors wrap the system's error in their own classes
+        # torch and safetensors wrap the error of the system in their own classes
         if temporary.exists():  # unlink fails where a part of the path is a file
             temporary.unlink()
         if not isinstance(error, OSError) and not _is_disk_error(error):
@@ -55,7 +58,7 @@ def _is_disk_error(error: Exception) -> bool:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically."""
+    """Write ``value`` as indented JSON with :func:`write_atomically`."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
 

@@ -1,7 +1,7 @@
 """The losses of the papers as pure functions, each with its equation.
 
-Every function takes tensors and returns tensors; none keeps state or knows a model. Pictures are in
-[-1, 1]; B is the batch, K the latent size. Equation numbers without a paper's name are VAE-WGAN's
+Every function takes tensors and returns tensors. No function keeps state or depends on a model. Pictures are in
+[-1, 1]; B is the batch size and K the size of the latents. Equation numbers without a paper are those of VAE-WGAN
 (Hou, Sun, Shen & Qiu 2019).
 """
 
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 
 def kl(q: Distribution) -> Tensor:
-    """Return KL(q || N(0, I)) of a diagonal Gaussian in nats, (B,): Eq. 2, summed over the K dimensions.
+    """Return KL(q || N(0, I)) in nats, (B,), of a diagonal Gaussian ``q`` of (B, K): Eq. 2, a sum over dimensions.
 
     >>> from torch.distributions import Normal
     >>> kl(Normal(torch.zeros(2, 3), torch.ones(2, 3)))
@@ -28,7 +28,11 @@ def kl(q: Distribution) -> Tensor:
 
 
 def gaussian_reconstruction(x: Tensor, x_rec: Tensor, sigma: float = 1.0) -> Tensor:
-    """Return -log p(x | z) without its constant, in nats, (B,): Eq. 1 for a Gaussian of deviation ``sigma``.
+    """Return -log p(x | z) without its constant, in nats, (B,): Eq. 1 for a Gaussian likelihood.
+
+    Args:
+        x, x_rec: pictures and their reconstructions (B, C, H, W) in [-1, 1].
+        sigma: standard deviation of the likelihood, in the units of the pictures.
 
     >>> gaussian_reconstruction(torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2))
     tensor([6.])
@@ -37,7 +41,7 @@ def gaussian_reconstruction(x: Tensor, x_rec: Tensor, sigma: float = 1.0) -> Ten
 
 
 def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
-    """Return the distance of two maps of one layer (B, C, H, W), (B,): Eq. 5.
+    """Return the distance (B,) between two maps (B, C, H, W) of one layer: half the mean squared difference, Eq. 5.
 
     >>> feature_distance(torch.ones(1, 4, 2, 2), torch.zeros(1, 4, 2, 2))
     tensor([0.5000])
@@ -46,13 +50,14 @@ def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def feature_reconstruction(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-    """Return the feature reconstruction loss over the given layers, (B,): Eq. 5 and 6.
+    """Return the feature reconstruction loss (B,), summed over layers: Eq. 5 and 6.
 
-    Each layer of C channels weighs 100 / C², as the paper sets it for VGG-19 in Caffe's range 0..255; a
-    network of another range needs a scale (see ``FeatureLoss.scale`` in :mod:`mien.networks.loss_network`).
+    The weight of a layer with C channels is 100 / C². The paper chose it for Caffe's VGG-19, whose inputs are in
+    0..255. A network with inputs in another range needs a scale: see ``FeatureLoss`` in
+    :mod:`mien.networks.loss_network`.
 
     Args:
-        real, fake: maps (B, C_l, H_l, W_l), one for each layer, in the same order.
+        real, fake: maps (B, C_l, H_l, W_l), one for each layer l, in the same order.
 
     >>> feature_reconstruction([torch.ones(1, 10, 2, 2)], [torch.zeros(1, 10, 2, 2)])
     tensor([0.5000])
@@ -61,16 +66,19 @@ def feature_reconstruction(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Te
 
 
 class Adversarial(NamedTuple):
-    """The two sides of an adversarial game, both to be minimized; scalars."""
+    """The losses of the two sides of an adversarial game, scalars. Each side minimizes its own loss."""
 
     critic: Tensor
     generator: Tensor
 
 
 def wasserstein(real: Tensor, fake: Tensor, scale: float = 1.0) -> Adversarial:
-    """Return the Wasserstein game on critic scores of any shape (Arjovsky 2017; Algorithm 1).
+    """Return the losses of the Wasserstein game (Arjovsky et al. 2017; Algorithm 1).
 
-    ``scale`` is the paper's label: ±10 in place of ±1 multiplies the critic's output by 10 (§3.4).
+    Args:
+        real, fake: scores of the critic for real and for generated pictures, of any shape.
+        scale: factor of both losses. It stands for the label of the paper: labels of ±10 in place of ±1 multiply
+            the critic's output by 10 (§3.4).
 
     >>> wasserstein(torch.tensor([3.0]), torch.tensor([1.0]), scale=10)
     Adversarial(critic=tensor(-20.), generator=tensor(-10.))
@@ -79,11 +87,12 @@ def wasserstein(real: Tensor, fake: Tensor, scale: float = 1.0) -> Adversarial:
 
 
 def attribute_cross_entropy(logits: Tensor, attributes: Tensor) -> Tensor:
-    """Return the binary cross-entropy averaged over the known attributes, a scalar in nats.
+    """Return the binary cross-entropy, averaged over the known attribute values: a scalar in nats.
 
     Args:
         logits: (B, A).
-        attributes: (B, A) of +1, -1, and 0 where not known (left out of the average).
+        attributes: (B, A) of +1 (present), -1 (absent) and 0 (not known, excluded from the average). The loss is 0
+            if no value is known.
 
     >>> attribute_cross_entropy(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
     tensor(0.6931)
@@ -94,11 +103,11 @@ def attribute_cross_entropy(logits: Tensor, attributes: Tensor) -> Tensor:
 
 
 def class_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Return the cross-entropy averaged over the pictures whose class is known, a scalar in nats.
+    """Return the cross-entropy, averaged over the pictures whose class is known: a scalar in nats.
 
     Args:
         logits: (B, classes).
-        label: (B,) class numbers, -1 where not known (left out of the average; 0 if none is known).
+        label: (B,) class numbers, -1 where not known (excluded from the average). The loss is 0 if no class is known.
 
     >>> class_cross_entropy(torch.zeros(2, 4), torch.tensor([3, -1]))
     tensor(1.3863)

@@ -1,4 +1,4 @@
-"""Runs as a scikit-learn transformer: pictures in, latents out, usable in a Pipeline or a grid search."""
+"""A scikit-learn transformer from pictures to the latents of runs, for use in a Pipeline or a grid search."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from mien.applications.basics import device_of, latent_size
 from mien.applications.multiview import unique_names
 from mien.errors import MienError
 from mien.files import sha256
+from mien.models.base import Model
+from mien.run.folder import WEIGHTS
 from mien.run.weights import load
 
-_WIDTH = "fits a table of a few arbitrary columns; a run encodes pictures of the one shape it was trained on"
+_WIDTH = "fits a table of a few arbitrary columns; a run encodes only pictures of the shape that it was trained on"
 EXPECTED_FAILED_CHECKS: dict[str, str] = {
-    "check_fit2d_1feature": "fits a table of one column and allows no message but 'n_features = 1'",
-    "check_fit2d_1sample": "fits a table of ten columns and allows no message but '1 sample'",
-    "check_positive_only_tag_during_fit": "fits a table of arbitrary columns, as all below do",
+    "check_fit2d_1feature": "fits a table of one column and accepts only the message 'n_features = 1'",
+    "check_fit2d_1sample": "fits a table of ten columns and accepts only the message '1 sample'",
+    "check_positive_only_tag_during_fit": "fits a table of arbitrary columns, as the checks below do",
     **dict.fromkeys(
         (
             "check_dict_unchanged",
@@ -51,30 +53,35 @@ EXPECTED_FAILED_CHECKS: dict[str, str] = {
         _WIDTH,
     ),
 }
-"""What an encoder of pictures cannot pass of check_estimator, and why: pass it as ``expected_failed_checks``."""
+"""The checks of scikit-learn's ``check_estimator`` that an encoder of pictures fails, with the reason for each.
+
+Pass it as ``expected_failed_checks``.
+"""
 
 
 class NotPictures(MienError, ValueError):
-    """An array was given that is no pictures of the runs; a ValueError, as scikit-learn's own are."""
+    """An array does not hold pictures for the runs. It is a ValueError too, as scikit-learn expects."""
 
 
-class ImageEncoder(TransformerMixin, BaseEstimator):
-    """The latent means of one or several runs, side by side (n, ΣK).
+class ImageEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Maps pictures to the latent means of one or more runs, side by side: (n, ΣK).
 
-    Pictures are what :meth:`mien.data.dataset.Dataset.pictures` returns: uint8 (n, H, W, C), or flattened in that
-    order (n, H·W·C) with any type of number, values from 0 to 255. Signals are (n, 1, L, C) or flattened, from -1 to 1.
-    Fitting loads the runs and learns nothing. A pickle holds the runs' paths and the digests of their weights, not the
-    weights: the runs must lie there when it is used again.
+    Pictures are arrays as :meth:`mien.data.dataset.Dataset.pictures` returns them: uint8 (n, H, W, C). The flattened
+    form (n, H·W·C) may have any numeric type, with values from 0 to 255. Signals are (n, 1, L, C) or flattened, with
+    values from -1 to 1.
+
+    ``fit`` loads the runs and learns nothing. A pickle holds the paths of the runs and the digests of their weights,
+    but not the weights. The run folders must exist when the pickle is used.
 
     Args:
-        runs: run folders of models that encode, all on pictures of one shape; one folder alone will do.
+        runs: run folders of models that encode, all for pictures of one shape; or one run folder.
         device: cpu or cuda.
-        batch: pictures at a time, which bounds the memory.
+        batch: number of pictures encoded at a time; it bounds the memory.
 
     Attributes:
-        shape_: (C, H, W) of the runs' pictures.
+        shape_: (C, H, W) of the pictures.
         n_features_in_: H·W·C.
-        weights_sha256_: of each run's weights.
+        weights_sha256_: SHA-256 of the weights of each run.
         widths_: K of each run.
 
     >>> from sklearn.base import clone
@@ -82,48 +89,50 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
     {'batch': 128, 'device': 'cpu', 'runs': ['runs/faces']}
     """
 
+    _models: list[Model] | None = None  # a pickle does not hold them
+
     def __init__(self, runs: Sequence[str | Path] | str | Path = (), device: str = "cpu", batch: int = 128):
         self.runs = runs
         self.device = device
         self.batch = batch
 
     def fit(self, X: ArrayLike, y: object = None) -> ImageEncoder:
-        """Load the runs and check that ``X`` are pictures they can encode.
+        """Load the runs and check that they can encode the pictures ``X``.
 
         Raises:
-            MienError: no runs, one that is no run, runs on pictures of different shapes, a batch below 1.
-            MissingAbility: a run that does not encode.
-            NotPictures: an array of another shape or with values out of range.
+            MienError: no runs, a folder that is not a run, runs for pictures of different shapes, a batch below 1.
+            MissingAbility: a run whose model does not encode.
+            NotPictures: an array of another shape, or with values outside the range.
         """
         folders = self._folders()
         if isinstance(self.batch, bool) or not isinstance(self.batch, int | np.integer) or self.batch < 1:
             raise MienError(f"expected a batch of 1 or more, got {self.batch!r}")
-        self._models = [load(folder, self.device) for folder in folders]
-        for model in self._models:
+        models = self._models = [load(folder, self.device) for folder in folders]
+        for model in models:
             require(model, Encodes)
-        shapes = [tuple(model.config["shape"]) for model in self._models]
+        shapes = [tuple(model.config["shape"]) for model in models]
         for folder, shape in zip(folders, shapes, strict=True):
             if shape != shapes[0]:
                 raise MienError(
                     f"expected runs on pictures of one shape, got {folders[0]} on {shapes[0]} and {folder} on {shape}: "
-                    "use one ImageEncoder for each"
+                    "use one ImageEncoder for each shape"
                 )
         self.shape_ = shapes[0]
-        self.weights_sha256_ = [sha256(folder / "weights.safetensors") for folder in folders]
-        self.widths_ = [latent_size(model) for model in self._models]
-        self._checked(X, reset=True)
+        self.weights_sha256_ = [sha256(folder / WEIGHTS) for folder in folders]
+        self.widths_ = [latent_size(model) for model in models]
+        self._check(X, reset=True)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Return the latent means (n, ΣK) of pictures, the runs' side by side in their order.
+        """Return the latent means (n, ΣK), float32, of pictures: those of each run side by side, in the runs' order.
 
         Raises:
-            NotPictures: an array of another shape or with values out of range.
-            MienError: a run whose weights have changed since it was fitted.
+            NotPictures: an array of another shape, or with values outside the range.
+            MienError: the weights of a run have changed since ``fit``.
         """
         check_is_fitted(self)
-        flat = self._checked(X, reset=False)
-        models = self._loaded()
+        flat = self._check(X, reset=False)
+        models = self._load()
         z = np.empty((len(flat), sum(self.widths_)), np.float32)
         channels, height, width = self.shape_
         with torch.inference_mode():
@@ -137,44 +146,45 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         return z
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
-        """Return a name for each number of the latents, such as ``faces_z0``."""
+        """Return a name for each column of the latents, such as ``faces_z0``."""
         check_is_fitted(self)
         names = unique_names(self._folders())
         parts = [f"{name}_z{k}" for name, width in zip(names, self.widths_, strict=True) for k in range(width)]
         return np.array(parts, dtype=object)
 
     def _folders(self) -> list[Path]:
-        given = [self.runs] if isinstance(self.runs, str | Path) else list(self.runs)
-        if not given:
+        folders = [self.runs] if isinstance(self.runs, str | Path) else list(self.runs)
+        if not folders:
             raise MienError("expected one run or more, got none: pass runs=['runs/faces']")
-        return [Path(folder) for folder in given]
+        return [Path(folder) for folder in folders]
 
-    def _checked(self, X: ArrayLike, reset: bool) -> NDArray:
-        """Return pictures flattened, (n, H·W·C), or raise NotPictures."""
+    def _check(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
+        """Return the pictures ``X`` flattened, (n, H·W·C), or raise NotPictures."""
         channels, height, width = self.shape_
-        wanted = f"expected pictures (n, {height}, {width}, {channels}) or (n, {height * width * channels})"
+        expected = f"expected pictures (n, {height}, {width}, {channels}) or (n, {height * width * channels})"
+        # a data frame has `ndim` and must stay one: scikit-learn reads its column names
         pictures: Any = X if hasattr(X, "ndim") else np.asarray(X)
         if pictures.ndim > 2:
             if pictures.shape[1:] != (height, width, channels):
-                raise NotPictures(f"{wanted}, got {pictures.shape}: crop and scale them, channels last")
+                raise NotPictures(f"{expected}, got {pictures.shape}: crop and scale them, channels last")
             pictures = pictures.reshape(len(pictures), -1)
-        flat = validate_data(self, pictures, reset=reset, dtype="numeric")
+        flat: NDArray[Any] = validate_data(self, pictures, reset=reset, dtype="numeric")
         if flat.shape[1] != height * width * channels:
-            raise NotPictures(f"{wanted}, got {flat.shape}: crop and scale them")
+            raise NotPictures(f"{expected}, got {flat.shape}: crop and scale them")
         low, high = (0, 255) if height > 1 else (-1, 1)
         least, most = flat.min(), flat.max()
         if least < low or most > high:
-            # the first words are what scikit-learn wants to read of them
+            # scikit-learn's checks look for these first words
             negative = "Negative values in data passed to ImageEncoder: " if low == 0 and least < 0 else ""
             raise NotPictures(f"{negative}expected values from {low} to {high}, got {least:.4g} to {most:.4g}")
         return flat
 
-    def _loaded(self) -> list[Any]:
-        """Return the models, loaded again after unpickling; the fitted weights or none."""
-        if not hasattr(self, "_models"):
+    def _load(self) -> list[Any]:
+        """Return the models. After unpickling, load them again and check that their weights are those of ``fit``."""
+        if self._models is None:
             folders = self._folders()
             for folder, digest in zip(folders, self.weights_sha256_, strict=True):
-                path = folder / "weights.safetensors"
+                path = folder / WEIGHTS
                 if path.exists() and sha256(path) != digest:
                     raise MienError(f"expected the weights that were fitted in {folder}, got others: fit again")
             self._models = [load(folder, self.device) for folder in folders]
@@ -186,6 +196,6 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = True  # but signals'
-        tags.transformer_tags.preserves_dtype = []  # float32 whatever comes
+        tags.input_tags.positive_only = True  # true of pictures; signals have negative values
+        tags.transformer_tags.preserves_dtype = []  # the output is always float32
         return tags

@@ -1,7 +1,7 @@
-"""What is done with models, as functions of abilities; no file here knows a model.
+"""Functions that use models. They depend on abilities and never on a particular model.
 
-``reconstruct``, ``interpolate``, ``edit``, ``attribute_vectors``, ``recognize`` and ``generate`` are the
-everyday ones; each opens with :func:`mien.abilities.require`.
+The most common ones are ``reconstruct``, ``interpolate``, ``edit``, ``attribute_vectors``, ``recognize`` and
+``generate``. Each first checks the abilities of the model with :func:`mien.abilities.require`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mien.applications.basics import encode_all, generate, recognize, reconstruct
     from mien.applications.interpolation import interpolate
 
-_WHERE = {
+_MODULES = {
     "AttributeVectors": "arithmetic",
     "attribute_vectors": "arithmetic",
     "edit": "arithmetic",
@@ -37,6 +37,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"mien.applications.{_WHERE[name]}"), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"mien.applications.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'mien.applications' has no attribute '{name}'")

@@ -1,4 +1,4 @@
-"""Attribute vectors in the latent space, and editing with them (VAE-WGAN §4.3.2, Fig. 12)."""
+"""Attribute vectors in latent space, and editing with them (VAE-WGAN §4.3.2, Fig. 12)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.abilities import Decodes, Edits, Encodes, can, require
@@ -20,8 +21,8 @@ from mien.data.dataset import Dataset
 from mien.errors import MienError, UnknownName
 from mien.files import write_atomically
 
-COUNT = 2000  # pictures with, and as many without, that a vector is the difference of (§4.3.2)
-FEWEST = 5  # of either kind, for a vector to be taken at all
+COUNT = 2000  # pictures with an attribute, and pictures without it, for one vector (§4.3.2)
+FEWEST = 5  # with fewer pictures of either kind there is no vector
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class AttributeVectors:
     """One latent direction for each attribute.
 
     Args:
-        names: A attribute names.
-        vectors: (A, K); zero where there were too few pictures.
-        positives, negatives: how many pictures each is the mean difference of.
+        names: of the A attributes.
+        vectors: (A, K); a row is zero if there were too few pictures.
+        positives, negatives: for each attribute, the number of pictures with it and without it.
     """
 
     names: tuple[str, ...]
@@ -43,8 +44,8 @@ class AttributeVectors:
         """Return the vector (K,) of an attribute.
 
         Raises:
-            UnknownName: with the nearest names.
-            MienError: if there were too few pictures with or without it.
+            UnknownName: there is no such attribute; the message has the nearest names.
+            MienError: there were too few pictures with it or without it.
         """
         if name not in self.names:
             raise UnknownName("attribute", name, self.names)
@@ -57,13 +58,14 @@ class AttributeVectors:
         return self.vectors[i]
 
     def without(self, name: str, keep: Sequence[str]) -> Tensor:
-        """Return the part (K,) of an attribute's vector that is orthogonal to those of the attributes ``keep``.
+        """Return the part (K,) of the vector of ``name`` that is orthogonal to the vectors of the attributes ``keep``.
 
-        Attributes that go together in the training pictures (Smiling and High_Cheekbones) have vectors that do too;
-        what is left then moves the picture along none of the others' directions.
+        Attributes that are correlated in the training pictures (Smiling and High_Cheekbones) have correlated vectors.
+        The orthogonal part moves a picture along none of the directions of ``keep``.
 
         Raises:
-            UnknownName, MienError: as ``vectors[name]``; where nothing is left of the vector; for ``name`` itself.
+            UnknownName: there is no such attribute.
+            MienError: there were too few pictures, ``keep`` contains ``name``, or the orthogonal part is zero.
 
         >>> vectors = AttributeVectors(("a", "b"), torch.tensor([[1.0, 1.0], [0.0, 2.0]]), (9, 9), (9, 9))
         >>> vectors.without("a", ["b"])
@@ -75,21 +77,21 @@ class AttributeVectors:
         if not keep:
             return vector
         others = torch.stack([self[other] for other in keep]).double()  # (n, K)
-        # least squares, since the others need not be orthogonal, nor even independent
+        # least squares, because the vectors of `keep` may be neither orthogonal nor independent
         weights = torch.linalg.pinv(others.T) @ vector.double()
-        left = vector - (others.T @ weights).to(vector.dtype)
-        if left.norm() < 1e-4 * vector.norm():
+        remainder: Tensor = vector - (others.T @ weights).to(vector.dtype)
+        if remainder.norm() < 1e-4 * vector.norm():
             raise MienError(
                 f"expected a part of {name} that is orthogonal to {', '.join(keep)}, got none: keep fewer attributes"
             )
-        return left
+        return remainder
 
     def shift(self, amounts: Mapping[str, float], keep: Sequence[str] = ()) -> Tensor:
-        """Return Σ amount · vector (K,), the step in latent space of an edit (§4.3.2).
+        """Return Σ amount · vector, (K,), the step of an edit in latent space (§4.3.2).
 
         Args:
-            amounts: by attribute.
-            keep: attributes whose directions the step must not move along; those that are changed are left out.
+            amounts: an amount for each attribute to change.
+            keep: attributes whose directions the step must avoid; attributes in ``amounts`` are ignored here.
 
         Raises:
             UnknownName, MienError: as :meth:`without`.
@@ -107,27 +109,43 @@ class AttributeVectors:
 
     @classmethod
     def load(cls, path: Path) -> AttributeVectors:
-        """Return what :meth:`save` wrote."""
+        """Return the vectors that :meth:`save` wrote.
+
+        Raises:
+            MienError: the file is missing or damaged.
+        """
         try:
             with safetensors.safe_open(path, framework="pt") as f:
                 about = json.loads(f.metadata()["attributes"])
                 vectors = f.get_tensor("vectors")
         except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise MienError(
-                f"expected attribute vectors in {path}, got a damaged file ({error}): delete it, it is made again"
+                f"expected attribute vectors in {path}, got a damaged file ({error}): delete it to compute them again"
             ) from None
         return cls(tuple(about["names"]), vectors, tuple(about["positives"]), tuple(about["negatives"]))
 
 
 def attribute_vectors(
-    model: Any, dataset: Dataset, index: np.ndarray, count: int = COUNT, seed: int = 0, progress: Progress = None
+    model: Any,
+    dataset: Dataset,
+    index: NDArray[np.int64],
+    count: int = COUNT,
+    seed: int = 0,
+    progress: Progress = None,
 ) -> AttributeVectors:
-    """Return, for each attribute, the mean latent of pictures with it minus that of pictures without it.
+    """Return for each attribute the mean latent of pictures with it minus the mean latent of pictures without it.
 
     Args:
-        index: positions to take pictures from, such as the training split.
-        count: pictures with, and as many without; all there are where there are fewer.
-        seed: which pictures are taken.
+        model: encodes.
+        dataset: with attributes.
+        index: positions of the pictures to choose from, such as the training split.
+        count: number of pictures with the attribute, and of pictures without it; all of them if there are fewer.
+        seed: of the choice of pictures.
+        progress: called with (done, total) pictures.
+
+    Raises:
+        MissingAbility: the model does not encode.
+        MienError: the data set has no attributes.
     """
     require(model, Encodes)
     if not dataset.attributes:
@@ -157,12 +175,16 @@ def attribute_vectors(
 
 @dataclass(frozen=True)
 class Editor:
-    """Changes attributes of pictures: by the model itself if it edits, by attribute vectors if it encodes and decodes.
+    """Changes attributes of pictures, with the model if it edits by itself, else with attribute vectors.
 
     Args:
         model: a model that Edits, or that Encodes and Decodes.
         vectors: its attribute vectors; None for a model that edits by itself.
-        keep: attributes whose directions an edit must not move along, see :meth:`AttributeVectors.without`.
+        keep: attributes that an edit must keep, see :meth:`AttributeVectors.without`.
+
+    Raises:
+        MissingAbility: the model has none of these abilities.
+        MienError: ``keep`` for a model that edits by itself, or no vectors for another model.
     """
 
     model: Any
@@ -174,25 +196,30 @@ class Editor:
             if self.keep:
                 raise MienError(
                     f"expected no attributes to keep of {type(self.model).__name__}, which edits by itself and keeps "
-                    f"what it is not asked to change, got {', '.join(self.keep)}: leave them out"
+                    f"all other attributes, got {', '.join(self.keep)}: leave them out"
                 )
             return
         require(self.model, Encodes, Decodes)
         if self.vectors is None:
             raise MienError(
-                "expected attribute vectors to edit with, got none: make them with applications.attribute_vectors"
+                "expected attribute vectors to edit with, got none: compute them with applications.attribute_vectors"
             )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The attributes that can be changed."""
+        """Names of the attributes that can be changed."""
         if self.vectors is None:
             return tuple(self.model.editable)
         enough = zip(self.vectors.names, self.vectors.positives, self.vectors.negatives, strict=True)
         return tuple(name for name, positives, negatives in enough if min(positives, negatives) >= FEWEST)
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise UnknownName, or MienError for too few pictures, unless every attribute named can be changed."""
+        """Check that every attribute in ``names`` can be changed.
+
+        Raises:
+            UnknownName: there is no such attribute.
+            MienError: there were too few pictures for its vector.
+        """
         for name in names:
             if self.vectors is not None:
                 self.vectors[name]
@@ -200,9 +227,9 @@ class Editor:
                 raise UnknownName("attribute", name, self.names)
 
     def function(self, amounts: Mapping[str, float]) -> Callable[[Any, Tensor], Tensor]:
-        """Return the edit as a function (model, x) -> x of one batch, for a copy of the model such as a folded one.
+        """Return the edit as a function (model, x) -> x of one batch; the model may be a copy, such as a folded one.
 
-        A model that edits by itself is asked to; another one decodes E(x) + Σ amount · vector (§4.3.2).
+        A model that edits by itself does so. Another model decodes E(x) + Σ amount · vector (§4.3.2).
         """
         if self.vectors is None:
             return lambda model, x: model.edit(x, amounts)
@@ -210,14 +237,15 @@ class Editor:
         return lambda model, x: model.decode(model.encode(x).mean + shift)
 
     def __call__(self, x: Tensor, amounts: Mapping[str, float]) -> Tensor:
-        """Return pictures ``x`` (B, C, H, W) in [-1, 1] with each named attribute moved by its amount.
+        """Return the edited pictures (B, C, H, W) in [-1, 1].
 
         Args:
-            amounts: +1 adds an attribute, -1 removes it, fractions go part of the way.
+            x: pictures (B, C, H, W) in [-1, 1].
+            amounts: for each attribute to change: +1 adds it, -1 removes it, fractions change it in part.
 
         Raises:
-            UnknownName: for an attribute that cannot be changed.
-            MienError: for pictures of another shape or range, or where ``keep`` leaves nothing of a vector.
+            UnknownName: an attribute cannot be changed.
+            MienError: pictures of another shape or range, or a vector without a part orthogonal to ``keep``.
         """
         x = check_pictures(self.model, x)
         change = self.function(amounts)
@@ -231,16 +259,18 @@ def edit(
     vectors: AttributeVectors | None = None,
     keep: Sequence[str] = (),
 ) -> Tensor:
-    """Return pictures ``x`` (B, C, H, W) with each named attribute moved by its amount; see :class:`Editor`.
+    """Return the edited pictures (B, C, H, W) in [-1, 1]; see :class:`Editor`.
 
     Args:
-        amounts: +1 adds an attribute, -1 removes it, fractions go part of the way.
-        vectors: attribute vectors, for a model that does not edit by itself.
-        keep: attributes whose directions the edit must not move along, see :meth:`AttributeVectors.without`;
-            those that are themselves changed are left out.
+        model: a model that Edits, or that Encodes and Decodes.
+        x: pictures (B, C, H, W) in [-1, 1].
+        amounts: for each attribute to change: +1 adds it, -1 removes it, fractions change it in part.
+        vectors: attribute vectors; only for a model that does not edit by itself.
+        keep: attributes that the edit must keep, see :meth:`AttributeVectors.without`; attributes in ``amounts`` are
+            ignored here.
 
     Raises:
-        UnknownName: for an attribute that cannot be changed.
-        MienError: ``keep`` of a model that edits by itself, or so much of it that nothing is left of a vector.
+        UnknownName: an attribute cannot be changed.
+        MienError: ``keep`` for a model that edits by itself, or a vector without a part orthogonal to ``keep``.
     """
     return Editor(model, None if can(model, Edits) else vectors, tuple(keep))(x, amounts)

@@ -1,4 +1,4 @@
-"""Reconstruction, generation, recognition and encoding of any number of pictures, in batches."""
+"""Reconstruction, generation, recognition and encoding of any number of pictures, batch by batch."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.abilities import Decodes, Encodes, Generates, Recognizes, require
+from mien.data.batch import Batch
 from mien.data.dataset import Dataset
 from mien.errors import MienError
 
-BATCH = 128
+BATCH = 128  # pictures
 Progress = Callable[[int, int], None] | None
 
 
 def device_of(model: Any) -> torch.device:
     """Return the device of a model's parameters."""
-    return next(model.parameters()).device
+    parameter: Tensor = next(model.parameters())
+    return parameter.device
 
 
 def check_pictures(model: Any, x: Tensor) -> Tensor:
     """Return pictures ``x`` on the model's device.
 
     Raises:
-        MienError: unless ``x`` is (B, C, H, W) in [-1, 1] of the shape the model was made for.
+        MienError: ``x`` is not (B, C, H, W) with the model's (C, H, W), or has values outside [-1, 1].
     """
     shape = tuple(model.config["shape"])
     if x.ndim != 4 or tuple(x.shape[1:]) != shape:
@@ -35,36 +38,37 @@ def check_pictures(model: Any, x: Tensor) -> Tensor:
         )
     if x.numel() and (float(x.min()) < -1.001 or float(x.max()) > 1.001):
         raise MienError(
-            f"expected pictures in [-1, 1], got {float(x.min()):.3g} to {float(x.max()):.3g}: divide bytes by 127.5 and take off 1"
+            f"expected pictures in [-1, 1], got {float(x.min()):.3g} to {float(x.max()):.3g}: "
+            "divide bytes by 127.5 and take off 1"
         )
     return x.to(device_of(model))
 
 
 def map_batches(function: Callable[[Tensor], Tensor], x: Tensor, size: int = BATCH) -> Tensor:
-    """Return ``function`` of ``x``, computed without gradients ``size`` rows at a time."""
+    """Return ``function(x)``, computed without gradients for ``size`` rows of ``x`` at a time."""
     with torch.inference_mode():
-        return joined((function(part) for part in x.split(size)), len(x))
+        return joined((function(part) for part in torch.split(x, size)), len(x))
 
 
 def joined(parts: Iterable[Tensor], n: int) -> Tensor:
-    """Return parts of n rows in all, one below the other, of which no more than one is held beside them."""
+    """Return the concatenation of ``parts``, which have n rows in total. It holds at most one part beside the result."""
     whole, done = torch.empty(0), 0
     for part in parts:
-        if not done:  # filled in place: joining parts would hold all of them twice
+        if not done:  # torch.cat would hold all parts twice
             whole = part.new_empty(n, *part.shape[1:])
         whole[done : done + len(part)] = part
         done += len(part)
     return whole
 
 
-def batches(dataset: Dataset, index: np.ndarray, device: torch.device, size: int = BATCH) -> Iterator[Any]:
-    """Yield the pictures ``index`` of a data set as batches."""
+def batches(dataset: Dataset, index: NDArray[np.int64], device: torch.device, size: int = BATCH) -> Iterator[Batch]:
+    """Yield the pictures at the positions ``index`` (n,) of a data set as batches of up to ``size`` pictures."""
     for start in range(0, len(index), size):
         yield dataset.batch(index[start : start + size], device)
 
 
 def reconstruct(model: Any, x: Tensor) -> Tensor:
-    """Return D(E(x)), with the mean of q(z | x), of pictures (B, C, H, W) in [-1, 1].
+    """Return the reconstructions (B, C, H, W) of pictures ``x`` (B, C, H, W) in [-1, 1], from the mean of q(z | x).
 
     >>> from mien.models.base import build
     >>> vae = build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).eval()
@@ -76,44 +80,54 @@ def reconstruct(model: Any, x: Tensor) -> Tensor:
 
 
 def generate(model: Any, n: int, seed: int = 0, attributes: Tensor | None = None) -> Tensor:
-    """Return ``n`` new pictures (n, C, H, W) in [-1, 1], fixed by ``seed``; in batches, so n may be large.
+    """Return ``n`` new pictures (n, C, H, W) in [-1, 1] on the CPU; the same ``seed`` gives the same pictures.
 
     Args:
-        attributes: (n, A) of +1, -1, or 0 for what is left open, of the model's ``conditions``.
+        model: a model that generates.
+        n: number of pictures; it may be large, because the model works batch by batch.
+        seed: of the random latents.
+        attributes: (n, A) of +1, -1, or 0 (open), for the model's ``conditions``.
 
     Raises:
-        MienError: attributes of a model that cannot be asked for any, or of another shape.
+        MienError: attributes for a model without conditions, or of another shape; n below 1.
     """
     return joined((part.cpu() for part in generate_batches(model, n, seed, attributes)), n)
 
 
 def generate_batches(model: Any, n: int, seed: int = 0, attributes: Tensor | None = None) -> Iterator[Tensor]:
-    """Yield what :func:`generate` returns in parts, on the model's device, so that no more than one is held."""
+    """Yield the pictures of :func:`generate` in parts, on the model's device; it holds one part at a time."""
     require(model, Generates)
     if attributes is not None and tuple(attributes.shape) != (n, len(model.conditions)):
-        can = f"the model can be asked for {len(model.conditions)}" if model.conditions else "the model takes none"
-        raise MienError(f"expected attributes ({n}, A), got {tuple(attributes.shape)}: {can}")
+        conditions = (
+            f"the model can be asked for {len(model.conditions)}" if model.conditions else "the model takes none"
+        )
+        raise MienError(f"expected attributes ({n}, A), got {tuple(attributes.shape)}: {conditions}")
     if n < 1:
         raise MienError(f"expected 1 picture or more to generate, got {n}")
     for number, start in enumerate(range(0, n, BATCH)):
         rows = None
-        if attributes is not None:  # filled up to a whole part: what is left open costs nothing
+        if attributes is not None:  # every part has the same size; further rows are open
             rows = attributes.new_zeros(BATCH, attributes.shape[1])
             rows[: min(BATCH, n - start)] = attributes[start : start + BATCH]
         with torch.inference_mode():
-            # every part has a seed of its own, so the first pictures are the same whatever n is
+            # each part has its own seed, so the first pictures do not depend on n
             part = model.generate(BATCH, rows, seed * 1_000_003 + number)[: n - start]
         yield part
 
 
 def recognize(model: Any, x: Tensor) -> Tensor:
-    """Return the probability of each attribute or class of pictures (B, C, H, W)."""
+    """Return the probability of each attribute, (B, A), or of each class, (B, classes), of pictures (B, C, H, W)."""
     require(model, Recognizes)
     return map_batches(model.recognize, check_pictures(model, x))
 
 
-def encode_all(model: Any, dataset: Dataset, index: np.ndarray, progress: Progress = None) -> Tensor:
-    """Return the means of q(z | x) of the pictures ``index`` of a data set, (n, K) on the CPU."""
+def encode_all(model: Any, dataset: Dataset, index: NDArray[np.int64], progress: Progress = None) -> Tensor:
+    """Return the means of q(z | x), (n, K) on the CPU, of the pictures at positions ``index`` (n,) of a data set.
+
+    Raises:
+        MissingAbility: the model does not encode.
+        MienError: there are no pictures.
+    """
     require(model, Encodes)
     if not len(index):
         raise MienError("expected pictures to encode, got none")
@@ -121,7 +135,7 @@ def encode_all(model: Any, dataset: Dataset, index: np.ndarray, progress: Progre
     with torch.inference_mode():
         for batch in batches(dataset, index, device_of(model)):
             part = model.encode(batch.x).mean.cpu()
-            if not done:  # filled in place: joining parts would hold all latents twice
+            if not done:  # torch.cat would hold all latents twice
                 means = part.new_empty(len(index), part.shape[1])
             means[done : done + len(part)] = part
             done += len(part)
@@ -131,7 +145,7 @@ def encode_all(model: Any, dataset: Dataset, index: np.ndarray, progress: Progre
 
 
 def latent_size(model: Any) -> int:
-    """Return K, how many numbers a model's latent has.
+    """Return K, the size of a model's latents.
 
     >>> from mien.models.base import build
     >>> latent_size(build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}))
@@ -141,6 +155,6 @@ def latent_size(model: Any) -> int:
     training = model.training
     with torch.inference_mode():
         x = torch.zeros(1, *model.config["shape"], device=device_of(model))
-        size = model.eval().encode(x).mean.shape[1]
+        size: int = model.eval().encode(x).mean.shape[1]
     model.train(training)
     return size

@@ -16,12 +16,12 @@ Path = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def linear(left: Tensor, right: Tensor, t: Tensor) -> Tensor:
-    """Return (1 - t)·left + t·right of latents (B, K) at t (S, 1, 1): (S, B, K); Fig. 11."""
+    """Return (1 - t)·left + t·right, (S, B, K), for latents (B, K) and t (S, 1, 1): Fig. 11."""
     return (1 - t) * left + t * right
 
 
 def slerp(left: Tensor, right: Tensor, t: Tensor) -> Tensor:
-    """Return the great-circle path between latents (B, K) at t (S, 1, 1): (S, B, K); linear where parallel.
+    """Return the great-circle path, (S, B, K), between latents (B, K) for t (S, 1, 1); it is linear if they are parallel.
 
     >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     >>> round(float(slerp(a, b, torch.tensor(0.5).view(1, 1, 1)).norm()), 4)
@@ -37,11 +37,16 @@ def slerp(left: Tensor, right: Tensor, t: Tensor) -> Tensor:
 
 
 def interpolate(model: Any, left: Tensor, right: Tensor, steps: int = 11, path: Path = linear) -> Tensor:
-    """Return decoded paths from pictures ``left`` to ``right``, both (B, C, H, W): (B, steps, C, H, W) on the CPU.
+    """Return decoded latent paths between pictures, (B, steps, C, H, W) on the CPU.
 
     Args:
-        steps: pictures on each path, ends included; the paper's α = 0, 0.1, …, 1 are 11.
+        model: encodes and decodes.
+        left, right: start and end pictures, both (B, C, H, W) in [-1, 1].
+        steps: pictures on each path, ends included; α = 0, 0.1, …, 1 of the paper is 11 steps.
         path: :func:`linear` or :func:`slerp`.
+
+    Raises:
+        MienError: fewer than 2 steps, or different numbers of pictures.
     """
     require(model, Encodes, Decodes)
     if steps < 2:
@@ -53,15 +58,16 @@ def interpolate(model: Any, left: Tensor, right: Tensor, steps: int = 11, path: 
         t = torch.linspace(0, 1, steps, device=start.device).view(-1, 1, 1)
         z = path(start, end, t)  # (S, B, K)
         pictures = map_batches(lambda part: model.decode(part).cpu(), z.transpose(0, 1).flatten(0, 1))
-    return pictures.unflatten(0, (len(left), steps))
+    return torch.unflatten(pictures, 0, (len(left), steps))
 
 
 def chain(model: Any, x: Tensor, steps: int = 11, path: Path = linear) -> Tensor:
-    """Return one decoded path through pictures ``x`` (B, C, H, W) in their order: ((B - 1)·(steps - 1) + 1, C, H, W).
+    """Return one decoded path through pictures in their order, ((B - 1)·(steps - 1) + 1, C, H, W) on the CPU.
 
     Args:
-        x: 2 pictures or more; for a closed walk give the first again at the end.
-        steps: pictures from each to the next, both included.
+        model: encodes and decodes.
+        x: pictures (B, C, H, W) in [-1, 1], B ≥ 2; for a closed path, repeat the first at the end.
+        steps: pictures from one to the next, both included.
         path: :func:`linear` or :func:`slerp`.
 
     >>> from mien.models.base import build
@@ -87,8 +93,8 @@ def _means(model: Any, x: Tensor) -> Tensor:
 def between_samples(model: Any, n: int = 5, steps: int = 11, seed: int = 0, path: Path = linear) -> Tensor:
     """Return :func:`chain` through n generated pictures.
 
-    A model need not show what it generates from, so the samples are encoded: the path goes through their
-    reconstructions.
+    Not every model gives access to the latents of its samples. Therefore the samples are encoded, and the path goes
+    through their reconstructions.
     """
     require(model, Encodes, Decodes, Generates)
     if n < 2:

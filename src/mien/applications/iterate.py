@@ -15,11 +15,11 @@ from mien.errors import MienError
 
 @dataclass(frozen=True)
 class Rounds:
-    """What feeding pictures back makes of them.
+    """The results of iterative feeding.
 
     Args:
-        pictures: (B, T + 1, C, H, W) on the CPU, the starts first.
-        change: (B, T), mean |x_t − x_{t−1}| over a picture, in [0, 2]; it falls to 0 where the rounds settle.
+        pictures: (B, T + 1, C, H, W) on the CPU; the first are the start pictures.
+        change: (B, T), mean |x_t − x_{t−1}| over a picture, in [0, 2]; it goes to 0 if the rounds converge.
     """
 
     pictures: Tensor
@@ -27,13 +27,15 @@ class Rounds:
 
 
 def iterate(model: Any, x: Tensor, rounds: int = 10, progress: Progress = None) -> Rounds:
-    """Return what comes of pictures ``x`` (B, C, H, W) in [-1, 1] that are encoded and decoded again and again.
+    """Encode and decode pictures repeatedly, and return the pictures of all rounds.
 
-    The mean of q(z | x) is decoded, so nothing is drawn. What leaves [-1, 1] is clipped before it is fed back.
+    The decoder gets the mean of q(z | x), so the result is deterministic. Values are clipped to [-1, 1] in each round.
 
     Args:
-        rounds: how often, 1 or more.
-        progress: called with (done, total) pictures decoded.
+        model: encodes and decodes.
+        x: pictures (B, C, H, W) in [-1, 1].
+        rounds: number of rounds, 1 or more.
+        progress: called with (done, total) decoded pictures.
 
     >>> from mien.models.base import build
     >>> vae = build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).eval()
@@ -46,18 +48,18 @@ def iterate(model: Any, x: Tensor, rounds: int = 10, progress: Progress = None) 
         raise MienError(f"expected 1 round or more, got {rounds}")
     if not len(x):
         raise MienError("expected pictures to feed back, got none")
-    # filled in place, on the CPU: a device would have to hold every round, and joining parts holds all twice
+    # on the CPU, because a device might not hold all rounds; torch.cat would hold all parts twice
     pictures = torch.empty(len(x), rounds + 1, *x.shape[1:])
     change = torch.empty(len(x), rounds)
     done = 0
     with torch.inference_mode():
-        for part in x.split(BATCH):
-            now, rows = check_pictures(model, part), slice(done, done + len(part))
-            pictures[rows, 0] = now.cpu()
+        for part in torch.split(x, BATCH):
+            current, rows = check_pictures(model, part), slice(done, done + len(part))
+            pictures[rows, 0] = current.cpu()
             for t in range(rounds):
-                before, now = now, model.decode(model.encode(now).mean).clamp(-1, 1)
-                pictures[rows, t + 1] = now.cpu()
-                change[rows, t] = (now - before).abs().flatten(1).mean(1).cpu()
+                previous, current = current, model.decode(model.encode(current).mean).clamp(-1, 1)
+                pictures[rows, t + 1] = current.cpu()
+                change[rows, t] = (current - previous).abs().flatten(1).mean(1).cpu()
                 if progress:
                     progress(done * rounds + (t + 1) * len(part), rounds * len(x))
             done += len(part)

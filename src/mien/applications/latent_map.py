@@ -1,7 +1,7 @@
 """Maps of the latent space: t-SNE as a scatter or as a grid of pictures, and the decoded plane of a 2-d model.
 
-t-SNE of 625 latents as 25x25 pictures is VAE-WGAN's Fig. 13; the plane of a model of two latent dimensions, and
-pictures decoded from a lattice in it, are SSAVAE's Fig. 7 and 8.
+VAE-WGAN's Fig. 13 is a t-SNE of 625 latents as 25x25 pictures. SSAVAE's Fig. 7 and 8 show the plane of a model with two
+latent dimensions and pictures decoded from a lattice in it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from mien.applications.basics import Progress, device_of, encode_all, latent_siz
 from mien.data.dataset import Dataset
 from mien.errors import MienError
 
-FEWEST = 5  # points that t-SNE's neighborhoods make sense of
-COMPONENTS = 50  # what more dimensions are reduced to first, as van der Maaten and Hinton (2008, §4.1) do with 30
+FEWEST = 5  # points; with fewer, the neighborhoods of t-SNE have no meaning
+COMPONENTS = 50  # PCA first reduces more dimensions to this; van der Maaten and Hinton (2008, §4.1) use 30
 PERPLEXITY = 30.0
-MOST_CELLS = 4096  # the table of costs grows with the square: 128 MiB here
+MOST_CELLS = 4096  # the table of costs grows with the square of this: 128 MiB
 
 
 def perplexity_for(n: int) -> float:
-    """Return t-SNE's perplexity for ``n`` points: 30, and a third of them where there are fewer than 91.
+    """Return the perplexity of t-SNE for ``n`` points: 30, or (n - 1) / 3 for fewer than 91 points.
 
     >>> perplexity_for(625), perplexity_for(31)
     (30.0, 10.0)
@@ -35,14 +35,15 @@ def perplexity_for(n: int) -> float:
 
 
 def tsne(z: ArrayLike, seed: int = 0, perplexity: float | None = None) -> NDArray[np.float32]:
-    """Return a plane (n, 2) in which latents that are near each other are near: Barnes-Hut t-SNE.
+    """Return positions (n, 2) in a plane that keep near latents near each other: Barnes-Hut t-SNE.
 
-    Latents of more than 50 dimensions are reduced by PCA first. The start is the first two principal components, so
-    that a map depends little on the seed. Time grows as n log n: 625 latents take seconds, 10,000 a minute.
+    PCA first reduces latents of more than 50 dimensions. The initial positions are the first two principal components,
+    so a map depends little on the seed. Time grows as n log n: 625 latents take seconds, 10,000 take a minute.
 
     Args:
         z: latents (n, K), n ≥ 5, K ≥ 2.
-        perplexity: about how many neighbors a point has, between 1 and n - 1; by default :func:`perplexity_for`.
+        seed: of t-SNE and PCA.
+        perplexity: approximate number of neighbors of a point, from 1 to n - 1; by default :func:`perplexity_for`.
 
     Raises:
         MienError: other shapes, values that are not finite, latents that are all equal, a perplexity out of range.
@@ -54,7 +55,7 @@ def tsne(z: ArrayLike, seed: int = 0, perplexity: float | None = None) -> NDArra
     perplexity = perplexity_for(n) if perplexity is None else perplexity
     if not 1 <= perplexity <= n - 1:
         raise MienError(f"expected a perplexity from 1 to {n - 1} for {n} latents, got {perplexity:g}")
-    # equal up to rounding, which t-SNE would blow up to a map of nothing
+    # latents that are equal up to rounding: t-SNE would show the rounding errors
     if np.ptp(points, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(points).max())):
         raise MienError(f"expected latents that differ, got {n} equal ones: the encoder says nothing of its pictures")
     from sklearn.decomposition import PCA
@@ -63,18 +64,19 @@ def tsne(z: ArrayLike, seed: int = 0, perplexity: float | None = None) -> NDArra
     if size > COMPONENTS:
         points = PCA(min(COMPONENTS, n), random_state=seed).fit_transform(points)
     embed = TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", method="barnes_hut", random_state=seed)
-    return embed.fit_transform(points).astype(np.float32)
+    plane: NDArray[np.float32] = embed.fit_transform(points).astype(np.float32)
+    return plane
 
 
 def latent_map(
-    model: Any, dataset: Dataset, index: NDArray, seed: int = 0, progress: Progress = None
+    model: Any, dataset: Dataset, index: NDArray[np.int64], seed: int = 0, progress: Progress = None
 ) -> NDArray[np.float32]:
-    """Return the t-SNE plane (n, 2) of the latent means of the pictures ``index`` of a data set."""
+    """Return the t-SNE positions (n, 2) of the latent means of the pictures at positions ``index`` of a data set."""
     return tsne(encode_all(model, dataset, index, progress).numpy(), seed)
 
 
 def grid_shape(n: int) -> tuple[int, int]:
-    """Return the rows and columns of the squarest grid for ``n`` pictures.
+    """Return the rows and columns of the grid for ``n`` pictures that is nearest to a square.
 
     >>> grid_shape(625), grid_shape(24), grid_shape(20)
     ((25, 25), (5, 5), (4, 5))
@@ -86,17 +88,17 @@ def grid_shape(n: int) -> tuple[int, int]:
 
 
 def grid_cells(positions: ArrayLike, rows: int | None = None, columns: int | None = None) -> NDArray[np.int64]:
-    """Return which point goes to each cell of a grid, so that all together move least.
+    """Return the assignment of points to the cells of a grid with the least sum of squared distances.
 
-    Positions are scaled to the grid, and points are assigned to cells with the least sum of squared distances (linear
-    assignment). The first row is the top: the grid lies as the scatter of the same positions does.
+    Positions are scaled to the grid first; then linear assignment is solved. The first row is the top, so the grid has
+    the orientation of a scatter of the same positions.
 
     Args:
         positions: (n, 2), n ≤ rows · columns ≤ 4096.
         rows, columns: of the grid; by default :func:`grid_shape`.
 
     Returns:
-        (rows, columns) of positions' numbers; -1 in a cell that stays empty.
+        (rows, columns) with the number of the point in each cell; -1 in an empty cell.
 
     Raises:
         MienError: other shapes, values that are not finite, too few cells or too many.
@@ -113,31 +115,32 @@ def grid_cells(positions: ArrayLike, rows: int | None = None, columns: int | Non
         raise MienError(f"expected a grid of {n} to {MOST_CELLS} cells for {n} pictures, got {rows} x {columns}")
     from scipy.optimize import linear_sum_assignment
 
-    chosen, taken = linear_sum_assignment(grid_costs(points, rows, columns))
+    numbers, places = linear_sum_assignment(grid_costs(points, rows, columns))
     cells = np.full(rows * columns, -1)
-    cells[taken] = chosen
+    cells[places] = numbers
     return cells.reshape(rows, columns)
 
 
 def grid_costs(positions: ArrayLike, rows: int, columns: int) -> NDArray[np.float64]:
-    """Return the squared distance of each position, scaled to the grid, from each cell: (n, rows · columns)."""
+    """Return the squared distance of each position, scaled to the grid, to each cell: (n, rows · columns)."""
     points = _points(positions, "positions", least=2, most=2)
     low, extent = points.min(0), np.ptp(points, axis=0)
-    # points on one line lie in the middle of the other axis
+    # points on a line parallel to an axis lie in the center of the other axis
     place = np.where(extent > 0, (points - low) / np.where(extent > 0, extent, 1), 0.5) * [columns - 1, rows - 1]
     across, down = np.meshgrid(np.arange(columns), np.arange(rows))
     cells = np.stack([across, rows - 1 - down], -1).reshape(-1, 2)
     from scipy.spatial.distance import cdist
 
-    return cdist(place, cells, "sqeuclidean")
+    costs: NDArray[np.float64] = cdist(place, cells, "sqeuclidean")
+    return costs
 
 
 def plane_range(z: ArrayLike, quantile: float = 0.01) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return where encoded pictures lie in a latent plane: (low, high) of z1 and of z2, outliers left out.
+    """Return the range of encoded pictures in a latent plane: (low, high) of z1 and of z2, without outliers.
 
     Args:
         z: latents (n, 2).
-        quantile: the share left out at either end of each axis, from 0 to below .5.
+        quantile: the share that is excluded at each end of each axis, from 0 to below .5.
 
     >>> plane_range([[0, 5], [1, 6], [2, 7]], 0)
     ((0.0, 2.0), (5.0, 7.0))
@@ -152,15 +155,16 @@ def plane_range(z: ArrayLike, quantile: float = 0.01) -> tuple[tuple[float, floa
 def decoded_plane(
     model: Any, z1: tuple[float, float] = (-2.0, 2.0), z2: tuple[float, float] = (-2.0, 2.0), steps: int = 20
 ) -> Tensor:
-    """Return pictures (steps, steps, C, H, W) decoded from a lattice in the plane of a model of two latent dimensions.
+    """Return pictures (steps, steps, C, H, W) decoded from a lattice in the plane of a model with two latent dimensions.
 
     Args:
-        z1, z2: the lattice's ends, low and high, which are decoded too; the first row has the highest z2.
+        model: encodes and decodes.
+        z1, z2: (low, high) of the lattice, both included; the first row has the highest z2.
         steps: pictures along each axis, 2 or more.
 
     Raises:
-        MissingAbility: a model that does not encode and decode.
-        MienError: a model of other than two latent dimensions, or an empty range.
+        MissingAbility: the model does not encode and decode.
+        MienError: the model has another number of latent dimensions, or a range is empty.
     """
     require(model, Encodes, Decodes)
     size = latent_size(model)
@@ -181,8 +185,8 @@ def _points(values: ArrayLike, what: str, least: int, most: int | None = None) -
     """Return ``values`` as finite points (n, d), n ≥ 1, least ≤ d ≤ most."""
     points = np.asarray(values, dtype=np.float64)
     if points.ndim != 2 or not len(points) or points.shape[1] < least or (most and points.shape[1] > most):
-        wanted = f"(n, {most})" if most else f"(n, K) with K of {least} or more"
-        raise MienError(f"expected {what} {wanted}, got {points.shape}")
+        shape = f"(n, {most})" if most else f"(n, K) with K of {least} or more"
+        raise MienError(f"expected {what} {shape}, got {points.shape}")
     if not np.isfinite(points).all():
         raise MienError(f"expected finite {what}, got {np.count_nonzero(~np.isfinite(points))} values that are not")
     return points

@@ -1,4 +1,4 @@
-"""Nearest neighbors among latents: what a picture resembles, and whether generated ones are copies."""
+"""Nearest neighbors among latents. They show similar pictures, and whether generated pictures are copies."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.abilities import Encodes, require
 from mien.applications.basics import Progress, check_pictures, map_batches
 from mien.errors import MienError
 
-BLOCK = 2048  # queries searched between two notes of progress
+BLOCK = 2048  # queries between two reports of progress
 
 
 def latents(model: Any, x: Tensor) -> Tensor:
@@ -30,11 +31,11 @@ def latents(model: Any, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The k nearest of N for each of Q queries, the nearest first.
+    """The k nearest of N latents for each of Q queries, the nearest first.
 
     Args:
         distance: (Q, k), Euclidean.
-        index: (Q, k), rows of what was searched; of those found, at equal distances the earlier row comes first.
+        index: (Q, k), rows of the latents; at equal distances the smaller row number comes first.
     """
 
     distance: Tensor
@@ -42,17 +43,21 @@ class Nearest:
 
 
 def nearest(queries: Tensor, base: Tensor, k: int = 8, progress: Progress = None) -> Nearest:
-    """Return the k nearest rows of ``base`` (N, K) for each of ``queries`` (Q, K); exact.
+    """Return the k nearest rows of ``base`` for each row of ``queries``, by exact search.
 
-    Blocks of distances are made and forgotten one after another (scikit-learn's brute search), so memory does
-    not grow with Q·N.
+    Distances are computed block by block (scikit-learn's brute search), so memory does not grow with Q·N.
 
     Args:
-        k: 1 to N.
+        queries: (Q, K).
+        base: latents (N, K) to search.
+        k: number of neighbors, 1 to N.
         progress: called with (done, total) queries.
 
-    >>> found = nearest(torch.tensor([[0.0], [9.0]]), torch.tensor([[1.0], [7.0], [3.0]]), k=2)
-    >>> found.index.tolist(), found.distance.tolist()
+    Raises:
+        MienError: other shapes, k out of range, or values that are not finite.
+
+    >>> result = nearest(torch.tensor([[0.0], [9.0]]), torch.tensor([[1.0], [7.0], [3.0]]), k=2)
+    >>> result.index.tolist(), result.distance.tolist()
     ([[0, 2], [1, 2]], [[1.0, 3.0], [2.0, 6.0]])
     """
     if queries.ndim != 2 or base.ndim != 2 or queries.shape[1] != base.shape[1] or not len(queries):
@@ -61,27 +66,34 @@ def nearest(queries: Tensor, base: Tensor, k: int = 8, progress: Progress = None
         )
     if not 1 <= k <= len(base):
         raise MienError(f"expected k from 1 to {len(base)}, as many as are searched, got {k}")
-    # of the extremes, which NaN passes on to: of all values it would hold tables as large as the latents
+    # NaN passes on to the extremes, so testing these is enough and needs no table as large as the latents
     if not all(bool(torch.isfinite(torch.stack(each.aminmax())).all()) for each in (queries, base)):
         raise MienError("expected finite latents, got some that are not: the run may have diverged, see mien show RUN")
     from sklearn.neighbors import NearestNeighbors
 
-    where = base.cpu().numpy()
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(where)
+    points = base.cpu().numpy()
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points)
     distances, rows = [], []
     for start in range(0, len(queries), BLOCK):
         part = queries[start : start + BLOCK].cpu().numpy()
-        found = search.kneighbors(part, return_distance=False)  # (q, k)
-        off = _distances(part, where, found)
-        order = np.lexsort((found, off))  # by distance, then by row
-        distances.append(np.take_along_axis(off, order, 1))
-        rows.append(np.take_along_axis(found, order, 1))
+        neighbors = search.kneighbors(part, return_distance=False)  # (q, k)
+        distance = _distances(part, points, neighbors)
+        order = np.lexsort((neighbors, distance))  # by distance, then by row
+        distances.append(np.take_along_axis(distance, order, 1))
+        rows.append(np.take_along_axis(neighbors, order, 1))
         if progress:
             progress(min(start + BLOCK, len(queries)), len(queries))
     return Nearest(torch.from_numpy(np.concatenate(distances)), torch.from_numpy(np.concatenate(rows)))
 
 
-def _distances(part: np.ndarray, where: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return the distances (q, k) from differences: |a|² + |b|² − 2ab, which is searched by, makes equals unequal."""
-    columns = [np.linalg.norm(where[found[:, i]].astype(np.float64) - part, axis=1) for i in range(found.shape[1])]
+def _distances(
+    part: NDArray[np.float32], points: NDArray[np.float32], neighbors: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the distances (q, k), computed from differences.
+
+    The search uses |a|² + |b|² − 2ab, whose rounding makes equal distances unequal.
+    """
+    columns = [
+        np.linalg.norm(points[neighbors[:, i]].astype(np.float64) - part, axis=1) for i in range(neighbors.shape[1])
+    ]
     return np.stack(columns, 1)

@@ -1,9 +1,10 @@
-"""Labeled training data: G(E(x) + noise) under the label of x (SelfExGAN §4.2.1, Fig. 4.10).
+"""Labeled training data: G(E(x) + noise) with the label of x (SelfExGAN §4.2.1, Fig. 4.10).
 
-What is written is a folder that ``--data folder`` reads: pictures in a subfolder for each class, ``attributes.csv``
-with a column for each class (1 or -1) and each attribute, ``classes.csv`` with the name of the class in each subfolder,
-and ``provenance.json``. Read as it is, that data set has attributes and no classes: what is trained on it recognizes
-the class as the likeliest of its columns. Read with ``--data-option classes=folders`` it has the classes of its source.
+The output is a folder for ``--data folder``. It holds the pictures in a subfolder for each class, ``attributes.csv``
+with a column for each class (1 or -1) and for each attribute, ``classes.csv`` with the class of each subfolder, and
+``provenance.json``. By default the folder is read as a data set with attributes and without classes; a model trained on
+it recognizes the class as the most likely of the columns. With ``--data-option classes=folders`` the data set has the
+classes of its source.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.abilities import Decodes, Encodes, require
@@ -29,12 +31,12 @@ from mien.data.pictures import from_float, save_picture
 from mien.errors import MienError
 from mien.files import write_atomically, write_json
 
-NOISE = 0.5  # the thesis does not say
+NOISE = 0.5  # scale of the noise; the thesis does not give it
 TABLE, CLASS_NAMES, PROVENANCE = "attributes.csv", "classes.csv", "provenance.json"
-ANY = -1  # the class of pictures of a set without classes
+ANY = -1  # class of the pictures in a data set without classes
 
 Maker = Callable[[Tensor, Tensor], Tensor]
-"""Sources (B, C, H, W) and noise (B, K) ~ N(0, I) to pictures (B, C, H, W), all in [-1, 1]."""
+"""A function from sources (B, C, H, W) and noise (B, K) ~ N(0, I) to pictures (B, C, H, W), all in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,20 @@ class Planned:
     seed: tuple[int, int, int]
 
 
-def plan(dataset: Dataset, index: np.ndarray, per_class: int, seed: int = 0, labeled: int = 0) -> list[Planned]:
-    """Return which pictures to make, class by class; the first ones are the same whatever ``per_class`` is.
+def plan(dataset: Dataset, index: NDArray[np.int64], per_class: int, seed: int = 0, labeled: int = 0) -> list[Planned]:
+    """Return the list of pictures to make, class by class. The first pictures of a class do not depend on ``per_class``.
 
-    The sources of a class are taken in an order drawn by ``seed``, and from the first again when all had their turn.
+    The sources of a class come in an order drawn by ``seed``. After the last source the order starts again.
 
     Args:
-        index: positions to take sources from, such as the training split.
-        per_class: pictures of each class; of a set with attributes only, pictures in all.
-        labeled: take only so many sources of each class, as if no more were labeled; 0 takes all.
+        dataset: with classes or attributes.
+        index: positions (n,) of the sources, such as the training split.
+        per_class: pictures of each class; for a data set with attributes only, pictures in total.
+        seed: of the order and of the noise.
+        labeled: use only this number of sources of each class, as if no others were labeled; 0 uses all.
 
     Raises:
-        MienError: the set has neither classes nor attributes, or is one of signals.
+        MienError: the data set has neither classes nor attributes, or has signals; a number out of range.
     """
     if dataset.shape[1] == 1:
         raise MienError(
@@ -65,14 +69,15 @@ def plan(dataset: Dataset, index: np.ndarray, per_class: int, seed: int = 0, lab
         )
     if not dataset.classes and not dataset.attributes:
         raise MienError(
-            f"expected a data set with classes or attributes, got {dataset.name}, which has neither: nothing to label by"
+            f"expected a data set with classes or attributes, got {dataset.name}, which has neither: "
+            "use one with labels"
         )
     if per_class < 1 or labeled < 0 or seed < 0:
         raise MienError(f"expected 1 picture of each class or more, got {per_class} ({labeled} labeled, seed {seed})")
     groups = {ANY: index}
     if dataset.classes and dataset.labels is not None:
-        of = dataset.labels[index]
-        groups = {c: index[of == c] for c in range(len(dataset.classes)) if (of == c).any()}
+        label = dataset.labels[index]
+        groups = {c: index[label == c] for c in range(len(dataset.classes)) if (label == c).any()}
     planned = []
     for c, rows in groups.items():
         order = np.random.default_rng([seed, c + 1]).permutation(rows)[: labeled or len(rows)]
@@ -85,7 +90,7 @@ def plan(dataset: Dataset, index: np.ndarray, per_class: int, seed: int = 0, lab
 
 
 def _folder_name(c: int, name: str) -> str:
-    """Return a name of a folder for class c that every file system takes.
+    """Return the name of the folder for class c, valid in every file system.
 
     >>> _folder_name(3, "Alphabet of the Magi/01")
     '003-Alphabet-of-the-Magi-01'
@@ -94,14 +99,19 @@ def _folder_name(c: int, name: str) -> str:
 
 
 def noisy(model: Any, noise: float = NOISE) -> Maker:
-    """Return what makes G(E(x) + noise·ε) of sources ``x`` and draws ε."""
+    """Return the function from sources x and samples ε to G(E(x) + noise·ε).
+
+    Args:
+        model: encodes and decodes.
+        noise: standard deviation of the noise, 0 or more.
+    """
     require(model, Encodes, Decodes)
     check_scale(noise)
     return lambda x, draws: model.decode(model.encode(x).mean + noise * draws).clamp(-1, 1)
 
 
 def unchanged(x: Tensor, draws: Tensor) -> Tensor:
-    """Return the sources themselves: the real pictures, to compare a synthesized folder with."""
+    """Return the sources ``x`` themselves: a folder of real pictures is the baseline of a synthesized one."""
     del draws
     return x
 
@@ -116,25 +126,28 @@ def synthesize(
     device: torch.device | str = "cpu",
     progress: Progress = None,
 ) -> int:
-    """Write the pictures ``planned`` with their labels and where they come from; return how many were made now.
+    """Write the pictures ``planned`` with their labels and sources. Return the number of pictures written by this call.
 
-    A picture that is there already is not made again; pictures are made in the same batches whatever is there, so
-    that an interrupted folder ends up the same to the byte.
+    Pictures that exist are not written again. The batches are the same with or without them, so an interrupted folder
+    gets the same bytes as an uninterrupted one.
 
     Args:
         make: :func:`noisy` of a model, or :func:`unchanged`.
-        latent: K, numbers of a latent.
-        out: a new folder, or one that this wrote with the same ``about``.
-        about: what the pictures are made by, as JSON can hold it: run, weights, noise, seed.
+        latent: K, the size of the latents.
+        dataset: holds the sources.
+        planned: the result of :func:`plan`.
+        out: a new folder, or one that an earlier call wrote with the same ``about``.
+        about: origin of the pictures as JSON values: run, weights, noise, seed.
+        device: of the model.
         progress: called with (done, total) pictures.
 
     Raises:
-        MienError: ``out`` holds other files, or pictures made otherwise.
+        MienError: ``out`` holds other files, or pictures of another origin.
     """
     about = json.loads(json.dumps(dict(about)))
     _claim(out, about)
     write_json(out / PROVENANCE, {"made_with": about, "complete": False})
-    made = 0
+    count = 0
     for start in range(0, len(planned), BATCH):
         part = planned[start : start + BATCH]
         missing = [not (out / one.file).exists() for one in part]
@@ -146,7 +159,7 @@ def synthesize(
             for one, picture, absent in zip(part, pictures, missing, strict=True):
                 if absent:
                     save_picture(picture, out / one.file)
-                    made += 1
+                    count += 1
         if progress:
             progress(start + len(part), len(planned))
     _write_table(dataset, planned, out / TABLE)
@@ -157,11 +170,11 @@ def synthesize(
         one.file: {"source": dataset.keys[one.source], "position": one.source, "seed": one.seed} for one in planned
     }
     write_json(out / PROVENANCE, {"made_with": about, "complete": True, "pictures": sources})
-    return made
+    return count
 
 
 def _claim(out: Path, about: Mapping[str, Any]) -> None:
-    """Refuse a folder that holds something else than what is to be written."""
+    """Raise MienError if the folder holds files other than an earlier part of the same output."""
     if not out.exists():
         return
     there = [path.name for path in out.iterdir()] if out.is_dir() else [out.name]
@@ -175,24 +188,24 @@ def _claim(out: Path, about: Mapping[str, Any]) -> None:
     try:
         before = dict(json.loads(path.read_text(encoding="utf-8"))["made_with"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise MienError(f"expected where the pictures come from in {path}, got a damaged file: delete {out}") from None
+        raise MienError(f"expected the origin of the pictures in {path}, got a damaged file: delete {out}") from None
     for key in {**about, **before}:
         value = about.get(key)
         if before.get(key) != value:
             raise MienError(
-                f"expected a new folder or one made alike, got {out}, whose {key} is {before.get(key)}, "
-                f"and {value} is asked for: choose another"
+                f"expected a new folder or one with {key} = {value}, got {out} with {key} = {before.get(key)}: "
+                "choose another"
             )
 
 
 def _write_table(dataset: Dataset, planned: list[Planned], path: Path) -> None:
-    """Write attributes.csv: a column for each class, one of them 1, then the attributes of the source."""
+    """Write attributes.csv: a column for each class, with 1 for the class of the picture, then those of attributes."""
     rows = [["file", *dataset.classes, *dataset.attributes]]
-    said = {1: "1", -1: "-1", 0: ""}
+    text = {1: "1", -1: "-1", 0: ""}
     for one in planned:
         label = -1 if dataset.labels is None else dataset.labels[one.source]
         classes = ["1" if c == label else "-1" for c in range(len(dataset.classes))]
-        attributes = [said[int(value)] for value in dataset.attribute_table[one.source]] if dataset.attributes else []
+        attributes = [text[int(value)] for value in dataset.attribute_table[one.source]] if dataset.attributes else []
         rows.append([one.file, *classes, *attributes])
     _write_csv(rows, path)
 

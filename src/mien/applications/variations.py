@@ -12,11 +12,11 @@ from mien.abilities import Decodes, Encodes, require
 from mien.applications.basics import BATCH, Progress, check_pictures, joined, map_batches
 from mien.errors import MienError
 
-SCALES = (0.25, 0.5, 1.0)  # three, as in Fig. 4.12, which does not say which; 1 is the spread of N(0, I)
+SCALES = (0.25, 0.5, 1.0)  # Fig. 4.12 has three scales but does not give them; 1 is the deviation of N(0, I)
 
 
 def directions(n: int, latent: int, seed: int) -> Tensor:
-    """Return n draws ε ~ N(0, I), (n, latent), fixed by ``seed``; made on the CPU, so devices agree.
+    """Return n samples ε ~ N(0, I), (n, latent), on the CPU, so that a ``seed`` gives the same on every device.
 
     >>> directions(2, 3, seed=0).shape
     torch.Size([2, 3])
@@ -25,10 +25,10 @@ def directions(n: int, latent: int, seed: int) -> Tensor:
 
 
 def check_scale(scale: float) -> float:
-    """Return a scale of noise.
+    """Return ``scale``, a scale of noise, as a float.
 
     Raises:
-        MienError: unless it is finite and 0 or more.
+        MienError: it is negative or not finite.
     """
     if not 0 <= scale < float("inf"):
         raise MienError(f"expected a scale of noise of 0 or more, got {scale}: 1 is the spread of the prior")
@@ -40,15 +40,19 @@ def variations(
 ) -> Tensor:
     """Return n variations of each picture at each scale of noise, (B, S, n, C, H, W) on the CPU.
 
-    All pictures and scales share the n directions of noise, so that a column shows one direction, further and
-    further away.
+    All pictures and scales share the n directions of noise. So in a figure with a row for each scale, a column shows
+    one direction at growing distance.
 
     Args:
+        model: encodes and decodes.
         x: pictures (B, C, H, W) in [-1, 1].
-        scales: S standard deviations of the noise on the mean of q(z | x); 0 is the reconstruction.
+        scales: S standard deviations of the noise that is added to the mean of q(z | x); 0 is the reconstruction.
         n: variations at each scale, 1 or more.
         seed: of the noise.
         progress: called with (done, total) variations.
+
+    Raises:
+        MienError: no pictures, scales or variations, or a negative scale.
 
     >>> from mien.models.base import build
     >>> vae = build("vae", {"shape": [3, 16, 16], "width": 4, "latent": 8}).eval()
@@ -65,13 +69,13 @@ def variations(
     offsets = (scale[:, None, None] * directions(n, z.shape[1], seed)).flatten(0, 1).to(z.device)  # (S·n, K)
     total, done = len(z) * len(offsets), 0
 
-    def made() -> Iterator[Tensor]:
+    def parts() -> Iterator[Tensor]:
         nonlocal done
-        for latents in (z[:, None] + offsets).flatten(0, 1).split(BATCH):
+        for latents in torch.split((z[:, None] + offsets).flatten(0, 1), BATCH):
             yield model.decode(latents).cpu()
             done += len(latents)
             if progress:
                 progress(done, total)
 
     with torch.inference_mode():
-        return joined(made(), total).unflatten(0, (len(z), len(scale), n))
+        return torch.unflatten(joined(parts(), total), 0, (len(z), len(scale), n))

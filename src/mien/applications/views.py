@@ -1,7 +1,7 @@
 """Views of the same pictures: runs whose pictures are matched by the keys of their data sets.
 
-No picture that one run was held out from may have trained another: else what is put together of both would know what
-it is judged on.
+A picture that is held out from one run must not train another run. Otherwise joined features would be tested on
+training pictures.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from mien.errors import MienError
 
 @dataclass(frozen=True)
 class View:
-    """One model and the pictures it was trained on and held out from.
+    """One model with its data.
 
     Args:
-        name: what it is called in tables and messages.
-        model: one that encodes.
-        dataset, splits: its data.
-        train: positions of the pictures that trained it.
+        name: the name in tables and messages.
+        model: a model that encodes.
+        dataset, splits: the data set of the model and its split.
+        train: positions (n,) of the pictures that trained the model.
     """
 
     name: str
@@ -39,7 +39,7 @@ class View:
 
 
 def unique_names(folders: Sequence[str | Path]) -> tuple[str, ...]:
-    """Return a short name for each folder: its own, with as much of its path as tells it from others.
+    """Return a short, unique name for each folder: its own name, or its path if several folders have that name.
 
     >>> unique_names(["runs/a", "old/a", "runs/b", "runs/b"])
     ('runs/a', 'old/a', 'runs/b', 'runs/b #2')
@@ -47,21 +47,21 @@ def unique_names(folders: Sequence[str | Path]) -> tuple[str, ...]:
     paths = [Path(folder) for folder in folders]
     short = Counter(path.name for path in paths)
     names = [path.name if short[path.name] == 1 and path.name else path.as_posix() for path in paths]
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for i, name in enumerate(names):
-        seen[name] += 1
-        names[i] = name if seen[name] == 1 else f"{name} #{seen[name]}"
+        counts[name] += 1
+        names[i] = name if counts[name] == 1 else f"{name} #{counts[name]}"
     return tuple(names)
 
 
 def align(views: Sequence[View]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Return, for each view, its positions of the training and of the held-out pictures that all views share.
+    """Return for each view the positions of the training pictures and of the held-out pictures that all views share.
 
-    Row i is the same picture in every view, in the order of the first view's positions.
+    Row i is the same picture in every view. The order is that of the first view.
 
     Raises:
-        MienError: no views, other data, a picture held out from one view that another's training split holds, other
-            attributes, or no pictures in common; it names the view.
+        MienError: no views, different data, different attributes, no common pictures, or a picture that is held out
+            from one view and in the training split of another. The message names the view.
     """
     if not views:
         raise MienError("expected one run or more, got none")
@@ -87,8 +87,8 @@ def align(views: Sequence[View]) -> list[tuple[NDArray[np.int64], NDArray[np.int
         train, test = (np.array([place[key] for key in part], np.int64) for part in shared)
         pairs.append((train, test))
     for view, pair in zip(views, pairs, strict=True):
-        for mine, reference in zip(pair, pairs[0], strict=True):
-            if not np.array_equal(view.dataset.attribute_table[mine], first.dataset.attribute_table[reference]):
+        for own_rows, first_rows in zip(pair, pairs[0], strict=True):
+            if not np.array_equal(view.dataset.attribute_table[own_rows], first.dataset.attribute_table[first_rows]):
                 raise MienError(
                     f"expected the same pictures, got {view.name}, whose pictures have other attributes than those "
                     f"of the same names in {first.name}: use runs of one data set"
@@ -97,14 +97,14 @@ def align(views: Sequence[View]) -> list[tuple[NDArray[np.int64], NDArray[np.int
 
 
 def _names(views: Sequence[View]) -> list[Sequence[Hashable]]:
-    """Return what each view calls its pictures: their positions where all list them alike, which is quicker."""
+    """Return the names of each view's pictures: keys, or positions (faster) if all views list the same keys."""
     if all(view.dataset.keys == views[0].dataset.keys for view in views):
         return [range(len(views[0].dataset))] * len(views)
     return [view.dataset.keys for view in views]
 
 
 def _check_splits(views: Sequence[View], names: Sequence[Sequence[Hashable]]) -> None:
-    """Raise a MienError where one view's training or validation pictures are held out from another."""
+    """Raise MienError if a training or validation picture of one view is held out from another."""
     held = [{own[i] for i in view.splits.test.tolist()} for view, own in zip(views, names, strict=True)]
     for view, own in zip(views, names, strict=True):
         trained = {own[i] for i in (*view.splits.train.tolist(), *view.splits.valid.tolist())}
@@ -117,22 +117,22 @@ def _check_splits(views: Sequence[View], names: Sequence[Sequence[Hashable]]) ->
 
 
 def _check_data(first: View, view: View) -> None:
-    """Raise a MienError unless a view encodes, has attributes, and is of the first view's data."""
+    """Raise MienError unless the view encodes, has attributes, and has the data of the first view."""
     require(view.model, Encodes)
     if not view.dataset.attributes:
         raise MienError(
             f"expected runs on a data set with attributes, got {view.name} on {view.dataset.name}, which has none: "
             "use runs on celeba, avatars or a folder with a table"
         )
-    mine, reference = (_described(v.dataset) for v in (view, first))
-    if mine != reference or view.dataset.attributes != first.dataset.attributes:
+    own, reference = (_description(v.dataset) for v in (view, first))
+    if own != reference or view.dataset.attributes != first.dataset.attributes:
         raise MienError(
-            f"expected runs on one data set, got {first.name} on {reference} and {view.name} on {mine}: "
+            f"expected runs on one data set, got {first.name} on {reference} and {view.name} on {own}: "
             "their pictures cannot be matched"
         )
 
 
-def _described(dataset: Dataset) -> str:
-    # the same pictures may lie elsewhere
+def _description(dataset: Dataset) -> str:
+    # without the folder: the same pictures may lie in different folders
     options = [f"{key}={value}" for key, value in sorted(dataset.options.items()) if key != "root"]
     return " ".join([dataset.name, *options])

@@ -1,1 +1,1 @@
-"""Measures, one file for each protocol; none knows a model."""
+"""The arithmetic of measures, one file for each protocol. No file depends on a particular model."""

@@ -1,8 +1,8 @@
-"""Attributes named rightly or wrongly: accuracy, balanced accuracy, the majority's baseline, Hamming loss.
+"""Scores of recognized attributes: accuracy, balanced accuracy, majority baseline, Hamming loss.
 
-Protocol: each attribute is a question of its own; pictures where it is not known are left out of it. Balanced
-accuracy is the mean of the accuracies on pictures with and without the attribute, so the commoner value earns 50 %.
-The baseline always says what was commoner among the training pictures.
+Protocol: each attribute is scored on the pictures for which it is known. Balanced accuracy is the mean of the
+accuracies on pictures with and without the attribute, so a constant prediction scores 50 %. The baseline always
+predicts the more frequent value of the training pictures.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Classes: how many are named rightly, by a model, by a linear SVM on its latents, or on its reconstructions.
+"""Accuracy of classes predicted by a model, by a linear SVM on its latents, or on its reconstructions.
 
 Protocol: held-out pictures whose class is known; the class of the highest probability counts. The linear SVM is
 scikit-learn's LinearSVC (C = 1, one against the rest) on standardized latent means of training pictures.
-Agreement is of an independent classifier with itself: its class of x and of the reconstruction of x.
+Agreement compares the predictions of an independent classifier for x and for the reconstruction of x.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def class_accuracy(predicted: np.ndarray, label: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
@@ -41,8 +42,10 @@ def class_accuracy(predicted: np.ndarray, label: np.ndarray, names: tuple[str, .
     }
 
 
-def latent_classes(z_train: np.ndarray, y_train: np.ndarray, z_test: np.ndarray) -> np.ndarray:
-    """Return the classes (n,) that a linear SVM fitted on training latents gives to others.
+def latent_classes(
+    z_train: NDArray[np.float32], y_train: NDArray[np.int64], z_test: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Return the classes (n,) that a linear SVM predicts for ``z_test`` after fitting on training latents.
 
     Args:
         z_train, z_test: latents (n, K).
@@ -54,7 +57,8 @@ def latent_classes(z_train: np.ndarray, y_train: np.ndarray, z_test: np.ndarray)
 
     scaler = StandardScaler().fit(z_train)
     with warnings.catch_warnings():
-        # an unconverged SVM is still scored honestly on held-out pictures
+        # the score on held-out pictures is valid even if the SVM has not converged
         warnings.simplefilter("ignore", ConvergenceWarning)
         svm = LinearSVC(dual=False, C=1.0, max_iter=1000).fit(scaler.transform(z_train), y_train)
-    return svm.predict(scaler.transform(z_test))
+    predicted: NDArray[np.int64] = svm.predict(scaler.transform(z_test))
+    return predicted

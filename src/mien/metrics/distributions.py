@@ -184,7 +184,7 @@ def check(wanted: Sequence[str], network: FeatureNetwork, n_real: int) -> list[P
         if network.name != protocol.network:
             raise MienError(
                 f"expected features of {protocol.network} for {name}, got those of {network.name}: "
-                f"of these can be made {', '.join(names(network))}"
+                f"choose from {', '.join(names(network))}"
             )
         if not _serves(network, protocol):
             raise MienError(f"expected a judge that tells classes apart for {name}, got one of attributes")

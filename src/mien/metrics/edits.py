@@ -1,9 +1,8 @@
-"""Whether edits do what they say: by a judge's eyes, and against the true counterfactual where it is known.
+"""Success of edits, measured by a judge, and by the true counterfactual if it is known.
 
-Protocol: held-out pictures; each attribute is added where it is absent and removed where it is present, by the
-amount 1; an edit succeeds when the judge's probability ends on the asked side of 0.5. Leakage is the share
-of the *other* attributes on which the judge changes its mind, relative to its view of the plain
-reconstruction. Nothing tells the model which pictures are judged.
+Protocol: on held-out pictures, each attribute is added to pictures without it and removed from pictures with it, by
+the amount 1. An edit succeeds if the probability of the judge is on the requested side of 0.5 afterwards. Leakage is
+the share of the *other* attributes whose prediction differs between the edit and the plain reconstruction.
 """
 
 from __future__ import annotations
@@ -46,16 +45,16 @@ def edit_accuracy(
             every attribute, hence made once by the caller.
     """
     a = names.index(attribute)
-    before, after, wanted = [], [], []
+    before, after, targets = [], [], []
     for sign in (1, -1):
         rows = attributes[:, a] == -sign
         if rows.any():
             before.append(seen[rows] > 0.5)
             after.append(judge(edit(x[rows], attribute, float(sign))) > 0.5)
-            wanted.append(torch.full((int(rows.sum()),), sign > 0))
-    plain, edited, asked = torch.cat(before).cpu(), torch.cat(after).cpu(), torch.cat(wanted)
+            targets.append(torch.full((int(rows.sum()),), sign > 0))
+    plain, edited, target = torch.cat(before).cpu(), torch.cat(after).cpu(), torch.cat(targets)
     others = torch.arange(len(names)) != a
-    right = edited[:, a] == asked
+    right = edited[:, a] == target
 
     def share(rows: Tensor) -> float | None:
         return float(right[rows].float().mean()) if rows.any() else None
@@ -63,13 +62,13 @@ def edit_accuracy(
     return EditScores(
         attribute,
         success=float(right.float().mean()),
-        unedited=float((plain[:, a] == asked).float().mean()),
+        unedited=float((plain[:, a] == target).float().mean()),
         leakage=float((edited[:, others] != plain[:, others]).float().mean()),
-        n=len(asked),
-        added=share(asked),
-        added_n=int(asked.sum()),
-        removed=share(~asked),
-        removed_n=int((~asked).sum()),
+        n=len(target),
+        added=share(target),
+        added_n=int(target.sum()),
+        removed=share(~target),
+        removed_n=int((~target).sum()),
     )
 
 

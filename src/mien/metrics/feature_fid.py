@@ -37,6 +37,7 @@ def feature_fid(
                 moments.update(features(x))
     if min(s.n for s in sides) < 2:
         raise MienError(
-            f"expected 2 pictures or more on either side of a Fréchet distance, got {sides[0].n} real and {sides[1].n} fake"
+            "expected 2 pictures or more on either side of a Fréchet distance, "
+            f"got {sides[0].n} real and {sides[1].n} fake"
         )
     return frechet_distance(*sides)

@@ -141,8 +141,8 @@ def find_weights(name: str, url: str, variable: str, path: str | Path | None = N
         torch.hub.download_url_to_file(url, str(cached), hash_prefix=Path(name).stem.rsplit("-", 1)[-1])
     except Exception as error:
         raise MienError(
-            f"could not get the weights {name} ({' '.join(str(error).split()) or type(error).__name__}): connect to the "
-            f"network once, or put a copy of that file at {cached}, or set {variable} to its path"
+            f"could not get the weights {name} ({' '.join(str(error).split()) or type(error).__name__}): connect to "
+            f"the network once, or put a copy of that file at {cached}, or set {variable} to its path"
         ) from None
     return cached
 
@@ -189,9 +189,8 @@ def inception(path: str | Path | None = None, device: str | torch.device = "cpu"
     torch.save(read_weights(file, what), tensors)
     tensors.seek(0)
     try:
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # its first weights, overwritten at once, are drawn from the global state
+        # the constructor draws initial weights from the global state and then overwrites them
+        with torch.random.fork_rng(devices=[]):
             network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
@@ -201,7 +200,7 @@ def inception(path: str | Path | None = None, device: str | torch.device = "cpu"
 
     def look(x: Tensor) -> tuple[Tensor, Tensor]:
         levels = to_bytes(as_color(x, "InceptionV3").to(place))
-        parts = [network(part) for part in levels.split(INCEPTION_BATCH)]
+        parts = [network(part) for part in torch.split(levels, INCEPTION_BATCH)]
         return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
     published = is_published(INCEPTION_FILE, digest)
@@ -246,7 +245,7 @@ def of_judge(judge_model: Any, digest: str) -> FeatureNetwork:
         number = look(torch.zeros(1, *shape, device=place))[0].shape[1]
     return FeatureNetwork(
         name="judge",
-        weights=str(getattr(model, "name", type(model).__name__)),
+        weights=str(model.name),
         sha256=digest,
         number=number,
         classes=len(classes),

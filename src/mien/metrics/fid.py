@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 BLOCKS = 10  # of the jackknife
-FEWEST_SPREAD = 20  # pictures below which no spread is told
+FEWEST_SPREAD = 20  # with fewer pictures there is no spread
 
 Progress = Callable[[int, int], None] | None
 
 
 class Moments:
-    """The number, mean (D,) and scatter (D, D) of rows seen so far, in float64.
+    """The number, mean (D,) and scatter (D, D) of all rows so far, in float64.
 
-    >>> seen = Moments.of(torch.tensor([[0.0, 0.0], [2.0, 4.0]]))
-    >>> seen.n, seen.mean.tolist(), seen.covariance.tolist()
+    >>> moments = Moments.of(torch.tensor([[0.0, 0.0], [2.0, 4.0]]))
+    >>> moments.n, moments.mean.tolist(), moments.covariance.tolist()
     (2, [1.0, 2.0], [[2.0, 4.0], [4.0, 8.0]])
     """
 
@@ -73,8 +73,9 @@ class Moments:
 def root(covariance: Tensor) -> Tensor:
     """Return R (r, D) with RᵀR = ``covariance`` (D, D) of rank r."""
     values, vectors = torch.linalg.eigh(covariance)
-    kept = values > values[-1].clamp(min=0) * len(values) * torch.finfo(values.dtype).eps
-    return values[kept].sqrt()[:, None] * vectors[:, kept].T
+    positive = values > values[-1].clamp(min=0) * len(values) * torch.finfo(values.dtype).eps
+    result: Tensor = values[positive].sqrt()[:, None] * vectors[:, positive].T
+    return result
 
 
 def frechet_distance(first: Moments, second: Moments, first_root: Tensor | None = None) -> float:
@@ -111,13 +112,13 @@ def fid(real: Moments, generated: Moments, rows: Tensor, seed: int = 0, progress
     if len(rows) >= FEWEST_SPREAD:
         # generated pictures may be sorted by what they were asked for
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows))).to(rows.device)
-        left = []
-        for number, block in enumerate(order[: size * BLOCKS].split(size)):
-            left.append(frechet_distance(real, generated.without(rows[block]), real_root))
+        distances = []
+        for number, block in enumerate(torch.split(order[: size * BLOCKS], size)):
+            distances.append(frechet_distance(real, generated.without(rows[block]), real_root))
             if progress:
                 progress(2 + number, 1 + BLOCKS)
         n = generated.n
-        variance = torch.tensor(left, dtype=torch.float64).var() * (n - size) ** 2 / (n * size)
+        variance = torch.tensor(distances, dtype=torch.float64).var() * (n - size) ** 2 / (n * size)
         spread = float(variance.sqrt())
-    told = f"jackknife standard error, {BLOCKS} blocks of {size} generated pictures; the real ones are fixed"
-    return {"value": value, "spread": spread, "spread_of": told}
+    meaning = f"jackknife standard error, {BLOCKS} blocks of {size} generated pictures; the real ones are fixed"
+    return {"value": value, "spread": spread, "spread_of": meaning}

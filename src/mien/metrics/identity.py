@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -96,7 +97,7 @@ def identity_distances(
     rows: list[NDArray[np.float64]] = []
     for pictures in (x, *changed.values()):
         parts = []
-        for part in pictures.split(PART):
+        for part in torch.split(pictures, PART):
             parts.append(embed(part))
             done += len(part)
             if progress:

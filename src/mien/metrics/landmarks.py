@@ -95,7 +95,8 @@ class LandmarkErrors:
 
 def inter_ocular(points: Points) -> NDArray[np.float64]:
     """Return the distance between the centers of the eyes (B,) of landmarks (B, 68, 2), in their pixels."""
-    return np.linalg.norm(points[:, EYE_LEFT].mean(1) - points[:, EYE_RIGHT].mean(1), axis=-1)
+    distance: NDArray[np.float64] = np.linalg.norm(points[:, EYE_LEFT].mean(1) - points[:, EYE_RIGHT].mean(1), axis=-1)
+    return distance
 
 
 def five(points: Points) -> Points:
@@ -194,12 +195,12 @@ def landmark_stability(
     eyes: list[NDArray[np.float64]] = []
     rest: list[NDArray[np.float64]] = []
     looks = lost = done = 0
-    for part in x.split(PART):
+    for part in torch.split(x, PART):
         plain = place(part)
         moved = [landmark_shift(plain, view.back(place(view.make(part)), part.shape[-1])) for view in views.values()]
         found = ~np.isnan(plain).any((1, 2))
-        for values, name in ((eyes, "eyes"), (rest, "rest")):
-            values.append(_mean_of_known(np.stack([getattr(one, name) for one in moved])))
+        eyes.append(_mean_of_known(np.stack([one.eyes for one in moved])))
+        rest.append(_mean_of_known(np.stack([one.rest for one in moved])))
         looks += int(found.sum()) * len(views)
         lost += int(sum(np.isnan(one.eyes[found]).sum() for one in moved))
         done += len(part)
@@ -279,6 +280,7 @@ def read_five(path: str | os.PathLike[str], keys: Sequence[str], size: int) -> P
                 points[wanted[parts[0]]] = np.array([float(part) for part in parts[1:]]).reshape(len(COLUMNS))
             except ValueError:
                 raise MienError(
-                    f"{path.name}, line {number}: expected a file name and {len(COLUMNS)} numbers, got '{line.strip()[:60]}'"
+                    f"{path.name}, line {number}: expected a file name and {len(COLUMNS)} numbers, "
+                    f"got '{line.strip()[:60]}'"
                 ) from None
     return (points.reshape(-1, 5, 2) + 0.5 - (0, (HEIGHT - WIDTH) / 2)) * (size / WIDTH) - 0.5

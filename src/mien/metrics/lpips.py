@@ -150,6 +150,6 @@ def lpips(x: Tensor, x_rec: Tensor, network: PerceptualNetwork) -> Tensor:
     with torch.inference_mode():
         parts = [
             network.distance(prepare(a.to(network.device)), prepare(b.to(network.device))).flatten()
-            for a, b in zip(x.split(BATCH), x_rec.split(BATCH), strict=True)
+            for a, b in zip(torch.split(x, BATCH), torch.split(x_rec, BATCH), strict=True)
         ]
     return torch.cat(parts)

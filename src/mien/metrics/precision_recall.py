@@ -21,12 +21,12 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
     """Return squared distances (m, n) between rows, in float64."""
     columns = []
     a = a.double()
-    for part in b.split(BLOCK):
+    for part in torch.split(b, BLOCK):
         part = part.double()
         squares = a.square().sum(1)[:, None] + part.square().sum(1)
-        apart = squares.addmm(a, part.T, alpha=-2)
-        # equal rows are at no distance, whatever rounding says: generators that repeat themselves have many
-        columns.append(apart.where(apart > SAME * squares, 0))
+        distances = squares.addmm(a, part.T, alpha=-2)
+        # equal rows have distance 0 in spite of rounding; generators that repeat pictures produce many equal rows
+        columns.append(distances.where(distances > SAME * squares, 0))
     return torch.cat(columns, 1)
 
 
@@ -40,10 +40,10 @@ def precision_recall(
     """
     center = real.mean(0)  # near the rows, distances lose less to rounding
     real, generated = real - center, generated - center
-    steps = 2 * len(real.split(BLOCK)) + 2 * len(generated.split(BLOCK))
+    steps = 2 * -(-len(real) // BLOCK) + 2 * -(-len(generated) // BLOCK)
     done = 0
 
-    def tell() -> None:
+    def report() -> None:
         nonlocal done
         done += 1
         if progress:
@@ -51,20 +51,20 @@ def precision_recall(
 
     def radii(rows: Tensor) -> Tensor:
         """Squared distance of each row to its k-th neighbor other than itself."""
-        found = []
-        for start, part in zip(range(0, len(rows), BLOCK), rows.split(BLOCK), strict=True):
+        parts = []
+        for start, part in zip(range(0, len(rows), BLOCK), torch.split(rows, BLOCK), strict=True):
             distances = _distances(part, rows)
             distances[torch.arange(len(part)), start + torch.arange(len(part))] = -1  # itself comes first
-            found.append(distances.kthvalue(k + 1, dim=1).values)
-            tell()
-        return torch.cat(found)
+            parts.append(distances.kthvalue(k + 1, dim=1).values)
+            report()
+        return torch.cat(parts)
 
     def inside(rows: Tensor, others: Tensor, reach: Tensor) -> float:
         """Share of rows within the reach of any of the others."""
         count = 0
-        for part in rows.split(BLOCK):
+        for part in torch.split(rows, BLOCK):
             count += int((_distances(part, others) <= reach).any(1).sum())
-            tell()
+            report()
         return count / len(rows)
 
     precision = inside(generated, real, radii(real))

@@ -1,4 +1,4 @@
-"""Whether a similarity knows persons: ROC-AUC of pairs of one person's pictures against pairs of strangers.
+"""Whether a similarity distinguishes persons: ROC-AUC of pairs of one person against pairs of strangers.
 
 Protocol: pictures that the model was not trained on, of a set that names persons (SelfExGAN §4.2.2 proposes the
 use and measures nothing). All pairs of one person's pictures, or as many as are asked for, against as many pairs of
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.errors import MienError
 
@@ -32,7 +33,8 @@ class Pairs:
 
     def rows(self) -> np.ndarray:
         """Return the rows that occur, sorted."""
-        return np.unique(np.concatenate([self.same, self.strangers]))
+        rows: NDArray[np.int64] = np.unique(np.concatenate([self.same, self.strangers]))
+        return rows
 
 
 def draw_pairs(identity: np.ndarray, most: int = MOST, seed: int = 0) -> Pairs:
@@ -65,21 +67,25 @@ def draw_pairs(identity: np.ndarray, most: int = MOST, seed: int = 0) -> Pairs:
     return Pairs(same, _strangers(identity, known, most, rng), len(groups))
 
 
-def _strangers(identity: np.ndarray, known: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Return up to ``most`` different pairs (Q, 2) of different persons; every such pair is as likely."""
-    if len(known) ** 2 <= 8 * most:  # few enough to look at all of them
+def _strangers(
+    identity: NDArray[np.int64], known: NDArray[np.int64], most: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return up to ``most`` different pairs (Q, 2) of different persons; all such pairs are equally likely."""
+    pairs: NDArray[np.int64]
+    if len(known) ** 2 <= 8 * most:  # few enough to list all pairs
         pairs = known[np.stack(np.triu_indices(len(known), 1), 1)]
         pairs = pairs[identity[pairs[:, 0]] != identity[pairs[:, 1]]]
-        return pairs[np.sort(rng.permutation(len(pairs))[:most])]
-    found = np.empty((0, 2), known.dtype)
+        pairs = pairs[np.sort(rng.permutation(len(pairs))[:most])]
+        return pairs
+    pairs = np.empty((0, 2), known.dtype)
     for _ in range(100):  # one or two, unless nearly all pictures are of one person
         drawn = np.sort(known[rng.integers(len(known), size=(2 * most, 2))], 1)
-        drawn = np.concatenate([found, drawn[identity[drawn[:, 0]] != identity[drawn[:, 1]]]])
+        drawn = np.concatenate([pairs, drawn[identity[drawn[:, 0]] != identity[drawn[:, 1]]]])
         _, first = np.unique(drawn, axis=0, return_index=True)
-        found = drawn[np.sort(first)][:most]
-        if len(found) == most:
+        pairs = drawn[np.sort(first)][:most]
+        if len(pairs) == most:
             break
-    return found
+    return pairs
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""The models: one file for each paper or baseline; the file's name is the model's name.
+"""The models: one file for each paper or baseline. The name of the file is the name of the model.
 
-Nothing is registered anywhere: the names are the files of this folder. Everything here answers without
-importing torch except :func:`get`.
+There is no registry: the list of models is the list of files in this folder. Only :func:`get` imports torch.
 """
 
 from __future__ import annotations
@@ -33,7 +32,11 @@ def names() -> tuple[str, ...]:
 
 
 def check_name(name: str) -> None:
-    """Raise UnknownName, with the nearest names, unless there is a model called ``name``."""
+    """Check that there is a model ``name``.
+
+    Raises:
+        UnknownName: with the nearest names.
+    """
     if name not in names():
         raise UnknownName("model", name, names())
 
@@ -45,7 +48,7 @@ def _source(name: str) -> ast.Module:
 
 
 def describe(name: str) -> str:
-    """Return the first line of the model's page: what it is and whose.
+    """Return the first line of the docstring of a model's file: the kind of model and its paper.
 
     >>> describe("vae_wgan").startswith("VAE-WGAN")
     True
@@ -54,12 +57,12 @@ def describe(name: str) -> str:
 
 
 def abilities(name: str) -> tuple[str, ...]:
-    """Return the names of a model's abilities, read from its class line.
+    """Return the names of a model's abilities, read from the bases of its class.
 
     >>> abilities("vae_wgan")
     ('Encodes', 'Decodes', 'Generates')
     """
-    known = tuple(ability.__name__ for ability in ABILITIES)
+    every = tuple(ability.__name__ for ability in ABILITIES)
     bases = {
         base.id
         for node in _source(name).body
@@ -67,11 +70,11 @@ def abilities(name: str) -> tuple[str, ...]:
         for base in node.bases
         if isinstance(base, ast.Name)
     }
-    return tuple(ability for ability in known if ability in bases)
+    return tuple(ability for ability in every if ability in bases)
 
 
 def models_with(needed: list[str]) -> list[str]:
-    """Return the names of the models that have every ability ``needed``."""
+    """Return the names of the models that have every ability named in ``needed``."""
     return [name for name in names() if set(needed) <= set(abilities(name))]
 
 
@@ -85,10 +88,10 @@ def get(name: str) -> type[Model]:
     from mien.models.base import Model
 
     module = importlib.import_module(f"mien.models.{name}")
-    found = [
+    classes = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Model) and value.__module__ == module.__name__
     ]
-    assert len(found) == 1, f"mien/models/{name}.py must hold exactly one model, found {found}"
-    return found[0]
+    assert len(classes) == 1, f"mien/models/{name}.py must hold exactly one model, got {classes}"
+    return classes[0]

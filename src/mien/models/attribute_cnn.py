@@ -1,16 +1,16 @@
 """Attribute CNN: a VGG-style five-stage classifier of attributes or classes (the CNN of Ma et al. 2019, Fig. 4).
 
-It learns the attributes of a data set that has them, and the classes of one that has classes only.
+On a data set with attributes it learns the attributes; on a data set with classes only it learns the classes.
 
-It serves four times: as the CNN baseline of the iterative GAN's paper, as the judge of edits, as the
-features of metrics where InceptionV3's weights cannot be had, and as the loss network where VGG-19's cannot.
+It has four uses: the CNN baseline of the paper on iterative GANs, the judge of edits, the features of metrics if
+InceptionV3's weights are not available, and the loss network if VGG-19's weights are not available.
 
-Departures: the paper does not describe its CNN; the layout is VGG's (Simonyan & Zisserman 2015) with
-BatchNorm, a global average and a linear layer, at a width that trains on a CPU. ``widths=64,128,256,512,512
-depths=2,2,4,4,4`` is the size of VGG-19. ``batch_norm=false lr=1e-3`` is VGG-19's own way: as a loss network it
-weighs color and brightness against edges more as pixels do (blurring CelebA by 5x5 at 32 px costs .14 of the
-distance between two pictures instead of .30), and pixel errors fell; it classified worse at equal steps (86.3
-against 87.2 %), and a VAE-WGAN trained with it at 64 px had a reddish stain, whose cause is not established.
+Departures: the paper does not describe its CNN. The layout is that of VGG (Simonyan & Zisserman 2015) with BatchNorm,
+a global average and a linear layer, at a width that trains on a CPU. ``widths=64,128,256,512,512
+depths=2,2,4,4,4`` is the size of VGG-19. ``batch_norm=false lr=1e-3`` is closer to VGG-19. As a loss network this
+variant gives color and brightness more weight relative to edges, as pixel distances do (a 5x5 blur of CelebA at 32 px
+costs .14 of the distance between two pictures instead of .30), and pixel errors fell. But it classified worse after
+equal steps (86.3 against 87.2 %), and a VAE-WGAN trained with it at 64 px had a reddish stain of unknown cause.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class AttributeCNN(Model, Recognizes, Describes):
 
     Args:
         shape: (C, H, W) of the pictures.
-        attributes: their names, in the order of the outputs.
-        classes: names of the classes, learned where there are no attributes.
-        widths, depths: channels and convolutions of the five stages.
-        batch_norm: BatchNorm after each convolution.
-        dropout: share of the pooled features dropped in training.
-        lr, betas: AdamW's; the learning rate follows half a cosine to zero.
+        attributes: names of the attributes, in the order of the outputs.
+        classes: names of the classes, learned if there are no attributes.
+        widths, depths: channels of each of the five stages, and convolutions in each.
+        batch_norm: whether BatchNorm follows each convolution.
+        dropout: share of the pooled features that training drops.
+        lr, betas: AdamW's; the learning rate falls to zero along half a cosine.
         weight_decay: AdamW's.
     """
 
@@ -72,7 +72,7 @@ class AttributeCNN(Model, Recognizes, Describes):
         self.head = nn.Linear(widths[-1], len(attributes or classes) or 1)
 
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
-        """Refuse a data set without attributes and classes."""
+        """Raise MienError for a data set that has neither attributes nor two classes."""
         if not attributes and len(classes) < 2:
             raise MienError(
                 "expected a data set with attributes or classes to train attribute_cnn, got one without: "
@@ -86,11 +86,13 @@ class AttributeCNN(Model, Recognizes, Describes):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the pooled features (B, widths[-1]) of pictures (B, C, H, W)."""
-        return self.body(x).mean((2, 3)).float()
+        maps: Tensor = self.body(x)
+        return maps.mean((2, 3)).float()
 
     def logits(self, x: Tensor) -> Tensor:
         """Return logits (B, A), or (B, classes)."""
-        return self.head(F.dropout(self.features(x), self.dropout, self.training))
+        logits: Tensor = self.head(F.dropout(self.features(x), self.dropout, self.training))
+        return logits
 
     def recognize(self, x: Tensor) -> Tensor:
         """Return the probability of each attribute, (B, A), or class, (B, classes)."""
@@ -98,7 +100,7 @@ class AttributeCNN(Model, Recognizes, Describes):
         return logits.sigmoid() if self.attributes else logits.softmax(1)
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """Minimize the cross-entropy over what is known."""
+        """Minimize the cross-entropy over the known labels."""
         logits = self.logits(batch.x)
         if self.attributes:
             assert batch.attributes is not None

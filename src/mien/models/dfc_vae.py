@@ -1,10 +1,10 @@
 """DFC-VAE: deep feature consistent variational autoencoder (Hou, Shen, Sun & Qiu, WACV 2017).
 
-Compared system of VAE-WGAN (Hou et al. 2019), which is this model plus its critic: Eq. 5 to 7 of the later
-paper, with the later paper's encoder and decoder. ``layers=1,2,3`` is VAE-123 and ``layers=3,4,5`` VAE-345.
+VAE-WGAN (Hou et al. 2019) compares itself with this model and adds a critic to it. The equations here, 5 to 7, and
+the encoder and decoder are those of that later paper. ``layers=1,2,3`` is VAE-123 and ``layers=3,4,5`` VAE-345.
 
-Departures: the feature loss carries a measured scale (see ``FeatureLoss`` in
-:mod:`mien.networks.loss_network`); ``feature_scale=1`` is the literal formula.
+Departures: the feature loss has a measured scale (see ``FeatureLoss`` in :mod:`mien.networks.loss_network`);
+``feature_scale=1`` is the formula of the paper.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ class DFCVAE(Model, Encodes, Decodes, Generates):
     """Deep feature consistent VAE.
 
     Args:
-        loss_network: Φ, frozen; from the command line ``vgg19``, a VGG-19 weights file, or the folder of
-            an ``attribute_cnn`` run.
+        loss_network: Φ, frozen; on the command line ``vgg19``, a file of VGG-19 weights, or the folder of an
+            ``attribute_cnn`` run.
         shape: (C, H, W) of the pictures.
-        latent: K.
-        width: channels of the encoder's first stage.
-        layers: which of relu1_1 … relu5_1 enter the feature loss.
-        alpha, beta: weights of KL and feature loss, Eq. 7.
-        pair_loss, feature_scale: the feature loss's scale, measured or fixed.
+        latent: K, the size of the latents.
+        width: channels of the first stage of the encoder.
+        layers: the layers of the feature loss, numbers from 1 to 5 for relu1_1 … relu5_1.
+        alpha, beta: weights of the KL and of the feature loss, Eq. 7.
+        pair_loss: the feature loss between different pictures that the measured scale gives, in nats.
+        feature_scale: a fixed scale of the feature loss in place of the measured one; 0 measures it.
         lr, betas: Adam's; the learning rate is halved after each fifth of the training.
     """
 
@@ -63,18 +64,20 @@ class DFCVAE(Model, Encodes, Decodes, Generates):
 
     def encode(self, x: Tensor) -> Normal:
         """Return q(z | x), a Normal of (B, K)."""
-        return self.encoder(x)
+        q: Normal = self.encoder(x)
+        return q
 
     def decode(self, z: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) of latents (B, K)."""
-        return self.decoder(z)
+        x: Tensor = self.decoder(z)
+        return x
 
     def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
-        """Return n pictures decoded from z ~ N(0, I); ``attributes`` cannot be asked for and are ignored."""
+        """Return n pictures decoded from z ~ N(0, I). The model has no conditions and ignores ``attributes``."""
         return self.decode(standard_normal(n, self.latent, seed, self))
 
     def calibrate(self, batch: Batch) -> None:
-        """Measure the feature loss's scale."""
+        """Measure the scale of the feature loss."""
         self.feature_loss.calibrate(batch.x)
 
     def training_step(self, batch: Batch, update: Update) -> None:
@@ -87,5 +90,5 @@ class DFCVAE(Model, Encodes, Decodes, Generates):
         update({("encoder", "decoder"): self.alpha * kl + self.beta * rec}, kl=kl, rec=rec)
 
     def lr_factor(self, progress: float) -> float:
-        """Halve after each fifth: after each epoch of the paper's five."""
+        """Halve the learning rate after each fifth of the training: after each epoch of the paper's five."""
         return 0.5 ** int(5 * progress)

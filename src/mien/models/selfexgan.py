@@ -4,26 +4,28 @@
 chapters 3 and 4. Value function: Eq. 3.4. Sphere and KL: Eq. 4.1–4.5. Networks: tables 4.1–4.7.
 
 Departures
-- Stability. With the thesis's Adam (lr 0.001, β1 0.9, all four networks) D1 wins within a hundred steps, and what is
-  made of codes did not resemble the picture in the 300 steps that were tried on MNIST. Here β1 = 0.5, D1 learns at a
-  quarter of the rate and E at a twentieth, presumably so that D2 can follow its codes, and D2's game weighs 3 for E
-  and G. ``betas=0.9,0.99 lr_image=1e-3 lr_encoder=1e-3 pair_weight=1`` is the thesis. ``generator_updates=2`` is what
-  §3.1 advises against the same ("update G twice, then update D"), ``smooth`` one of the means it cites.
-- Eq. 3.4 is one game; §4.1.1 plays two, with D1 and D2, and two fakes in each. Their values are added, and in each
-  the two fakes count half, so that real and fake weigh the same, as the proofs suppose. E and G minimize the same
-  value, which reaches E by every way there is: through x̂ = G(E(x)), as either half of a pair, and in the real pair.
-  Each has an optimizer and gradients of its own; the four networks step at once, from one forward pass.
-- Minimax is printed, of DCGAN, whose implementation the thesis adapts, the non-saturating form is known: that is the
-  default, and ``saturating=true`` the formula.
-- The sphere's center and radius are not given. Rays leave from 1/2, the middle of E's sigmoid, as from 0 they would
-  reach positive codes only, which cannot match N(0, 1); the radius is √K, the length of a draw from N(0, I); and the
-  result is centered at 0. ``center=0`` and ``shift=0.5`` are the other readings of step 1 and step 4.
-- Eq. 4.5 prints -M/2 outside the mean over M dimensions; it is -1/2 inside, as appendix A derives.
-- Tables: the last deconvolution of 4.5–4.7 gives 64x64x3, not 32x32x3; D1's last convolution, whose channels are not
-  printed, keeps those before it; D2 of 4.6 and 4.7 joins 64 + 128 numbers, which are printed as 256.
-- How long to train is not printed: 25 epochs, which make 4,000 avatars 100,000 pictures. After 5 they are smears.
-- Without ``table`` the networks follow the tables' pattern at any size, in a width that trains on a CPU.
-- BatchNorm's running statistics of E are of real pictures alone.
+- Stability. With the Adam settings of the thesis (lr 0.001, β1 0.9, all four networks) D1 wins within a hundred steps,
+  and reconstructions did not resemble the pictures within the 300 steps of a trial on MNIST. Here β1 = 0.5, D1 learns
+  at a quarter of the rate, and E at a twentieth, presumably so that D2 can follow its codes. The game with D2 has
+  weight 3 for E and G. ``betas=0.9,0.99 lr_image=1e-3 lr_encoder=1e-3 pair_weight=1`` is the thesis. Against the same
+  problem §3.1 advises ``generator_updates=2`` ("update G twice, then update D") and cites ``smooth``.
+- Eq. 3.4 is one game; §4.1.1 plays two, with D1 and D2, with two kinds of fakes in each. The values of the games are
+  added. In each game the two kinds of fakes count half, so real and fake have equal weight, as the proofs assume. E
+  and G minimize the same value. E receives gradients on all paths: through x̂ = G(E(x)), through both halves of a
+  pair, and through the real pair. Each network has its own optimizer and gradients. All four networks step together,
+  from one forward pass.
+- The thesis prints the minimax loss, but adapts an implementation of DCGAN, which uses the non-saturating form. That
+  form is the default; ``saturating=true`` is the formula of the thesis.
+- The thesis does not give the center and the radius of the sphere. Here rays start at 1/2, the middle of E's sigmoid:
+  from 0 they would reach positive codes only, which cannot match N(0, 1). The radius is √K, the length of a sample of
+  N(0, I), and the result is centered at 0. ``center=0`` and ``shift=0.5`` are the other readings of steps 1 and 4.
+- Eq. 4.5 prints -M/2 outside the mean over M dimensions; here it is -1/2 inside, as appendix A derives.
+- Tables: the last deconvolution of 4.5–4.7 gives 64x64x3, not 32x32x3. The channels of D1's last convolution are not
+  printed; it keeps those before it. D2 of 4.6 and 4.7 joins 64 + 128 values, which are printed as 256.
+- The length of the training is not printed. Here it is 25 epochs, which is 100,000 pictures for 4,000 avatars. After 5
+  epochs the pictures are smears.
+- Without ``table`` the networks follow the pattern of the tables at any size, with a width that trains on a CPU.
+- The BatchNorm statistics of E come from real pictures only.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ Activation = Callable[[], nn.Module]
 
 
 class Table(NamedTuple):
-    """The four networks of one data set: G, E, D1, and D2 before and after z joins the picture's rows."""
+    """The four networks for one data set: G, E, D1, and D2 (``picture`` before, ``pair`` after it joins z)."""
 
     shape: tuple[int, int, int]  # of the pictures, (C, H, W)
     latent: int
@@ -76,27 +78,28 @@ class Table(NamedTuple):
 
 
 def _deconvs(kernels: Sequence[int], channels: Sequence[int], activation: Activation) -> Rows:
-    """Deconvolutions of stride 2, all with BatchNorm but the last, which ends in tanh."""
+    """Return deconvolutions of stride 2: all with BatchNorm, except the last, which ends in tanh."""
     *body, last = zip(kernels, channels, strict=True)
     return (*(Deconv(k, 2, c, True, activation) for k, c in body), Deconv(last[0], 2, last[1], False, Tanh))
 
 
 def _pooled(kernels: Sequence[int], channels: Sequence[int], activation: Activation) -> Rows:
-    """Convolutions of stride 1, each with BatchNorm and a pool after it."""
+    """Return convolutions of stride 1, each with BatchNorm, and a pool after each."""
     return tuple(r for k, c in zip(kernels, channels, strict=True) for r in (Conv(k, 1, c, True, activation), Pool()))
 
 
 def _strided(channels: Sequence[int], activation: Activation) -> Rows:
-    """Convolutions 5x5 of stride 2, each with BatchNorm."""
+    """Return convolutions 5x5 of stride 2, each with BatchNorm."""
     return tuple(Conv(5, 2, c, True, activation) for c in channels)
 
 
 def _dense(units: Sequence[int]) -> Rows:
-    """Fully connected layers with BatchNorm and ReLU, but no BatchNorm in the first."""
+    """Return fully connected layers with ReLU: all with BatchNorm, except the first."""
     return tuple(Dense(n, i > 0, RELU) for i, n in enumerate(units))
 
 
-# Rows that tables share. D1 and D2 end in one log-odds, whose sigmoid is in the loss, or in two, whose softmax is there.
+# Rows that several tables share. D1 and D2 end in one value (the log-odds) or in two (logits); the loss contains the
+# sigmoid or the softmax.
 ROOT = (Dense(4096, True, RELU), Reshape((256, 4, 4)))
 ONE, TWO = Dense(1, False, nn.Identity), Dense(2, False, nn.Identity)
 FLAT = (Dense(32 * 32, True, RELU), Dense(256, True, RELU))
@@ -181,7 +184,15 @@ TABLES = {
 
 
 def stacks(shape: tuple[int, int, int], width: int, latent: int) -> Table:
-    """Return the tables' pattern for pictures of any ``shape`` that halves: table 4.5's, with 64 as ``width``."""
+    """Return networks in the pattern of the tables for pictures of any ``shape`` (C, H, W) that can be halved.
+
+    The pattern is that of table 4.5, where ``width`` is 64.
+
+    Args:
+        shape: (C, H, W) of the pictures.
+        width: channels of the first stage.
+        latent: K.
+    """
     n = halvings(shape)
     widths = stage_widths(width, n)
     base = (widths[-1], shape[1] >> n, shape[2] >> n)
@@ -201,7 +212,7 @@ def stacks(shape: tuple[int, int, int], width: int, latent: int) -> Table:
 
 
 class Game(NamedTuple):
-    """The log-odds (B,) of being real that D1 and D2 see in one batch, and its codes z = E(x), (B, K)."""
+    """The outputs of D1 and D2 for one batch, log-odds (B,) of being real, and the codes z = E(x), (B, K)."""
 
     x: Tensor  # D1 of x
     x_rec: Tensor  # D1 of G(z)
@@ -218,18 +229,19 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
     Args:
         shape: (C, H, W) of the pictures.
         table: mnist, svhn, cifar10, imagenet32, celeba_crop, celeba_resized or cartoon for the networks of tables
-            4.1 to 4.7; empty for networks of their pattern at any shape.
-        width: channels of the first stage where there is no table; the tables have 64.
-        latent: K where there is no table; the tables have 64 or 128.
-        radius, center, shift: of the sphere (Eq. 4.1–4.4): its radius, √K if 0; every coordinate of what rays leave
-            from, in (0, 1); every coordinate of its center among latents.
-        kl_weight: of the KL of E's moments, Eq. 4.5.
-        pair_weight: of D2's game, for E and G.
-        generator_updates: of E and G for each of D1 and D2.
-        smooth: what the discriminators' target for real is below 1.
-        saturating: E and G minimize log(1 - D), Eq. 3.4, in place of -log D.
-        lr: Adam's, of G and D2.
-        lr_image, lr_encoder: of D1, and of E.
+            4.1 to 4.7; empty for networks of the same pattern at any shape.
+        width: channels of the first stage, without a table; the tables have 64.
+        latent: K, the size of the latents, without a table; the tables have 64 or 128.
+        radius: radius of the sphere, Eq. 4.1–4.4; 0 is √K.
+        center: start of the rays to the sphere, the same value for all coordinates, in (0, 1).
+        shift: center of the sphere of latents, the same value for all coordinates.
+        kl_weight: weight of the KL of the moments of E's codes, Eq. 4.5.
+        pair_weight: weight of the game with D2, for E and G.
+        generator_updates: updates of E and G for each update of D1 and D2.
+        smooth: label smoothing: the discriminators' target for real pictures is 1 minus this, in [0, 0.5).
+        saturating: whether E and G minimize log(1 - D), Eq. 3.4, in place of -log D.
+        lr: learning rate of Adam for G and D2.
+        lr_image, lr_encoder: learning rates of Adam for D1, and for E.
         betas: Adam's.
     """
 
@@ -278,10 +290,11 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
 
     def decode(self, z: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) of latents (B, K)."""
-        return self.generator(z)
+        x: Tensor = self.generator(z)
+        return x
 
     def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
-        """Return n pictures decoded from z ~ N(0, I); ``attributes`` cannot be asked for and are ignored."""
+        """Return n pictures decoded from z ~ N(0, I). The model has no conditions and ignores ``attributes``."""
         return self.decode(standard_normal(n, self.latent, seed, self))
 
     def _code(self, x: Tensor, remember: bool = True) -> Tensor:
@@ -289,18 +302,21 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
         return project(self.encoder(x, remember), self.radius, self.center, self.shift)
 
     def play(self, x: Tensor, noise: Tensor) -> Game:
-        """Return what D1 and D2 see of pictures ``x`` (B, C, H, W) and ``noise`` (B, K) ~ N(0, I): §3.3.1, Fig. 3.9."""
+        """Return the outputs of D1 and D2 for pictures ``x`` (B, C, H, W) and ``noise`` (B, K) ~ N(0, I).
+
+        Source: §3.3.1, Fig. 3.9.
+        """
         z = self._code(x)
         x_rec, x_new = self.decode(torch.cat([z, noise])).chunk(2)
         z_rec = self._code(x_rec, remember=False)
         d1, d2 = self.image_discriminator, self.pair_discriminator
         h, h_rec = d2.picture(x), d2.picture(x_rec)
         return Game(
-            # each kind of picture is a batch of its own for BatchNorm, as in DCGAN
+            # BatchNorm gets each kind of picture as a separate batch, as in DCGAN
             x=_log_odds(d1(x)),
             x_rec=_log_odds(d1(x_rec)),
             x_new=_log_odds(d1(x_new)),
-            # z ~ N(0, I) has no picture, hence no pair: there D2 does not judge (§4.1.1)
+            # z ~ N(0, I) has no picture and so forms no pair for D2 (§4.1.1)
             pair=_log_odds(d2(h, z)),
             pair_x=_log_odds(d2(h_rec, z)),
             pair_z=_log_odds(d2(h, z_rec)),
@@ -308,7 +324,7 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
         )
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """One iteration (§3.3.1, §4.1.1): D1 and D2 maximize Eq. 3.4, E and G minimize it, and E its KL (4.5)."""
+        """Run one iteration (§3.3.1, §4.1.1): D1 and D2 maximize Eq. 3.4; E and G minimize it; E minimizes Eq. 4.5."""
         for number in range(self.generator_updates):
             game = self.play(batch.x, torch.randn(len(batch), self.latent, device=batch.x.device))
             kl = moment_kl(game.z)
@@ -316,7 +332,7 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
             pair = (self.fool(game.pair_x) + self.fool(game.pair_z)) / 2
             d1 = _judge(game.x, (game.x_rec, game.x_new), self.smooth)
             d2 = _judge(game.pair, (game.pair_x, game.pair_z), self.smooth)
-            # z = E(x) is in the real pair too, and there E minimizes log D2; G has no part in it, nor in the KL
+            # the real pair contains z = E(x), so E minimizes log D2 of it; G affects neither this term nor the KL
             encoder = self.kl_weight * kl + self.pair_weight * self.fool(-game.pair)
             losses: dict[str | tuple[str, ...], Tensor] = {
                 ("generator", "encoder"): image + self.pair_weight * pair + encoder,
@@ -326,7 +342,7 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
             update(losses, d1=d1, d2=d2, image=image, pair=pair, kl=kl)
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Return Adam, for D1 and E with learning rates of their own."""
+        """Return Adam; D1 and E have their own learning rates."""
         parameters = list(parameters)
         own = {self.image_discriminator: self.lr_image, self.encoder: self.lr_encoder}
         lr = next((rate for net, rate in own.items() if next(net.parameters()) is parameters[0]), self.lr)
@@ -337,18 +353,19 @@ def _choose(name: str, shape: tuple[int, int, int]) -> Table:
     """Return the table ``name``.
 
     Raises:
-        MienError: if there is none, or it is for pictures of another shape.
+        UnknownName: there is no such table.
+        MienError: the table is for pictures of another shape.
     """
     if name not in TABLES:
         raise UnknownName("table of selfexgan", name, TABLES)
-    wanted, got = TABLES[name].shape, tuple(shape)
-    if wanted != got:
+    expected, got = TABLES[name].shape, tuple(shape)
+    if expected != got:
         fitting = [n for n, t in TABLES.items() if t.shape == got]
         advice = [f"choose table {' or '.join(fitting)}"] if fitting else []
-        if wanted[0] == got[0]:
-            advice.append(f"prepare the pictures at --size {wanted[1]}")
+        if expected[0] == got[0]:
+            advice.append(f"prepare the pictures at --size {expected[1]}")
         advice.append("leave table empty, which fits any")
-        raise MienError(f"expected pictures {wanted} for table {name}, got {got}: {', or '.join(advice)}")
+        raise MienError(f"expected pictures {expected} for table {name}, got {got}: {', or '.join(advice)}")
     return TABLES[name]
 
 
@@ -359,16 +376,16 @@ def _log_odds(score: Tensor) -> Tensor:
 
 
 def _judge(real: Tensor, fakes: Sequence[Tensor], smooth: float) -> Tensor:
-    """Return -log D(real) - log(1 - D(fake)) of log-odds (B,), a mean over the batch and the kinds of fakes."""
+    """Return -log D(real) - log(1 - D(fake)) of log-odds (B,), averaged over the batch and the kinds of fakes."""
     loss = (1 - smooth) * F.softplus(-real).mean() + smooth * F.softplus(real).mean()
     return loss + torch.stack([F.softplus(f).mean() for f in fakes]).mean()
 
 
 def _minimax(fake: Tensor) -> Tensor:
-    """Return log(1 - D) of log-odds (B,), its mean: Eq. 3.4."""
+    """Return the mean of log(1 - D) of log-odds (B,): Eq. 3.4."""
     return -F.softplus(fake).mean()
 
 
 def _non_saturating(fake: Tensor) -> Tensor:
-    """Return -log D of log-odds (B,), its mean; it has the same fixed points (Goodfellow et al. 2014)."""
+    """Return the mean of -log D of log-odds (B,); it has the same fixed points (Goodfellow et al. 2014)."""
     return F.softplus(-fake).mean()

@@ -1,29 +1,31 @@
 """SSAVAE: a semi-supervised VAE whose encoder is trained first, with a classifier, and then its decoder (Zemouri 2020).
 
-"Semi-supervised adversarial variational autoencoder". Networks: §3.2 and Fig. 6. Training: Algorithms 1 and 2. It
-takes pictures (C, H, W) and signals (C, 1, L): the same networks, with 1-d convolutions for the latter.
+"Semi-supervised adversarial variational autoencoder". Networks: §3.2 and Fig. 6. Training: Algorithms 1 and 2. The
+model takes pictures (C, H, W) and signals (C, 1, L). The networks are the same, with 1-d convolutions for signals.
 
 Departures
-- Eq. 6 as printed is smallest where nothing is encoded: L_kl >= I(z; y) and L_cat >= H(y | z), so their sum is at
-  least H(y), which KL = 0 reaches. Hence L_kl is the mean over the K dimensions, times ``kl_weight`` = 0.2, which
-  serves K = 2 and 100 alike; ``kl_weight=K`` is the equation with the KL divergence as a sum.
-- The text of Fig. 6 is lost, and with it all widths: ``width`` and ``hidden`` are small enough for a CPU, and
-  ``width=64 hidden=512`` is a size such as GPUs are given. Pools come after the second and the fourth convolution.
-  The decoder's seventh convolution makes the picture and therefore has no BatchNorm and no residual block.
-- Axes that would stay longer than 16 after two pools of 2 are pooled by more (1,024 samples by 8 and 8), so that the
+- Eq. 6 as printed is smallest if nothing is encoded: L_kl >= I(z; y) and L_cat >= H(y | z), so their sum is at
+  least H(y), which KL = 0 reaches. Therefore L_kl is the mean over the K dimensions, times ``kl_weight`` = 0.2. This
+  value suits K = 2 and K = 100; ``kl_weight=K`` is the equation with the KL divergence as a sum.
+- The text of Fig. 6 is lost, and all widths with it. ``width`` and ``hidden`` are small enough for a CPU;
+  ``width=64 hidden=512`` is a size for GPUs. Pools follow the second and the fourth convolution. The seventh
+  convolution of the decoder outputs the picture and therefore has no BatchNorm and no residual block.
+- Axes that would stay longer than 16 after two pools of 2 have larger pools (8 and 8 for 1,024 samples), so that the
   dense layers stay small.
-- Few labels are repeated (``labeled_share``): otherwise a batch has 0.1 of MNIST's 100. Step 2 leaves as many
-  pictures out of each batch, so it sees all alike. ``labeled_share=0`` is the paper.
-- ``consistency`` is not the paper's and 0 by default. With 100 of MNIST's labels, 800 training steps at seed 0 named 92.3
-  instead of 78.2 % of the test digits with ``consistency=1``; step 1 then costs twice as much.
-- The decoder can learn no more than step 1 kept, and that asks for the class alone: at the default length MNIST's
-  reconstructions have an MSE of .21, as each class's mean has. ``kl_weight=0.02`` keeps more of the picture. Of 8
-  channels the compared maps may hardly tell a gray level, and L_adv moves it: at one seed of three the black around a
-  digit became -.66 and the MSE .32; there it is -.95 with ``width=16`` and -.97 with ``beta=0``.
-- Algorithm 2 draws new pictures for each update; here the updates of one step share a batch, the first round of the
+- If labels are few, labeled pictures are repeated (``labeled_share``); otherwise a batch has on average 0.1 of 100
+  labeled pictures of MNIST. Step 2 removes as many pictures from each batch, so it uses all pictures equally.
+  ``labeled_share=0`` is the paper.
+- ``consistency`` is not in the paper and is 0 by default. With 100 labels of MNIST, 800 training steps and seed 0,
+  ``consistency=1`` recognized 92.3 % of the test digits instead of 78.2 %; step 1 then costs twice as much.
+- The decoder can use only what step 1 encodes, and step 1 needs the class only: with default settings the
+  reconstructions of MNIST have an MSE of .21, as high as that of the class means. ``kl_weight=0.02`` encodes more of
+  the picture. With 8 channels the compared maps hardly depend on the gray level, and L_adv shifts it: for one seed of
+  three the black around a digit became -.66 and the MSE .32. For that seed it is -.95 with ``width=16`` and -.97 with
+  ``beta=0``.
+- Algorithm 2 draws new pictures for each update. Here the updates of one step share a batch, the first round of the
   discriminator and the decoder share a reconstruction, and further rounds draw a new z.
-- The means of Eq. 9 are over all elements, that of Eq. 11 is over the batch. n_dis, the optimizer, its learning rate
-  and the length of each step are not given in the paper.
+- The means of Eq. 9 are over all elements; the mean of Eq. 11 is over the batch. The paper does not give n_dis, the
+  optimizer, its learning rate and the length of each step.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import Distribution, Normal
 
 from mien import losses
 from mien.abilities import Decodes, Encodes, Generates, Recognizes
@@ -44,28 +47,28 @@ from mien.models.base import Model, Update, not_negative, positive
 from mien.networks.dense_residual import DenseDiscriminator, PoolingEncoder, ResidualClassifier, UpsamplingDecoder
 from mien.networks.prior import standard_normal
 
-SURE = 0.95  # probability from which a class counts as known
+SURE = 0.95  # a class with at least this probability counts as known
 
 
 class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
     """SSAVAE.
 
     Args:
-        shape: (C, H, W) of pictures, (C, 1, L) of signals; H and W halve twice.
-        classes: their names.
-        latent: K; the paper has 2 and 100.
+        shape: (C, H, W) of pictures, (C, 1, L) of signals; H and W are multiples of 4.
+        classes: names of the classes.
+        latent: K, the size of the latents; the paper has 2 and 100.
         width: channels of the first convolutions.
         hidden: units of a dense layer.
-        first: share of the training that step 1 takes; step 2 has the rest.
-        kl_weight: of L_kl in Eq. 6, in which L_kl is averaged over the K dimensions; K is the sum.
-        consistency: weight, in step 1, of the cross-entropy between the class of a picture, its label or the one it is
-            surely of, and that of the same picture shifted by up to a tenth; 0 is the paper.
-        alphas: weights of the encoder's first three layers in L_rec, Eq. 9.
+        first: share of the training for step 1; the rest is step 2.
+        kl_weight: weight of L_kl in Eq. 6, where L_kl is a mean over the K dimensions; a weight of K makes it a sum.
+        consistency: weight of a further loss of step 1: the cross-entropy between the class of a picture (its label,
+            or a prediction that is sure) and the prediction for the picture shifted by up to a tenth; 0 is the paper.
+        alphas: weights of the first three layers of the encoder in L_rec, Eq. 9.
         beta, gamma: weights of L_adv and L_latent, Eq. 8.
         n_dis: rounds of the discriminator before each update of the decoder.
-        labeled: how many labels are kept, as many of each class; 0 keeps all there are.
-        labeled_share: labeled pictures are repeated until they are this share of those step 1 sees; 0 does not.
-        lr, betas: Adam's; in each step the learning rate follows half a cosine to zero.
+        labeled: number of labels that training uses, equally many of each class; 0 uses all.
+        labeled_share: labeled pictures are repeated up to this share of the pictures of step 1; 0 repeats none.
+        lr, betas: Adam's; the learning rate falls to zero along half a cosine in each step.
     """
 
     players = ("encoder", "classifier", "decoder", "discriminator")
@@ -108,7 +111,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         self.kl_weight, self.consistency = kl_weight, consistency
         self.alphas, self.beta, self.gamma, self.n_dis = alphas, beta, gamma, n_dis
         self.labeled, self.labeled_share = labeled, labeled_share
-        self.repeats = 0.0  # share of the positions trained on that are repeats; training_index knows
+        self.repeats = 0.0  # share of repeats among the training positions, set by training_index
         self.lr, self.betas = lr, betas
         self.encoder = PoolingEncoder(shape, latent, width, hidden)
         self.classifier = ResidualClassifier(latent, hidden, max(len(classes), 1))
@@ -117,24 +120,27 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
 
     def encode(self, x: Tensor) -> Normal:
         """Return q(z | x), a Normal of (B, K)."""
-        return self.encoder(x)
+        q: Normal = self.encoder(x)
+        return q
 
     def decode(self, z: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) of latents (B, K)."""
-        return self.decoder(z)
+        x: Tensor = self.decoder(z)
+        return x
 
     def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
-        """Return n pictures decoded from z ~ N(0, I); ``attributes`` cannot be asked for and are ignored."""
+        """Return n pictures decoded from z ~ N(0, I). The model has no conditions and ignores ``attributes``."""
         return self.decode(standard_normal(n, self.latent, seed, self))
 
     def recognize(self, x: Tensor) -> Tensor:
         """Return the probability of each class, (B, classes), at the mean of q(z | x)."""
-        return self.classifier(self.encode(x).mean).softmax(1)
+        logits: Tensor = self.classifier(self.encode(x).mean)
+        return logits.softmax(1)
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """Algorithm 1 in the first share of the training, Algorithm 2 in the rest."""
+        """Run Algorithm 1 in the first share of the training, Algorithm 2 in the rest."""
         second = self.progress >= self.first
-        # frozen in step 2, BatchNorm's statistics too
+        # in step 2 both networks are frozen, with their BatchNorm statistics
         self.encoder.train(not second)
         self.classifier.train(not second)
         (self._second if second else self._first)(batch, update)
@@ -145,26 +151,26 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         q = self.encode(batch.x)
         kl = losses.kl(q).mean() / self.latent  # Eq. 4
         logits = self.classifier(q.rsample())
-        # what has no label is left out: the semi-supervised part
+        # pictures without a label do not enter the cross-entropy: the semi-supervised part
         terms = {"kl": kl, "cat": losses.class_cross_entropy(logits, batch.label)}  # Eq. 7
         loss = self.kl_weight * kl + terms["cat"]  # Eq. 6
         if self.consistency > 0:
             surest = logits.detach().softmax(1).max(1)
             guess = surest.indices.where(surest.values > SURE, -1)
             guess = batch.label.where(batch.label >= 0, guess)
-            moved = self.classifier(self.encode(shifted(batch.x)).rsample())
-            # averaged over all pictures: few that are sure count little
+            prediction = self.classifier(self.encode(shifted(batch.x)).rsample())
+            # the mean over all pictures, so that few sure predictions have little weight
             share = (guess >= 0).float().mean()
-            terms["consistency"] = share * losses.class_cross_entropy(moved, guess)
+            terms["consistency"] = share * losses.class_cross_entropy(prediction, guess)
             loss = loss + self.consistency * terms["consistency"]
         update({("encoder", "classifier"): loss}, **terms)
 
     def _second(self, batch: Batch, update: Update) -> None:
-        """Algorithm 2: the discriminator, then the decoder; encoder and classifier only measure."""
-        x = self._once(batch)
+        """Algorithm 2: the discriminator, then the decoder. The encoder and the classifier stay as they are."""
+        x = self._without_repeats(batch)
         with torch.no_grad():
             real = self.encoder.features(x)
-            q = self.encoder.finish(real)
+            q: Distribution = self.encoder.finish(real)
             z = q.sample()
         x_rec = self.decode(z)
         terms: dict[str, Tensor] = {}
@@ -182,14 +188,17 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         loss = loss + terms["rec"]
         if self.gamma > 0:
             with torch.no_grad():
-                wanted = self.classifier(z).softmax(1)
-            got = self.classifier(self.encoder.finish(fake).rsample()).softmax(1)
-            terms["latent"] = (wanted - got).square().sum(1).mean()  # Eq. 11
+                target = self.classifier(z).softmax(1)
+            prediction = self.classifier(self.encoder.finish(fake).rsample()).softmax(1)
+            terms["latent"] = (target - prediction).square().sum(1).mean()  # Eq. 11
             loss = loss + self.gamma * terms["latent"]
         update({"decoder": loss}, **terms)  # Eq. 8
 
-    def _discriminator(self, x: Tensor, x_rec: Tensor, q: Normal, update: Update) -> Tensor:
-        """Move the discriminator ``n_dis`` times to +1 on real and then to -1 on reconstructed pictures; return its loss."""
+    def _discriminator(self, x: Tensor, x_rec: Tensor, q: Distribution, update: Update) -> Tensor:
+        """Train the discriminator ``n_dis`` times toward +1 on real, then -1 on reconstructed pictures.
+
+        Return its last loss.
+        """
         for number in range(self.n_dis):
             if number > 0:
                 with torch.no_grad():
@@ -198,12 +207,14 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
             update({"discriminator": real})
             fake = (self.discriminator(x_rec) + 1).square().mean()
             update({"discriminator": fake})
-        return (real + fake).detach()
+        loss: Tensor = real + fake
+        return loss.detach()
 
-    def _once(self, batch: Batch) -> Tensor:
-        """Return the pictures of a batch without the share that are repeats: the labeled ones are left out first.
+    def _without_repeats(self, batch: Batch) -> Tensor:
+        """Return the pictures of a batch without the average share of repeats; labeled pictures are removed first.
 
-        The decoder learns all pictures alike. How many remain does not depend on the batch, so no device waits.
+        So the decoder learns from all pictures equally. The number of removed pictures does not depend on the labels
+        of the batch, so the CPU need not wait for the device.
         """
         if not self.repeats:
             return batch.x
@@ -212,37 +223,36 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         return batch.x[(batch.label >= 0).int().argsort(stable=True)[:n]]
 
     def lr_factor(self, progress: float) -> float:
-        """Fall along half a cosine, in each of the two steps."""
+        """Let the learning rate fall along half a cosine in each of the two steps."""
         begin, end = (0.0, self.first) if progress < self.first else (self.first, 1.0)
         return 0.5 * (1 + math.cos(math.pi * (progress - begin) / (end - begin)))
 
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
-        """Refuse a data set without classes."""
+        """Raise MienError for a data set with fewer than two classes."""
         if len(classes) < 2:
             raise MienError(
                 f"expected a data set with two classes or more to train ssavae, got {len(classes)}: use mnist, "
                 "fashion_mnist, cifar10, omniglot or bearing"
             )
 
-    def training_index(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray:
-        """Return the positions to train on: all, and the labeled ones again until their share is reached."""
-        kept = self._kept(dataset, index, seed)
-        others, share = len(index) - len(kept), self.labeled_share
-        wanted = round(others * share / (1 - share))
-        extra = max(0, wanted - len(kept))
+    def training_index(self, dataset: Dataset, index: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+        """Return the training positions: all, and repeats of the labeled ones up to ``labeled_share``."""
+        labeled = self._labeled_positions(dataset, index, seed)
+        others, share = len(index) - len(labeled), self.labeled_share
+        extra = max(0, round(others * share / (1 - share)) - len(labeled))
         self.repeats = extra / (len(index) + extra)
-        return np.concatenate([index, np.resize(kept, extra)])
+        return np.concatenate([index, np.resize(labeled, extra)])
 
-    def training_labels(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray | None:
-        """Return the label of every picture (N,), with -1 where it is not among those kept."""
+    def training_labels(self, dataset: Dataset, index: NDArray[np.int64], seed: int) -> NDArray[np.int64] | None:
+        """Return the label of every picture, (N,): -1 if training does not use it."""
         assert dataset.labels is not None
-        kept = self._kept(dataset, index, seed)
+        labeled = self._labeled_positions(dataset, index, seed)
         labels = np.full(len(dataset.labels), -1, np.int64)
-        labels[kept] = dataset.labels[kept]
+        labels[labeled] = dataset.labels[labeled]
         return labels
 
-    def _kept(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray:
-        """Return the positions whose label training may see: as many of each class as can be, drawn with ``seed``."""
+    def _labeled_positions(self, dataset: Dataset, index: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+        """Return the positions whose labels training uses: equally many of each class if possible, drawn by ``seed``."""
         labels = np.full(len(index), -1) if dataset.labels is None else np.asarray(dataset.labels)[index]
         known = np.flatnonzero(labels >= 0)
         if len(known) < max(self.labeled, 1):
@@ -253,23 +263,25 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         if not self.labeled:
             return index[known]
         shuffled = np.random.default_rng([seed, 4]).permutation(known)
-        # the first of each class, then the second of each, …
+        # the order takes the first of each class, then the second of each, …
         rank = np.zeros(len(shuffled), np.int64)
         for c in np.unique(labels[known]):
-            mine = labels[shuffled] == c
-            rank[mine] = np.arange(mine.sum())
+            members = labels[shuffled] == c
+            rank[members] = np.arange(members.sum())
         return np.sort(index[shuffled[rank.argsort(kind="stable")[: self.labeled]]])
 
 
 def shifted(x: Tensor) -> Tensor:
-    """Return pictures ``x`` (B, C, H, W), each shifted by up to a tenth of H and W, its edge repeated.
+    """Return pictures ``x`` (B, C, H, W), each shifted by a random offset of up to a tenth of H and W.
+
+    The border pixels are repeated.
 
     >>> shifted(torch.arange(20.0).view(1, 1, 1, 20)).shape
     torch.Size([1, 1, 1, 20])
     """
     for axis in (2, 3):
         length = x.shape[axis]
-        by = torch.randint(-(length // 10), length // 10 + 1, (len(x), 1), device=x.device)
-        where = (torch.arange(length, device=x.device) + by).clamp(0, length - 1)  # (B, length)
-        x = x.gather(axis, where.view(len(x), 1, *(length if a == axis else 1 for a in (2, 3))).expand_as(x))
+        offset = torch.randint(-(length // 10), length // 10 + 1, (len(x), 1), device=x.device)
+        source = (torch.arange(length, device=x.device) + offset).clamp(0, length - 1)  # (B, length)
+        x = x.gather(axis, source.view(len(x), 1, *(length if a == axis else 1 for a in (2, 3))).expand_as(x))
     return x

@@ -1,10 +1,10 @@
 """VAE: the plain variational autoencoder with a pixel loss (Kingma & Welling 2014).
 
-The baseline of all five papers ("Plain-VAE"): Eq. 1 to 3 of Hou et al. 2019 with that paper's encoder and
-decoder, so that what differs between ``vae``, ``dfc_vae`` and ``vae_wgan`` is the loss alone.
+It is the baseline of all five papers ("Plain-VAE"): Eq. 1 to 3 of Hou et al. 2019 with the encoder and decoder of that
+paper. So ``vae``, ``dfc_vae`` and ``vae_wgan`` differ in the loss only.
 
-Departures: none of the papers gives the deviation of the Gaussian likelihood; ``sigma`` = 0.5 in [-1, 1] is
-chosen so that the posterior neither collapses nor ignores the prior.
+Departures: no paper gives the standard deviation of the Gaussian likelihood. With ``sigma`` = 0.5, for pictures in
+[-1, 1], the posterior neither collapses nor ignores the prior.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class VAE(Model, Encodes, Decodes, Generates):
 
     Args:
         shape: (C, H, W) of the pictures.
-        latent: K.
-        width: channels of the encoder's first stage.
+        latent: K, the size of the latents.
+        width: channels of the first stage of the encoder.
         alpha: weight of the KL term; 1 is Eq. 3.
-        sigma: deviation of p(x | z), in the pictures' units of [-1, 1].
+        sigma: standard deviation of p(x | z), in the units of the pictures, which are in [-1, 1].
         lr, betas: Adam's; the learning rate is halved after each fifth of the training.
     """
 
@@ -54,14 +54,16 @@ class VAE(Model, Encodes, Decodes, Generates):
 
     def encode(self, x: Tensor) -> Normal:
         """Return q(z | x), a Normal of (B, K)."""
-        return self.encoder(x)
+        q: Normal = self.encoder(x)
+        return q
 
     def decode(self, z: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) of latents (B, K)."""
-        return self.decoder(z)
+        x: Tensor = self.decoder(z)
+        return x
 
     def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
-        """Return n pictures decoded from z ~ N(0, I); ``attributes`` cannot be asked for and are ignored."""
+        """Return n pictures decoded from z ~ N(0, I). The model has no conditions and ignores ``attributes``."""
         return self.decode(standard_normal(n, self.latent, seed, self))
 
     def training_step(self, batch: Batch, update: Update) -> None:
@@ -73,5 +75,5 @@ class VAE(Model, Encodes, Decodes, Generates):
         update({("encoder", "decoder"): self.alpha * kl + rec}, kl=kl, rec=rec)
 
     def lr_factor(self, progress: float) -> float:
-        """Halve after each fifth: after each epoch of the papers' five."""
+        """Halve the learning rate after each fifth of the training: after each epoch of the papers' five."""
         return 0.5 ** int(5 * progress)

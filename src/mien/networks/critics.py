@@ -1,4 +1,4 @@
-"""Networks that score pictures, or the features of pictures."""
+"""Serves one paper only (Hou, Sun, Shen & Qiu 2019, VAE-WGAN, §3.2): the critic, which scores pictures or features."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from mien.networks.residual import SLOPE, ResidualBlock, halvings, stage_widths
 
 
 class ResidualCritic(nn.Module):
-    """Stages of [conv 4x4 stride 2 → BatchNorm → LeakyReLU → residual block], then one convolution to a number.
+    """Stages of [conv 4x4 stride 2 → BatchNorm → LeakyReLU → residual block], then one convolution to one score.
 
-    The first stage has no BatchNorm, as in DCGAN, and nothing bounds the score (VAE-WGAN §3.2).
+    The first stage has no BatchNorm, as in DCGAN. The score is unbounded (VAE-WGAN §3.2).
 
     Args:
-        shape: (C, H, W) of what is scored.
-        width: channels of the first stage; they double up to eight times this.
-        eps: of BatchNorm, added to the variance. Small weights need a small one, see ``VAEWGAN``.
+        shape: (C, H, W) of the input.
+        width: channels of the first stage; they double from stage to stage, up to eight times this.
+        eps: added to the variance in BatchNorm. Small weights need a small one, see ``VAEWGAN``.
+
+    Raises:
+        MienError: height and width cannot be halved exactly.
     """
 
     def __init__(self, shape: tuple[int, int, int], width: int, eps: float = 1e-5):
@@ -30,10 +33,11 @@ class ResidualCritic(nn.Module):
                 nn.LeakyReLU(SLOPE, inplace=True),
                 ResidualBlock(after, eps=eps),
             ]
-        # the last map is 4x4 at power-of-two sizes; elsewhere the kernel is the map, so one number remains
+        # the kernel covers the last map (4x4 at sizes that are powers of two), so the output is one number
         kernel = (shape[1] >> stages, shape[2] >> stages)
         self.body = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, kernel))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return scores (B,) of ``x`` (B, C, H, W)."""
-        return self.body(x).float().flatten()
+        """Return scores (B,), float32, of ``x`` (B, C, H, W)."""
+        scores: Tensor = self.body(x)
+        return scores.float().flatten()

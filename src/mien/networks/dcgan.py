@@ -1,4 +1,7 @@
-"""DCGAN's two halves: 5x5 convolutions of stride 2 that double or halve exactly (Radford et al. 2016)."""
+"""Serves one paper only (Ma et al. 2019, Iterative GAN): DCGAN's generator and trunk (Radford et al. 2016).
+
+Their 5x5 convolutions of stride 2 double or halve the map exactly.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,18 @@ from torch.nn import functional as F
 
 from mien.networks.residual import SLOPE, halvings, stage_widths
 
-DEVIATION = 0.02  # of the initial weights, around zero
+DEVIATION = 0.02  # standard deviation of the initial weights, whose mean is zero
 MOMENTUM = 0.1  # of BatchNorm's running statistics
-LARGE = 128  # pixels from which the smallest map is 8x8; below, 4x4
+LARGE = 128  # pixels: the smallest map is 8x8 at this size and above, 4x4 below
 
 
 def stages(shape: tuple[int, int, int]) -> int:
-    """Return how often pictures of ``shape`` (C, H, W) are halved: to 8x8 from 128x128 on, to 4x4 below.
+    """Return how many times pictures of ``shape`` (C, H, W) are halved.
+
+    They are halved to 8x8 if they have 128x128 pixels or more, else to 4x4.
 
     Raises:
-        MienError: if height and width cannot be halved exactly.
+        MienError: height and width cannot be halved exactly.
 
     >>> [stages((3, size, size)) for size in (16, 32, 64, 128, 256)]
     [2, 3, 4, 4, 5]
@@ -53,14 +58,14 @@ class TwoBatchNorm(nn.BatchNorm2d):
 
 
 class DCGANGenerator(nn.Module):
-    """Linear, then transposed convolutions 5x5 of stride 2: (B, inputs) → (B, C, H, W) in [-1, 1].
+    """A linear layer, then transposed convolutions 5x5 of stride 2: (B, inputs) → (B, C, H, W) in [-1, 1].
 
-    BatchNorm and ReLU after each but the last, which ends in tanh. At 128x128 and width 64 the maps are
+    BatchNorm and ReLU follow each layer except the last, which ends in tanh. At 128x128 and width 64 the maps are
     8x8x512, 16x16x256, 32x32x128, 64x64x64 and the picture.
 
     Args:
         shape: (C, H, W) of the pictures.
-        inputs: length of what is decoded.
+        inputs: length of the input vector.
         width: channels before the last layer; they double toward the first, up to eight times this.
 
     >>> DCGANGenerator((3, 32, 32), 10, 4)(torch.zeros(2, 10)).shape
@@ -88,27 +93,28 @@ class DCGANGenerator(nn.Module):
         """Return pictures (B, C, H, W) in [-1, 1], float32, of ``z`` (B, inputs).
 
         Args:
-            drawn: whether ``z`` was drawn at random; otherwise it was read off pictures. BatchNorm has running
+            drawn: whether ``z`` was drawn at random; otherwise it was read from pictures. BatchNorm has running
                 statistics for each.
         """
         for module in self.modules():
             if isinstance(module, TwoBatchNorm):
                 module.second = drawn
-        return self.body(self.head(z)).float().tanh()
+        x: Tensor = self.body(self.head(z))
+        return x.float().tanh()
 
 
 class DCGANTrunk(nn.Module):
-    """Convolutions 5x5 of stride 2, what is common to the discriminators: (B, C, H, W) → its maps.
+    """Convolutions 5x5 of stride 2, the common part of the discriminators: (B, C, H, W) → the maps of all stages.
 
-    BatchNorm, but not after the first, and LeakyReLU after each. At 128x128 and width 64 the maps are
+    BatchNorm follows each convolution except the first; LeakyReLU follows each. At 128x128 and width 64 the maps are
     64x64x64, 32x32x128, 16x16x256 and 8x8x512.
 
     Args:
-        shape: (C, H, W) of the pictures; the conditions of a conditional GAN are further channels.
-        width: channels of the first map; they double up to eight times this.
+        shape: (C, H, W) of the input: pictures, with the conditions of a conditional GAN as further channels.
+        width: channels of the first map; they double from stage to stage, up to eight times this.
 
     Attributes:
-        flat: numbers in the last map.
+        flat: number of values in the last map.
     """
 
     def __init__(self, shape: tuple[int, int, int], width: int):
@@ -127,11 +133,12 @@ class DCGANTrunk(nn.Module):
         self.apply(initialize)
 
     def forward(self, x: Tensor, remember: bool = True) -> list[Tensor]:
-        """Return the maps of all stages, (B, w, H/2, W/2) first, of ``x`` (B, C, H, W).
+        """Return the maps of all stages, from (B, width, H/2, W/2) on, of ``x`` (B, C, H, W).
 
         Args:
-            remember: in training, BatchNorm's running statistics, by which it works afterwards, take ``x`` in.
-                Not for pictures of another kind than those it is for: it is real ones that are encoded.
+            x: the input.
+            remember: whether ``x`` updates BatchNorm's running statistics in training. Evaluation uses these
+                statistics on real pictures, so pass False for generated pictures.
         """
         maps = []
         for stage in self.stages:
@@ -144,7 +151,7 @@ class DCGANTrunk(nn.Module):
 
 
 def initialize(module: nn.Module) -> None:
-    """Set the weights of ``module``, if it is of a kind that has some, as DCGAN does: N(0, 0.02), and no bias."""
+    """Initialize one layer as DCGAN does: weights from N(0, 0.02²), biases 0; BatchNorm's scales from N(1, 0.02²)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, DEVIATION)
         if module.bias is not None:
@@ -154,5 +161,5 @@ def initialize(module: nn.Module) -> None:
 
 
 def _double(before: int, after: int, bias: bool) -> nn.ConvTranspose2d:
-    """5x5, stride 2: one more row and column at the end make 2H of H exactly."""
+    """Return a transposed convolution 5x5 of stride 2; the output padding makes H into exactly 2H."""
     return nn.ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1, bias=bias)

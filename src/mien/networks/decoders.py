@@ -1,4 +1,4 @@
-"""From latents to pictures."""
+"""Decoders: networks from latents to pictures."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from mien.networks.upsampling import UpsampledConv
 
 
 class ResidualDecoder(nn.Module):
-    """Linear, then stages of [nearest upsampling x2 → conv 3x3 → BatchNorm → LeakyReLU → residual block].
+    """A linear layer, then stages of [nearest upsampling x2 → conv 3x3 → BatchNorm → LeakyReLU → residual block].
 
-    Convolutions pad by replication (VAE-WGAN §3.2). The last stage has neither BatchNorm nor residual
-    block and ends in tanh.
+    Convolutions pad by replication (VAE-WGAN §3.2). The last stage has no BatchNorm and no residual block, and ends
+    in tanh.
 
     Args:
         shape: (C, H, W) of the pictures.
         latent: K.
-        width: the first stage has eight times this many channels, and they halve down to it.
+        width: channels before the last stage. The first stage has up to eight times as many; they halve from stage
+            to stage.
+
+    Raises:
+        MienError: height and width cannot be halved exactly.
     """
 
     def __init__(self, shape: tuple[int, int, int], latent: int, width: int):
@@ -47,4 +51,5 @@ class ResidualDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) in [-1, 1], float32, for latents ``z`` (B, K)."""
-        return self.body(self.head(z)).float().tanh()
+        x: Tensor = self.body(self.head(z))
+        return x.float().tanh()

@@ -1,6 +1,7 @@
-"""Residual networks that pool twice and end in dense layers, for pictures (C, H, W) and signals (C, 1, L) alike.
+"""Serves one paper only (Zemouri 2020, SSAVAE, §3.2 and Fig. 6): residual networks with two pools and dense layers.
 
-The two differ in their window alone: convolutions are 3x3 on pictures and 1x3 on signals, and pools follow suit.
+They take pictures (C, H, W) and signals (C, 1, L). Only the windows differ: convolutions are 3x3 for pictures and 1x3
+for signals, and pools have a height of 1 for signals.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from torch.distributions import Normal
 from mien.errors import MienError
 from mien.networks.residual import SLOPE
 
-LARGE = 16  # a map longer than this after the two pools is pooled by more than 2
+LARGE = 16  # pools are larger than 2 on an axis that would stay longer than this after the two pools
 Shape = tuple[int, int, int]
 Window = tuple[int, int]
 
 
 def pools(shape: Shape) -> tuple[Window, Window]:
-    """Return the windows of the two pools: 2 on each axis, more on axes that would stay longer than 16.
+    """Return the windows of the two pools: 2 on each axis, larger on an axis that would stay longer than 16.
 
     Raises:
-        MienError: if height (unless it is 1) or width does not halve twice.
+        MienError: height (unless it is 1) or width is not a multiple of 4.
 
     >>> pools((1, 28, 20)), pools((1, 1, 1024))
     (((2, 2), (2, 2)), ((1, 8), (1, 8)))
@@ -49,7 +50,13 @@ def _factors(length: int) -> Window:
 
 
 class Plane:
-    """What is common to the networks over maps of one shape: windows, and the smallest map (h, w)."""
+    """The geometry that the networks for one input shape share.
+
+    Attributes:
+        pools: windows of the two pools.
+        smallest: (h, w) of the map after both pools.
+        kernel, padding: of the convolutions.
+    """
 
     def __init__(self, shape: Shape):
         self.pools = pools(shape)
@@ -59,7 +66,7 @@ class Plane:
         self.padding = (self.kernel[0] // 2, 1)
 
     def conv(self, before: int, after: int, bias: bool = True) -> nn.Conv2d:
-        """Return a convolution that keeps the map's size."""
+        """Return a convolution that keeps the size of the map."""
         return nn.Conv2d(before, after, self.kernel, padding=self.padding, bias=bias)
 
     def residual(self, width: int) -> Residual:
@@ -74,9 +81,10 @@ class Plane:
 
 
 class Residual(nn.Module):
-    """Layers around which there is a skip connection, then LeakyReLU; the last is a BatchNorm.
+    """A skip connection around ``layers``, then LeakyReLU: x → LeakyReLU(x + layers(x)).
 
-    It starts as the identity (Goyal et al. 2017, §5.1).
+    The last layer must be a BatchNorm. Its scales start at zero, so the block starts as the identity (Goyal et al.
+    2017, §5.1).
     """
 
     def __init__(self, *layers: nn.Module):
@@ -86,20 +94,25 @@ class Residual(nn.Module):
         self.activation = nn.LeakyReLU(SLOPE, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(x + self.body(x))
+        """Return a map of the shape of ``x``."""
+        y: Tensor = self.activation(x + self.body(x))
+        return y
 
 
 class PoolingEncoder(nn.Module):
-    """Six [conv → residual block → LeakyReLU], pools after the second and fourth, three dense layers, two heads.
+    """Six [conv → residual block → LeakyReLU] with pools after the second and fourth, three dense layers, two heads.
 
     Args:
         shape: (C, H, W); see :func:`pools`.
         latent: K.
-        width: channels of the first two convolutions, half those of the next two and a quarter of the last.
+        width: channels of the first two convolutions; the next two have twice, the last two four times as many.
         hidden: units of a dense layer.
+
+    Raises:
+        MienError: height (unless it is 1) or width is not a multiple of 4.
     """
 
-    FEATURES = 3  # the convolutions whose maps are compared
+    FEATURES = 3  # number of the convolutions whose maps a loss compares
 
     def __init__(self, shape: Shape, latent: int, width: int, hidden: int):
         super().__init__()
@@ -119,7 +132,7 @@ class PoolingEncoder(nn.Module):
         self.apply(initialize)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Return the maps of the first three convolutions, of ``x`` (B, C, H, W)."""
+        """Return the maps of the first three convolutions for ``x`` (B, C, H, W)."""
         maps = []
         for conv in self.convs[: self.FEATURES]:
             x = conv(x)
@@ -127,12 +140,12 @@ class PoolingEncoder(nn.Module):
         return maps
 
     def finish(self, features: Sequence[Tensor]) -> Normal:
-        """Return q(z | x), a Normal of (B, K), from what :meth:`features` returned."""
+        """Return q(z | x), a Normal of (B, K), from the maps that :meth:`features` returned."""
         h = features[-1]
         for conv in self.convs[self.FEATURES :]:
             h = conv(h)
         h = self.dense(h)
-        # in float32 under autocast too, and bounded so that exp() is finite for any weights
+        # float32 even under autocast, and bounded, so that exp() is finite for any weights
         log_variance = self.log_variance(h).float().clamp(-20, 10)
         return Normal(self.mean(h).float(), torch.exp(0.5 * log_variance), validate_args=False)
 
@@ -144,10 +157,11 @@ class PoolingEncoder(nn.Module):
 class UpsamplingDecoder(nn.Module):
     """Three dense layers, six [conv → BatchNorm → LeakyReLU → residual block], one conv and tanh.
 
-    It mirrors :class:`PoolingEncoder`: nearest upsampling, before the third and the fifth convolution, undoes its pools.
+    It mirrors :class:`PoolingEncoder`: nearest upsampling before the third and the fifth convolution reverses the
+    pools.
 
     Args:
-        shape, latent, width, hidden: as there.
+        shape, latent, width, hidden: as for :class:`PoolingEncoder`.
     """
 
     def __init__(self, shape: Shape, latent: int, width: int, hidden: int):
@@ -158,7 +172,7 @@ class UpsamplingDecoder(nn.Module):
         layers: list[nn.Module] = []
         for i, (before, after) in enumerate(pairwise(widths)):
             if i in (2, 4):
-                # the last pool is the first to be undone
+                # the first upsampling reverses the last pool
                 layers.append(nn.Upsample(scale_factor=tuple(map(float, plane.pools[2 - i // 2])), mode="nearest"))
             layers += [plane.conv(before, after, bias=False), nn.BatchNorm2d(after)]
             layers += [nn.LeakyReLU(SLOPE, inplace=True), plane.residual(after)]
@@ -169,15 +183,17 @@ class UpsamplingDecoder(nn.Module):
         self.apply(initialize)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return (B, C, H, W) in [-1, 1], float32, of latents ``z`` (B, K)."""
-        return self.body(self.dense(z)).float().tanh()
+        """Return (B, C, H, W) in [-1, 1], float32, for latents ``z`` (B, K)."""
+        x: Tensor = self.body(self.dense(z))
+        return x.float().tanh()
 
 
 class DenseDiscriminator(nn.Module):
-    """Three [conv → LeakyReLU] with pools between them, four dense layers, and one number that nothing bounds.
+    """Three [conv → LeakyReLU] with pools between them, four dense layers, and one unbounded score.
 
     Args:
-        shape, width, hidden: as :class:`PoolingEncoder`'s.
+        shape, hidden: as for :class:`PoolingEncoder`.
+        width: channels of the first convolution; they double in each of the next two.
     """
 
     def __init__(self, shape: Shape, width: int, hidden: int):
@@ -195,16 +211,17 @@ class DenseDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores (B,) of ``x`` (B, C, H, W)."""
-        return self.dense(self.body(x)).float().flatten()
+        scores: Tensor = self.dense(self.body(x))
+        return scores.float().flatten()
 
 
 class ResidualClassifier(nn.Module):
     """Three [dense → BatchNorm → LeakyReLU → residual block of dense layers], then logits.
 
     Args:
-        inputs: length of what is classified.
+        inputs: K, the length of the input vector.
         hidden: units of a dense layer.
-        classes: how many logits.
+        classes: number of logits.
     """
 
     def __init__(self, inputs: int, hidden: int, classes: int):
@@ -218,14 +235,15 @@ class ResidualClassifier(nn.Module):
         self.apply(initialize)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return logits (B, classes), float32, of ``z`` (B, K)."""
-        return self.body(z).float()
+        """Return logits (B, classes), float32, for ``z`` (B, K)."""
+        logits: Tensor = self.body(z)
+        return logits.float()
 
 
 def initialize(module: nn.Module) -> None:
-    """Set the weights of ``module``, if it is of a kind that has some, so that activations keep their size (He 2015).
+    """Initialize one layer so that activations keep their variance (He et al. 2015); biases are 0.
 
-    Most of these networks have no BatchNorm outside their residual blocks that would see to it.
+    BatchNorm would keep it too, but most of these networks have BatchNorm only in their residual blocks.
     """
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, a=SLOPE)
@@ -234,7 +252,7 @@ def initialize(module: nn.Module) -> None:
 
 
 def _dense(units: Sequence[int], norm: bool = False) -> list[nn.Module]:
-    """Dense layers with LeakyReLU after each, and BatchNorm before that if ``norm``."""
+    """Return dense layers, each with LeakyReLU after it; if ``norm``, each with BatchNorm before the LeakyReLU."""
     layers: list[nn.Module] = []
     for before, after in pairwise(units):
         layers += [nn.Linear(before, after, bias=not norm), nn.BatchNorm1d(after) if norm else nn.Identity()]

@@ -1,4 +1,4 @@
-"""From pictures to Gaussian distributions over latents."""
+"""Encoders: networks from pictures to Gaussian distributions over latents."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ class ResidualEncoder(nn.Module):
     """Stages of [conv 4x4 stride 2 → BatchNorm → LeakyReLU → residual block], then two linear heads.
 
     Args:
-        shape: (C, H, W) of the pictures; H and W are halved exactly as often as leaves at least 4x4 (four
-            times at 64x64, which is Fig. 2 of VAE-WGAN).
+        shape: (C, H, W) of the pictures. Each stage halves H and W, down to 4x4 or more: four stages at 64x64, as in
+            Fig. 2 of VAE-WGAN.
         latent: K.
-        width: channels of the first stage; they double up to eight times this.
+        width: channels of the first stage; they double from stage to stage, up to eight times this.
+
+    Raises:
+        MienError: height and width cannot be halved exactly.
     """
 
     def __init__(self, shape: tuple[int, int, int], latent: int, width: int):
@@ -39,6 +42,6 @@ class ResidualEncoder(nn.Module):
     def forward(self, x: Tensor) -> Normal:
         """Return q(z | x), a Normal of (B, K), for ``x`` (B, C, H, W)."""
         h = self.body(x)
-        # in float32 under autocast too, and bounded so that exp() is finite for any weights
+        # float32 even under autocast, and bounded, so that exp() is finite for any weights
         log_variance = self.log_variance(h).float().clamp(-20, 10)
         return Normal(self.mean(h).float(), torch.exp(0.5 * log_variance), validate_args=False)

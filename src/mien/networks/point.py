@@ -1,4 +1,4 @@
-"""The distribution of an encoder that knows no doubt: all of its mass on one latent."""
+"""The distribution of a deterministic encoder: all probability mass on one latent."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch.distributions import Distribution
 
 
 class Point(Distribution):
-    """All mass on ``value`` (B, K): its mean, its mode, and every sample.
+    """A point mass at ``value`` (B, K), which is its mean, its mode and every sample.
 
-    Its KL to a Gaussian is infinite and is not defined here.
+    Its KL divergence to a Gaussian is infinite and not defined here.
 
     >>> q = Point(torch.ones(2, 3))
     >>> q.sample().shape, float(q.variance.max())
@@ -28,14 +28,17 @@ class Point(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """The value (B, K)."""
         return self.value
 
     @property
     def mode(self) -> Tensor:
+        """The value (B, K)."""
         return self.value
 
     @property
     def variance(self) -> Tensor:
+        """Zeros (B, K)."""
         return torch.zeros_like(self.value)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:

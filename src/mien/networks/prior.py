@@ -1,4 +1,4 @@
-"""Draws from the priors over latents, fixed by a seed on every device."""
+"""Samples from the prior over latents. A seed gives the same sample on every device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 def standard_normal(n: int, latent: int, seed: int, like: nn.Module) -> Tensor:
-    """Return z ~ N(0, I), (n, latent), on the device of ``like``; drawn on the CPU so devices agree.
+    """Return z ~ N(0, I), (n, latent), on the device of the module ``like``.
+
+    The CPU draws the sample, so a ``seed`` gives the same sample on every device.
 
     >>> standard_normal(2, 3, seed=0, like=nn.Linear(1, 1)).shape
     torch.Size([2, 3])

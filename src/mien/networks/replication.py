@@ -1,4 +1,4 @@
-"""Padding by replication, in a form for every use: PyTorch's own, and one that compilers take the gradient of."""
+"""Padding by replication: PyTorch's operation, and an equivalent one for compiled code."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 
 def replicated(x: Tensor) -> Tensor:
-    """Return ``x`` (B, C, H, W) with one pixel of its border repeated on each side: (B, C, H + 2, W + 2).
+    """Return ``x`` (B, C, H, W) with its border pixels repeated once on each side: (B, C, H + 2, W + 2).
 
-    Compiled, it is a join: the compiler assumes a layout of the padding's gradient that it does not have. Run as it is
-    written, a join takes up to 1.9 times as long as the padding.
+    Compiled code concatenates slices instead of padding: torch.compile assumes a wrong memory layout for the gradient
+    of the padding. Outside compiled code the concatenation takes up to 1.9 times as long as the padding.
 
     >>> replicated(torch.tensor([[[[1.0, 2.0]]]]))
     tensor([[[[1., 1., 2., 2.],
@@ -26,10 +26,16 @@ def replicated(x: Tensor) -> Tensor:
 
 
 class ReplicatedConv(nn.Conv2d):
-    """A convolution 3x3 padded by replication: (B, C, H, W) → (B, C', H, W)."""
+    """A convolution 3x3 with padding by replication: (B, C, H, W) → (B, C', H, W).
+
+    Args:
+        before, after: channels C and C'.
+        bias: whether it has a bias.
+    """
 
     def __init__(self, before: int, after: int, bias: bool = True):
         super().__init__(before, after, 3, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the map (B, C', H, W) of ``x`` (B, C, H, W)."""
         return F.conv2d(replicated(x), self.weight, self.bias)

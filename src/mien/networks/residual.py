@@ -1,4 +1,4 @@
-"""The blocks the encoders, decoders and critics are made of."""
+"""Building blocks of the encoders, decoders and critics."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ SLOPE = 0.2  # of every LeakyReLU, as in DCGAN
 
 
 def zero_padded(before: int, after: int) -> nn.Conv2d:
-    """Return a convolution 3x3 without bias (BatchNorm has one), padded with zeros."""
+    """Return a convolution 3x3 with zero padding, without bias: the BatchNorm after it has one."""
     return nn.Conv2d(before, after, 3, padding=1, bias=False)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions of one width around a skip connection: (B, C, H, W) → (B, C, H, W).
+    """Two 3x3 convolutions with a skip connection around them: (B, C, H, W) → (B, C, H, W).
 
-    It starts as the identity (Goyal et al. 2017, §5.1): at 32 px a VAE of 1,000 steps then ends 33 nats nearer.
+    The scales of the last BatchNorm start at zero, so the block starts as the identity (Goyal et al. 2017, §5.1).
+    At 32 px this lowered the reconstruction loss of a VAE after 1,000 steps by 33 nats.
 
     Args:
         width: C.
-        conv: makes each convolution, of the channels before and after.
-        eps: of BatchNorm, added to the variance.
+        conv: returns a convolution for the numbers of channels before and after it.
+        eps: added to the variance in BatchNorm.
     """
 
     def __init__(self, width: int, conv: Callable[[int, int], nn.Module] = zero_padded, eps: float = 1e-5):
@@ -40,14 +41,21 @@ class ResidualBlock(nn.Module):
         self.activation = nn.LeakyReLU(SLOPE, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(x + self.body(x))
+        """Return a map of the shape of ``x`` (B, C, H, W)."""
+        y: Tensor = self.activation(x + self.body(x))
+        return y
 
 
 def halvings(shape: tuple[int, int, int], smallest: int = 4, most: int = 6) -> int:
-    """Return how often height and width can be halved exactly without falling below ``smallest``.
+    """Return how many times height and width can be halved exactly.
+
+    Args:
+        shape: (C, H, W).
+        smallest: height and width stay at this or above, in pixels.
+        most: upper limit of the result.
 
     Raises:
-        MienError: if they cannot be halved at least once.
+        MienError: they cannot be halved once.
 
     >>> halvings((3, 64, 64)), halvings((1, 28, 20))
     (4, 2)
@@ -65,7 +73,7 @@ def halvings(shape: tuple[int, int, int], smallest: int = 4, most: int = 6) -> i
 
 
 def stage_widths(width: int, stages: int) -> list[int]:
-    """Return the channels of each stage, doubling up to eight times ``width`` (DCGAN's rule).
+    """Return the channels of each stage: they double from stage to stage, up to eight times ``width`` (as in DCGAN).
 
     >>> stage_widths(64, 5)
     [64, 128, 256, 512, 512]

@@ -1,6 +1,7 @@
-"""Networks from tables: a network is a tuple of rows, and a row says what it makes, as papers print them.
+"""Serves one paper only (Liu 2018, SelfExGAN, tables 4.1–4.7): networks as tables of rows.
 
-A row knows the map before it, (C, H, W) or (units,), and so which layers it takes and which map they make.
+A network is a tuple of rows, as the paper prints them. Each row returns its layers and the shape of its output for the
+shape of its input, (C, H, W) or (units,).
 """
 
 from __future__ import annotations
@@ -23,21 +24,30 @@ MOMENTUM = 0.1  # of BatchNorm's running statistics
 
 
 class Sigmoid(nn.Module):
-    """The sigmoid in float32 under autocast too: bfloat16 knows 1/2 to two digits only."""
+    """The sigmoid, in float32 even under autocast: bfloat16 has only two digits around 1/2."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the sigmoid of ``x``, float32."""
         return x.float().sigmoid()
 
 
 class Tanh(nn.Module):
-    """The hyperbolic tangent in float32 under autocast too."""
+    """The hyperbolic tangent, in float32 even under autocast."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the hyperbolic tangent of ``x``, float32."""
         return x.float().tanh()
 
 
 class Conv(NamedTuple):
-    """A convolution that keeps the map's size, or divides it by its stride."""
+    """A convolution that divides the size of the map by its stride; stride 1 keeps the size.
+
+    Args:
+        kernel, stride: in pixels.
+        channels: of the output.
+        norm: whether BatchNorm follows.
+        activation: returns the activation module.
+    """
 
     kernel: int
     stride: int
@@ -56,7 +66,11 @@ class Conv(NamedTuple):
 
 
 class Deconv(NamedTuple):
-    """A transposed convolution that multiplies the map's size by its stride exactly; odd kernels, stride 2."""
+    """A transposed convolution that multiplies the size of the map by its stride exactly; for odd kernels, stride 2.
+
+    Args:
+        kernel, stride, channels, norm, activation: as for :class:`Conv`.
+    """
 
     kernel: int
     stride: int
@@ -80,20 +94,28 @@ class Deconv(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The maximum of each window of 2x2; the channels stay, and so tables do not print them."""
+    """Max-pooling with windows of 2x2. It keeps the channels."""
 
     def layers(self, before: Map) -> tuple[list[nn.Module], Map]:
+        """Return the modules of this row for an input (C, H, W), and the shape of their output."""
         return [nn.MaxPool2d(2)], (before[0], before[1] // 2, before[2] // 2)
 
 
 class Dense(NamedTuple):
-    """A fully connected layer; a map before it is flattened."""
+    """A fully connected layer. It flattens a map.
+
+    Args:
+        units: of the output.
+        norm: whether BatchNorm follows.
+        activation: returns the activation module.
+    """
 
     units: int
     norm: bool
     activation: Callable[[], nn.Module]
 
     def layers(self, before: Map) -> tuple[list[nn.Module], Map]:
+        """Return the modules of this row for an input (C, H, W) or (units,), and the shape of their output."""
         flat: list[nn.Module] = [nn.Flatten()] if len(before) > 1 else []
         norm = [nn.BatchNorm1d(self.units)] if self.norm else []
         linear = nn.Linear(math.prod(before), self.units, bias=not self.norm)
@@ -101,24 +123,31 @@ class Dense(NamedTuple):
 
 
 class Reshape(NamedTuple):
-    """A vector as a map."""
+    """A vector reshaped to a map (C, H, W)."""
 
     map: Map
 
     def layers(self, before: Map) -> tuple[list[nn.Module], Map]:
+        """Return the modules of this row for an input (units,), and the shape of their output.
+
+        Raises:
+            MienError: the input has another number of units than the map.
+        """
         if math.prod(before) != math.prod(self.map):
             raise MienError(
-                f"expected {math.prod(self.map)} units to reshape to {self.map}, got {math.prod(before)}: change the row before"
+                f"expected {math.prod(self.map)} units to reshape to {self.map}, got {math.prod(before)}: "
+                "change the row before"
             )
         return [nn.Unflatten(1, self.map)], self.map
 
 
 class Drop(NamedTuple):
-    """Dropout of a share of the units."""
+    """Dropout of a share of the units, from 0 to 1."""
 
     share: float
 
     def layers(self, before: Map) -> tuple[list[nn.Module], Map]:
+        """Return the modules of this row, and the shape of their output: that of their input."""
         return [nn.Dropout(self.share)], before
 
 
@@ -129,33 +158,34 @@ class Stack(nn.Sequential):
     """The layers of the rows of a table, in their order.
 
     Args:
-        given: the map (C, H, W), or (units,), of what comes in.
+        shape: of the input, (C, H, W) or (units,).
         rows: of the table.
 
     Attributes:
-        maps: the map after each row.
+        maps: the shape of the output of each row.
 
     >>> stack = Stack((1, 8, 8), [Conv(5, 2, 4, True, RELU), Pool(), Dense(3, False, nn.Sigmoid)])
     >>> stack.maps
     [(4, 4, 4), (4, 2, 2), (3,)]
     """
 
-    def __init__(self, given: Map, rows: Iterable[Row]):
+    def __init__(self, shape: Map, rows: Iterable[Row]):
         layers: list[nn.Module] = []
         maps: list[Map] = []
         for row in rows:
-            made, given = row.layers(given)
-            layers += made
-            maps.append(given)
+            modules, shape = row.layers(shape)
+            layers += modules
+            maps.append(shape)
         super().__init__(*layers)
         self.maps = maps
 
     def forward(self, x: Tensor, remember: bool = True) -> Tensor:
-        """Return the last map of ``x`` (B, *given).
+        """Return the last map of ``x`` (B, *shape).
 
         Args:
-            remember: in training, BatchNorm's running statistics, by which it works afterwards, take ``x`` in.
-                Not for inputs of another kind than those it is for: it is real pictures that are encoded.
+            x: the input.
+            remember: whether ``x`` updates BatchNorm's running statistics in training. Evaluation uses these
+                statistics on real pictures, so pass False for generated pictures.
         """
         for layer in self:
             if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -165,12 +195,13 @@ class Stack(nn.Sequential):
 
 
 class PairStack(nn.Module):
-    """Scores pairs (x, z): rows for the picture, whose end is joined with z, and rows for both.
+    """Scores pairs (x, z): the rows of the picture, then the rows of their output concatenated with z.
 
     Args:
         shape: (C, H, W) of x.
         latent: K, of z.
-        picture, pair: the rows before and after the joint.
+        picture: rows for x; they end in a vector.
+        pair: rows for the concatenation.
     """
 
     def __init__(self, shape: Map, latent: int, picture: Iterable[Row], pair: Iterable[Row]):
@@ -180,5 +211,6 @@ class PairStack(nn.Module):
         self.pair = Stack((units + latent,), pair)
 
     def forward(self, h: Tensor, z: Tensor) -> Tensor:
-        """Return what the rows of pairs make of ``h`` (B, units), which ``picture`` made of x, and ``z`` (B, K)."""
-        return self.pair(torch.cat([h, z.to(h.dtype)], 1))
+        """Return the output of the rows ``pair`` for ``h`` (B, units), the output of ``picture``, and ``z`` (B, K)."""
+        scores: Tensor = self.pair(torch.cat([h, z.to(h.dtype)], 1))
+        return scores

@@ -1,4 +1,4 @@
-"""From pictures to pictures of the same size, and the classifier of pictures that judges them."""
+"""Serves one paper only (Shen & Liu 2017, residual images, Table 1): picture-to-picture networks and their classifier."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from torch import Tensor, nn
 from mien.errors import MienError
 from mien.networks.residual import SLOPE, halvings
 
-DEVIATION = 0.02  # of the initial weights, around zero
+DEVIATION = 0.02  # standard deviation of the initial weights, whose mean is zero
 MOMENTUM = 0.1  # of BatchNorm's running statistics
-TAP = 3  # the layer of the classifier that compares pictures
+TAP = 3  # number of the classifier's layer whose maps the perceptual loss compares
 
 
 class Translator(nn.Module):
-    """Two convolutions of stride 2 down, two upsamplings by 2 up: (B, C, H, W) → (B, C, H, W), unbounded.
+    """Two convolutions of stride 2, then two upsamplings by 2: (B, C, H, W) → (B, C, H, W), unbounded.
 
-    Conv 5x5-w → 4x4-2w s2 → 4x4-4w s2 → 3x3-2w, upsampling → 3x3-w, upsampling → 4x4-C, with BatchNorm and
-    LeakyReLU after each but the last (Shen & Liu 2017, Table 1; w = 64).
+    Conv 5x5-w → 4x4-2w s2 → 4x4-4w s2 → 3x3-2w, upsampling → 3x3-w, upsampling → 4x4-C. BatchNorm and LeakyReLU
+    follow each convolution except the last (Shen & Liu 2017, Table 1; w = 64).
 
     Args:
-        shape: (C, H, W) of the pictures; H and W divide by 4.
-        width: w.
+        shape: (C, H, W) of the pictures; H and W are multiples of 4.
+        width: w, channels of the first convolution.
+
+    Raises:
+        MienError: height or width is not a multiple of 4.
 
     >>> import torch
     >>> Translator((3, 20, 16), 4)(torch.zeros(2, 3, 20, 16)).shape
@@ -45,7 +48,7 @@ class Translator(nn.Module):
             nn.Upsample(scale_factor=2, mode="nearest"),
             *_stage(nn.Conv2d(2 * width, width, 3, padding=1, bias=False)),
             nn.Upsample(scale_factor=2, mode="nearest"),
-            nn.ZeroPad2d((1, 2, 1, 2)),  # a kernel of even size has no middle
+            nn.ZeroPad2d((1, 2, 1, 2)),  # a kernel of even size has no center
             nn.Conv2d(width, channels, 4),
         )
         self.apply(_initialize)
@@ -54,25 +57,30 @@ class Translator(nn.Module):
         """Return float32 maps (B, C, H, W) of ``x`` (B, C, H, W).
 
         Args:
-            remember: in training, BatchNorm's running statistics, by which it works afterwards, take ``x`` in.
-                Not for pictures of another kind than those it is for.
+            x: the input.
+            remember: whether ``x`` updates BatchNorm's running statistics in training. Pass False for pictures of
+                another kind than those of evaluation.
         """
         for module in self.body:
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = MOMENTUM if remember else 0.0
-        return self.body(x).float()
+        y: Tensor = self.body(x)
+        return y.float()
 
 
 class StridedClassifier(nn.Module):
-    """Convolutions 4x4 of stride 2, down to 4x4, then one over all that remains, to the logits.
+    """Convolutions 4x4 of stride 2 down to a map of 4x4, then one convolution over that map to the logits.
 
-    Channels double from w up to 16 w; BatchNorm and LeakyReLU after each but the last (Shen & Liu 2017,
-    Table 1; w = 64, five stages at 128x128).
+    Channels double from w up to 16 w. BatchNorm and LeakyReLU follow each convolution except the last (Shen & Liu
+    2017, Table 1; w = 64, five stages at 128x128).
 
     Args:
         shape: (C, H, W) of the pictures.
-        width: w.
-        classes: how many logits.
+        width: w, channels of the first convolution.
+        classes: number of logits.
+
+    Raises:
+        MienError: height and width cannot be halved exactly.
     """
 
     def __init__(self, shape: tuple[int, int, int], width: int, classes: int):
@@ -87,7 +95,7 @@ class StridedClassifier(nn.Module):
         self.apply(_initialize)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, classes), float32, and the third layer's maps (the last's, where there are fewer)."""
+        """Return logits (B, classes) and the maps of the third layer, both float32; of the last if there are fewer."""
         tap = x
         for number, stage in enumerate(self.stages, start=1):
             x = stage(x)

@@ -1,5 +1,6 @@
-"""Run folders: what a training writes, and how it is read back without executing any of it.
+"""Run folders: the output of a training. Reading a run folder executes nothing in it.
 
-``folder`` reads configuration and progress without torch. ``weights`` loads a model. ``data`` names the pictures a
-run was trained on. ``opening`` opens all of it. ``loss_network`` makes a loss network from a run or published weights.
+``folder`` reads configuration and progress without torch. ``weights`` loads the model. ``data`` names the training
+pictures. ``opening`` opens model and data together. ``loss_network`` makes a loss network from a run or from published
+weights.
 """

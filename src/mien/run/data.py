@@ -1,4 +1,4 @@
-"""Which pictures a run was trained on, by name: enough to open them again later."""
+"""The reference from a run to its data: enough to open the same pictures again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien import data
 from mien.data.dataset import Dataset, Source, Splits
@@ -17,18 +18,21 @@ from mien.errors import MienError
 
 @dataclass(frozen=True)
 class Data:
-    """Which pictures, by name; everything needed to open them again later.
+    """A reference to the pictures of a run: enough to open them again.
 
     Args:
-        name: a name of ``mien.data.names()``.
-        root: the folder of the set, or several folders that are joined (see :class:`mien.data.joined.Joined`);
-            None where it is drawn or found by itself.
-        size: height and width in pixels after cropping; samples of a signal.
-        options: further arguments of the set, such as ``{"count": 4000}`` of avatars.
-        split_seed: seed of the split into training, validation and test.
-        count: at most this many training pictures, drawn by ``split_seed``; 0 takes all.
-        share: (i, n): train on the i-th of n disjoint shares of the training pictures; judges and loss
-            networks train on different ones.
+        name: the data set, one of ``mien.data.names()``.
+        root: its folder, or several folders that are joined (see :class:`mien.data.joined.Joined`); None for a data set
+            that needs no folder.
+        size: height and width in pixels after cropping; for signals, the number of samples.
+        options: further arguments of the data set, such as ``{"count": 4000}`` for avatars.
+        split_seed: seed of the split into training, validation and test pictures.
+        share: (i, n): train on the i-th of n disjoint shares of the training pictures. With it, judges and loss
+            networks train on different pictures.
+        count: largest number of training pictures, drawn by ``split_seed``; 0 takes all.
+
+    Raises:
+        MienError: ``share`` is not 1 ≤ i ≤ n, or ``count`` is negative.
     """
 
     name: str
@@ -56,19 +60,27 @@ class Data:
         return [os.fspath(root) for root in roots]
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> Dataset:
-        """Return the prepared set, preparing it first when needed."""
+        """Return the prepared data set; prepare it first if needed."""
         return data.load(self.name, self.root, self.size, progress, **self.options)
 
     def source(self) -> Source:
-        """Return the set where it comes from, as it is prepared at this size."""
+        """Return the source of the data set at this size, before preparation.
+
+        Raises:
+            MienError: the source does not have this size.
+        """
         source = data.source(self.name, self.root, **self.options)
         least, most = source.sizes[0], source.sizes[-1]
         if not least <= self.size <= most:
             raise MienError(f"expected a size from {least} to {most} {source.unit}, got {self.size}")
         return source.at(self.size)
 
-    def training_index(self, splits: Splits) -> np.ndarray:
-        """Return the positions of this share of the training pictures."""
+    def training_index(self, splits: Splits) -> NDArray[np.int64]:
+        """Return the sorted positions (n,) of this share of the training pictures.
+
+        Raises:
+            MienError: there are fewer training pictures than shares.
+        """
         i, n = self.share
         part = splits.train
         if n > 1:
@@ -92,6 +104,6 @@ class Data:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Data:
-        """Return what :meth:`to_json` wrote."""
-        known = {k: values[k] for k in ("name", "root", "size", "options", "split_seed")}
-        return cls(**known, share=tuple(values["share"]), count=values.get("count", 0))
+        """Return the reference that :meth:`to_json` wrote."""
+        arguments = {k: values[k] for k in ("name", "root", "size", "options", "split_seed")}
+        return cls(**arguments, share=tuple(values["share"]), count=values.get("count", 0))

@@ -1,7 +1,7 @@
-"""A run folder, read without importing torch: its configuration and its progress.
+"""Configuration and progress of a run folder, read without torch.
 
-A run folder holds ``config.json`` (model, its settings, data, training), ``weights.safetensors``, ``state.pt`` (what
-resuming needs; read with ``weights_only``), ``log.jsonl``, ``tensorboard/`` and ``pictures/``.
+A run folder holds ``config.json`` (the model, its settings, the data and the training), ``weights.safetensors``,
+``state.pt`` (the state for resuming, read with ``weights_only``), ``log.jsonl``, ``tensorboard/`` and ``pictures/``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ CONFIG, WEIGHTS, PROGRESS = "config.json", "weights.safetensors", "progress.json
 
 
 def read_config(run: str | Path) -> dict[str, Any]:
-    """Return the config.json of a run folder, checked.
+    """Return the checked content of ``config.json`` of a run folder.
 
     Raises:
-        MienError: if the folder is not a run, or of another format.
+        MienError: the folder is not a run, or has another format.
     """
     run = Path(run)
     make = f"make one with mien train … --out {run}"
@@ -34,23 +34,27 @@ def read_config(run: str | Path) -> dict[str, Any]:
     if not path.exists():
         raise MienError(f"expected a run folder, got {run}, which has no config.json: {make}")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        found, name = config["format"], config["model"]
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version, name = config["format"], config["model"]
         dict(config["config"]), dict(config["data"]), dict(config["training"])
     except (ValueError, KeyError, TypeError, OSError):
         raise MienError(
             f"expected the configuration of a run in {path}, got something else: train again into a new folder"
         ) from None
-    if found != FORMAT:
+    if version != FORMAT:
         raise MienError(
-            f"expected a run of format {FORMAT}, got format {found} in {path}: use the version of mien that made it"
+            f"expected a run of format {FORMAT}, got format {version} in {path}: use the version of mien that made it"
         )
     models.check_name(name)
     return config
 
 
 def check_abilities(run: str | Path, needed: Sequence[str]) -> None:
-    """Raise MienError unless ``run`` is a complete run of a model with the abilities ``needed``, by name."""
+    """Check that ``run`` is a complete run of a model with the abilities named in ``needed``.
+
+    Raises:
+        MienError: it is not a run, its model lacks an ability, or it has no weights.
+    """
     config = read_config(run)
     has = models.abilities(config["model"])
     if not set(needed) <= set(has):
@@ -61,19 +65,19 @@ def check_abilities(run: str | Path, needed: Sequence[str]) -> None:
         )
     if not (Path(run) / WEIGHTS).exists():
         raise MienError(
-            f"expected {Path(run) / 'weights.safetensors'}, got a run without weights: "
-            "run its mien train command again to finish it"
+            f"expected {Path(run) / WEIGHTS}, got a run without weights: run its mien train command again to finish it"
         )
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of a run holds, nothing where it is missing or damaged."""
+    """Return the object in a JSON file of a run; an empty one if the file is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return value
 
 
 def progress(run: str | Path) -> dict[str, Any]:
-    """Return how far a run is, or nothing where it has not been saved yet."""
+    """Return the progress of a run's training; an empty object if nothing has been saved yet."""
     return read_json(Path(run) / PROGRESS)

@@ -1,10 +1,9 @@
-"""A loss network from its name: published weights, a file of them, or a run whose model describes pictures."""
+"""Loss networks from published weights, from a file of these weights, or from a run whose model describes pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mien import models
+from mien.abilities import Describes
 from mien.errors import MienError
 from mien.files import sha256
 from mien.networks.loss_network import LossNetwork
@@ -19,20 +19,20 @@ from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
 from mien.run.folder import WEIGHTS, check_abilities
 from mien.run.weights import load
 
-# torchvision numbers convolutions, activations and poolings alike; these are the convolutions up to relu5_1
+# torchvision numbers convolutions, activations and pools together; these are the convolutions up to relu5_1
 VGG19_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
 VGG19_WIDTHS, VGG19_DEPTHS = (64, 128, 256, 512, 512), (2, 2, 4, 4, 1)  # up to relu5_1
 
 
 def loss_network(spec: str) -> LossNetwork:
-    """Return the frozen loss network that ``spec`` names.
+    """Return the frozen loss network for ``spec``.
 
     Args:
-        spec: ``vgg19`` (torchvision's ImageNet weights: from torch's cache or downloaded), a file of
-            those weights (.pth or .safetensors), or the folder of a run whose model describes pictures.
+        spec: ``vgg19`` (torchvision's ImageNet weights, from torch's cache or downloaded), a file of these weights
+            (.pth or .safetensors), or the folder of a run whose model describes pictures.
 
     Raises:
-        MienError: if it cannot be had, with the ways out.
+        MienError: the network or its weights are not available; the message lists the alternatives.
     """
     path = Path(spec)
     if path.is_dir():
@@ -52,21 +52,22 @@ def loss_network(spec: str) -> LossNetwork:
         state = weights.get_state_dict(progress=True, check_hash=True)
     except Exception as error:
         raise MienError(
-            f"could not get VGG-19's weights for the loss network ({str(error) or type(error).__name__}): either connect to "
-            f"the network once, or pass a copy of {cached.name} with --set loss_network=FILE, or train one yourself with "
-            f"mien train {_able()} --data DATA --out CNN and pass --set loss_network=CNN"
+            f"could not get VGG-19's weights for the loss network ({str(error) or type(error).__name__}): either "
+            f"connect to the network once, or pass a copy of {cached.name} with --set loss_network=FILE, or train one "
+            f"yourself with mien train {_able()} --data DATA --out CNN and pass --set loss_network=CNN"
         ) from None
     return _from_vgg19(state, "vgg19", sha256(cached) if cached.exists() else "")
 
 
 def _able() -> str:
-    """Return the models that can serve, in words."""
+    """Return the names of the models that describe pictures, joined by 'or'."""
     return " or ".join(models.models_with(["Describes"]))
 
 
 def _from_run(run: Path) -> LossNetwork:
     check_abilities(run, ["Describes"])
-    model: Any = load(run)
+    model = load(run)
+    assert isinstance(model, Describes)
     network = LossNetwork(source=run.name, sha256=sha256(run / WEIGHTS), **model.trunk.architecture)
     network.network.load_state_dict(model.trunk.state_dict())
     return network
@@ -76,13 +77,14 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        # the restricted unpickler: builds tensors and containers, runs nothing
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # the restricted unpickler builds tensors and containers and executes no code
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise MienError(
             f"expected torchvision's VGG-19 weights in {path}, got a file that cannot be read as such "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         ) from None
+    return state
 
 
 def _from_vgg19(state: Mapping[str, Tensor], source: str, digest: str) -> LossNetwork:

@@ -1,4 +1,4 @@
-"""Opening a run: its model, its data, and the editor of its pictures."""
+"""Opening of a run: its model, its data, and the editor of its pictures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.abilities import Decodes, Edits, Encodes, can
 from mien.applications.arithmetic import AttributeVectors, Editor, attribute_vectors
@@ -26,18 +27,26 @@ Progress = Callable[[int, int], None] | None
 
 @dataclass
 class OpenRun:
-    """A run with its model and its data, opened."""
+    """A run with its model and its data.
+
+    Attributes:
+        folder: the run folder.
+        model: in evaluation mode.
+        data: the reference to the data set.
+        dataset, splits: the data set and its split.
+        index: positions (n,) of the pictures that trained the model.
+    """
 
     folder: Path
     model: Model
     data: Data
     dataset: Dataset
     splits: Splits
-    index: np.ndarray  # of the training pictures
+    index: NDArray[np.int64]
 
     @property
     def edits(self) -> bool:
-        """Whether attributes of pictures can be changed: by the model itself, or by attribute vectors."""
+        """Whether attributes of pictures can be changed, by the model itself or by attribute vectors."""
         if not self.dataset.attributes:
             return False
         if isinstance(self.model, Edits):
@@ -45,14 +54,16 @@ class OpenRun:
         return can(self.model, Encodes, Decodes)
 
     def editor(self, keep: Iterable[str] = (), progress: Progress = None) -> Editor:
-        """Return what changes attributes of pictures: a function (x, amounts) -> x, whatever the model's way.
+        """Return the function (x, amounts) -> x that changes attributes of pictures.
+
+        It uses the model if the model edits by itself, else attribute vectors.
 
         Args:
-            keep: attributes whose directions an edit must not move along.
-            progress: called with (done, total) while attribute vectors are made.
+            keep: attributes that an edit must keep, see :meth:`AttributeVectors.without`.
+            progress: called with (done, total) while attribute vectors are computed.
 
         Raises:
-            MienError: for a model that cannot edit, and as :class:`~mien.applications.arithmetic.Editor` says.
+            MienError: the model cannot edit, or an error of :class:`~mien.applications.arithmetic.Editor`.
         """
         vectors = None
         if not isinstance(self.model, Edits) and can(self.model, Encodes, Decodes):
@@ -60,9 +71,9 @@ class OpenRun:
         return Editor(self.model, vectors, tuple(keep))
 
     def vectors(self, progress: Progress = None) -> AttributeVectors:
-        """Return the attribute vectors of the run, made from its training pictures once and kept in it."""
-        if (kept := cached_vectors(self.folder)) is not None:
-            return kept
+        """Return the attribute vectors of the run. They are computed once, and the run folder keeps them."""
+        if (cached := cached_vectors(self.folder)) is not None:
+            return cached
         vectors = attribute_vectors(self.model, self.dataset, self.index, progress=progress)
         vectors.save(self.folder / VECTORS)
         stamp = {
@@ -81,10 +92,17 @@ def open_run(
     root: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> OpenRun:
-    """Return a run with its data; ``root`` says where the data lie now if they have moved.
+    """Return a run with its model and data.
+
+    Args:
+        run: the run folder.
+        device: cpu or cuda.
+        root: folder of the data, if it has moved since the training.
+        progress: called with (done, total) while data are prepared.
 
     Raises:
-        MienError: no run, or data with other held-out pictures than the run's, which may have been trained on.
+        MienError: the folder is not a run, or the held-out pictures of the data differ from those of the run. Then
+            the model may have been trained on pictures that are held out now.
     """
     folder = Path(run)
     config = read_config(folder)
@@ -94,19 +112,20 @@ def open_run(
     dataset = data.open(progress)
     splits = dataset.split(data.split_seed)
     index = data.training_index(splits)
-    then, now = values["counts"], {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)}
+    expected, counts = values["counts"], {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)}
     held_out = dataset.digest(splits.test)
-    if then != now or values.get("held_out", held_out) != held_out:  # runs of before it was noted go by counts
+    if expected != counts or values.get("held_out", held_out) != held_out:  # old runs have the counts only
         raise MienError(
-            f"expected the data that {folder} was trained on ({then['train']:,} pictures, {then['test']:,} held out), "
-            f"got other pictures ({now['train']:,}, {now['test']:,} held out) in {data.root or data.name}: what is held "
-            "out there may have been trained on; pass --root of the same data, or train anew"
+            f"expected the data that {folder} was trained on ({expected['train']:,} pictures, "
+            f"{expected['test']:,} held out), got other pictures ({counts['train']:,}, {counts['test']:,} held out) "
+            f"in {data.root or data.name}: the model may have been trained on pictures that are held out there; "
+            "pass --root of the same data, or train anew"
         )
     return OpenRun(folder, model, data, dataset, splits, index)
 
 
 def cached_vectors(run: str | Path) -> AttributeVectors | None:
-    """Return a run's attribute vectors if they were made from its present weights, without its data."""
+    """Return the attribute vectors in a run folder if they belong to its present weights, else None; needs no data."""
     folder = Path(run)
     path, stamp = folder / VECTORS, folder / STAMP
     if path.exists() and stamp.exists() and sha256(folder / WEIGHTS) in stamp.read_text(encoding="utf-8"):

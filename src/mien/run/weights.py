@@ -1,4 +1,4 @@
-"""The weights of a run: writing them, and opening a run's model without executing anything in its folder."""
+"""Weights of a run: writing them, and loading the model without executing anything in the run folder."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from mien.run.folder import WEIGHTS, read_config
 
 
 def save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
-    """Write ``weights`` as safetensors, atomically."""
+    """Write ``weights`` as safetensors with :func:`mien.files.write_atomically`."""
     write_atomically(path, lambda p: safetensors.torch.save_file(dict(weights), p))
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
-    """Return the model of a run folder, ready for use (evaluation mode); nothing in the folder is executed.
+    """Return the model of a run folder in evaluation mode. Nothing in the folder is executed.
 
     Raises:
-        MienError: if the folder is not a run, is incomplete, or its weights are of another model.
+        MienError: the folder is not a run, the run is incomplete, or its weights belong to another model.
     """
     run = Path(run)
     config = read_config(run)
@@ -33,16 +33,16 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
         raise MienError(f"expected {path}, got a run without weights: run its mien train command again to finish it")
     model = build(config["model"], config["config"])
     load_weights(model, path)
-    # as in training: of batches of 64, encoding is 1.1 and decoding 1.35 times as fast so, of single pictures as fast
-    # (benchmarks/inference.py)
+    # channels last, as in training: for batches of 64, encoding is 1.1 and decoding 1.35 times as fast; single pictures
+    # take the same time (benchmarks/inference.py)
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
 def load_weights(model: Model, path: Path) -> None:
-    """Fill ``model`` from a safetensors file.
+    """Load the weights of ``model`` from a safetensors file.
 
     Raises:
-        MienError: if the file is damaged or holds another model's weights, naming the first difference.
+        MienError: the file is damaged, or holds the weights of another model; the message has the first difference.
     """
     try:
         weights = safetensors.torch.load_file(path)
