@@ -561,8 +561,8 @@ def test_synthesize_as_typed_makes_a_set_that_trains(capsys, runs, digits, tmp_p
     sources = json.loads((tmp_path / "more/provenance.json").read_text())["pictures"]
     assert {source["position"] for source in sources.values()} <= set(data.load("mnist", digits, 16).split().train)
     code, text = mien(
-        capsys, "train", "attribute_cnn", "--data", "folder", "--root", "more", "--size", 16, "--steps", 2, "--batch", 8,
-        "--set", "widths=4,4,4,4,4", "--out", "cnn",
+        capsys, "train", "attribute_cnn", "--data", "folder", "--root", "more", "--size", 16, "--steps", 2,
+        "--batch", 8, "--set", "widths=4,4,4,4,4", "--out", "cnn",
     )  # fmt: skip
     assert code == 0, text
     assert "with seed = 1, got" in refused(capsys, *words, "--seed", 1)

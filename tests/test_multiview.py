@@ -38,7 +38,7 @@ class Listed(SimpleNamespace):
 
 
 def view(called="one", order=None, train=None, **changes) -> views_.View:
-    """A view of a hundred pictures, the first 60 of which are for training; ``order`` is how its data set lists them."""
+    """A view of a hundred pictures, the first 60 for training; ``order`` is how its data set lists them."""
     order = np.arange(100) if order is None else order
     table = np.where(np.random.default_rng(0).random((100, 2)) > 0.5, 1, -1).astype(np.int8)
     values = {

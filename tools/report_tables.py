@@ -102,7 +102,8 @@ def multiview_tables(folder: Path) -> str:
         lines.append(f"| always the commoner value | | {result['majority_baseline']:.2%} | |")
         about = (
             f"{result['n']:,} held-out pictures, {result['attributes']} attributes, linear SVMs with "
-            f"C = {result['c']:g} on {result['n_train']:,}; ± standard error over pictures; one training each; `{path.as_posix()}`"
+            f"C = {result['c']:g} on {result['n_train']:,}; ± standard error over pictures; one training each; "
+            f"`{path.as_posix()}`"
         )
         parts.append(f"**Multi-view features** ({about})\n\n" + "\n".join(lines))
     return "\n\n".join(parts)
@@ -132,7 +133,8 @@ def face_table(folder: Path) -> str:
         lines.append(f"| {size} | {who['found']:.1%} of {who['pictures']} | {people} | {who['auc']:.3f} | {points} |")
     about = (
         "distances of dlib's embedding, ± deviation over pairs (both faces found); landmarks: how far they move, "
-        f"eyes / rest, in eye distances, when the picture is moved in known ways; seed {result['seed']}; `{path.as_posix()}`"
+        f"eyes / rest, in eye distances, when the picture is moved in known ways; seed {result['seed']}; "
+        f"`{path.as_posix()}`"
     )
     return (
         f"**Identity and landmarks of {result['data']['name']} itself** ({about})\n\n"
@@ -160,7 +162,8 @@ def label_table(folder: Path) -> str:
     one = results[0]
     about = (
         f"accuracy in % of a small classifier on {one['n_test']:,} held-out real pictures of {one['data']}, "
-        f"by what it was trained on for {one['steps']} steps (four fifths of the pictures named; noise 0: encoded and decoded only); "
+        f"by what it was trained on for {one['steps']} steps (four fifths of the pictures named; "
+        "noise 0: encoded and decoded only); "
         f"± deviation over {one['seeds']} seeds; gain: few and made minus few, seed by seed; label kept: share of made "
         f"pictures that the classifier of as many real ones gives their label; the run itself has seen all "
         f"training pictures, and a model that learns classes the labels it was trained with; "
