@@ -26,7 +26,7 @@ def compare(
 ) -> None:
     """Put runs side by side: the same measures, the same held-out pictures, one page.
 
-    [bold]Examples[/]
+    Examples:
 
       mien compare runs/vae runs/vae_wgan --judge runs/judge
 

@@ -10,7 +10,7 @@ from mien.cli.shared import make_console
 def datasets() -> None:
     """List the data sets with their options.
 
-    [bold]Example[/]
+    Example:
 
       mien datasets
     """

@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """Train a small VAE-WGAN on avatars and show all it can do, on one page, in a few minutes.
 
-    [bold]Example[/]
+    Example:
 
       mien demo --out demo
     """

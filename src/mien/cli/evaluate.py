@@ -19,7 +19,7 @@ def evaluate(
 ) -> None:
     """Measure all that a run's abilities allow on its held-out pictures: evaluation.json and a page, report.html.
 
-    [bold]Examples[/]
+    Examples:
 
       mien evaluate runs/faces --judge runs/judge
 

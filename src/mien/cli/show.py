@@ -13,7 +13,7 @@ from mien.cli.shared import Run, make_console
 def show(run: Run) -> None:
     """Show what a run folder holds: model, data, progress, measures.
 
-    [bold]Example[/]
+    Example:
 
       mien show runs/faces
     """
