@@ -1,4 +1,4 @@
-"""Kernel distance between two sets of features: the unbiased squared MMD with (xᵀy / D + 1)³ (Bińkowski et al. 2018)."""
+"""Kernel distance between sets of features: the unbiased squared MMD with (xᵀy / D + 1)³ (Bińkowski et al. 2018)."""
 
 from __future__ import annotations
 
