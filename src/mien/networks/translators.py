@@ -1,4 +1,4 @@
-"""Serves one paper only (Shen & Liu 2017, Table 1): picture-to-picture networks and their classifier."""
+"""Serves one paper only (Shen & Liu 2017, residual images, Table 1): picture translators and their classifier."""
 
 from __future__ import annotations
 
