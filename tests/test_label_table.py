@@ -1,11 +1,23 @@
 """The table of stored results of synthesized labels."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from mien import report
 from mien.recipes.synthesized_labels import _spread
+
+
+@pytest.fixture
+def report(monkeypatch):
+    """The module tools/report_tables.py."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    import report_tables
+
+    yield report_tables
+    sys.modules.pop("report_tables")
 
 
 def stored(folder, run, noise, few, both, labeled=20):
@@ -22,7 +34,7 @@ def stored(folder, run, noise, few, both, labeled=20):
     path.write_text(json.dumps(result), encoding="utf-8")
 
 
-def test_each_result_is_a_row_with_its_spread_and_its_command(tmp_path):
+def test_each_result_is_a_row_with_its_spread_and_its_command(report, tmp_path):
     assert report.label_table(tmp_path) == ""
     stored(tmp_path, "gan", 0.5, [0.9, 0.8, 0.7], [0.8, 0.6, 0.4])
     stored(tmp_path, "gan", 0.1, [0.9, 0.8, 0.7], [0.9, 0.8, 0.7])
@@ -38,6 +50,6 @@ def test_each_result_is_a_row_with_its_spread_and_its_command(tmp_path):
     assert "3 seeds" in text
 
 
-def test_one_seed_has_no_spread(tmp_path):
+def test_one_seed_has_no_spread(report, tmp_path):
     stored(tmp_path, "gan", 0.5, [0.9], [0.8])
     assert "| -10.0 |" in report.label_table(tmp_path)

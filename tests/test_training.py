@@ -94,7 +94,7 @@ def test_every_model_resumes_bit_identical(tmp_path, model, saved):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_usable_run(tmp_path, number):
-    """A real process, a real signal: it stops after a step, its run loads, and the same command goes on."""
+    """A real process, a real signal: it stops after a step, its run loads, and the same command resumes."""
     out = tmp_path / "run"
     command = [
         sys.executable, "-m", "mien.cli", "train", "vae", "--size", "16", "--data-option", "count=240", "--batch", "16",
@@ -107,7 +107,7 @@ def test_a_signal_leaves_a_usable_run(tmp_path, number):
     process.send_signal(number)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 0, output
-    assert "the same command goes on" in output
+    assert "the same command resumes" in output
     from mien.run.weights import load
 
     assert load(out).name == "vae"

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 Module = TypeVar("Module", bound=nn.Module)
 Layer = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Linear
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)  # not their subclasses, which may do more, such as keep two averages
 
 
 def folded(module: Module) -> Module:
@@ -42,7 +43,13 @@ def _fold(sequence: nn.Sequential, uses: Counter[int]) -> None:
     before: Layer | None = None  # the layer whose outputs are the next layer's inputs
     maps = False  # whether these outputs, units of a linear layer, have become maps
     for name, layer in sequence._modules.items():
-        if isinstance(layer, Norm) and before is not None and _fits(before, layer, maps) and uses[id(before)] == 1:
+        if (
+            isinstance(layer, Norm)
+            and type(layer) in NORMS
+            and before is not None
+            and _fits(before, layer, maps)
+            and uses[id(before)] == 1
+        ):
             _take_over(before, layer)
             sequence._modules[name] = nn.Identity().eval()
         elif isinstance(layer, Layer):

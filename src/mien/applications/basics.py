@@ -51,11 +51,7 @@ def map_batches(function: Callable[[Tensor], Tensor], x: Tensor, size: int = BAT
 
 
 def joined(parts: Iterable[Tensor], n: int) -> Tensor:
-<<<<<<< HEAD
-    """Return the concatenation of ``parts``, n rows in total, with at most one part in memory beside the result."""
-=======
     """Return the concatenation of ``parts``, which have n rows in total. It holds one part at a time beside it."""
->>>>>>> h-words
     whole, done = torch.empty(0), 0
     for part in parts:
         if not done:  # torch.cat would hold all parts twice

@@ -21,11 +21,7 @@ def linear(left: Tensor, right: Tensor, t: Tensor) -> Tensor:
 
 
 def slerp(left: Tensor, right: Tensor, t: Tensor) -> Tensor:
-<<<<<<< HEAD
-    """Return the great-circle path, (S, B, K), between latents (B, K) for t (S, 1, 1); linear for parallel ones.
-=======
     """Return the great-circle path, (S, B, K), between latents (B, K) for t (S, 1, 1); linear if they are parallel.
->>>>>>> h-words
 
     >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     >>> round(float(slerp(a, b, torch.tensor(0.5).view(1, 1, 1)).norm()), 4)

@@ -155,11 +155,7 @@ def plane_range(z: ArrayLike, quantile: float = 0.01) -> tuple[tuple[float, floa
 def decoded_plane(
     model: Any, z1: tuple[float, float] = (-2.0, 2.0), z2: tuple[float, float] = (-2.0, 2.0), steps: int = 20
 ) -> Tensor:
-<<<<<<< HEAD
-    """Return pictures (steps, steps, C, H, W) decoded from a lattice in the latent plane of a model with K = 2.
-=======
     """Return pictures (steps, steps, C, H, W) decoded from a lattice in the latent plane of a 2-d model.
->>>>>>> h-words
 
     Args:
         model: encodes and decodes.

@@ -161,11 +161,7 @@ def available(
 
 
 def pixels(dataset: Dataset, index: NDArray[np.int64]) -> Measure:
-<<<<<<< HEAD
-    """Return the baseline without a model: minus the Euclidean distance of the pictures ``index`` (B,) in [-1, 1]."""
-=======
     """Return the baseline that uses no model: minus the Euclidean distance of pictures ``index`` (B,) in [-1, 1]."""
->>>>>>> h-words
     scale = 127.5 if dataset.dtype == "uint8" else 1.0
 
     def compare(i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.floating[Any]]:

@@ -49,11 +49,7 @@ class Planned:
 
 
 def plan(dataset: Dataset, index: NDArray[np.int64], per_class: int, seed: int = 0, labeled: int = 0) -> list[Planned]:
-<<<<<<< HEAD
-    """Return the pictures to make, class by class. The first pictures of a class do not depend on ``per_class``.
-=======
     """Return the list of pictures to make, class by class. The first of a class do not depend on ``per_class``.
->>>>>>> h-words
 
     The sources of a class come in an order drawn by ``seed``. After the last source the order starts again.
 

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Kernel distance of two sets of features: the unbiased squared MMD with (xᵀy / D + 1)³ (Bińkowski et al. 2018)."""
-=======
 """Kernel distance between sets of features: the unbiased squared MMD with (xᵀy / D + 1)³ (Bińkowski et al. 2018)."""
->>>>>>> h-words
 
 from __future__ import annotations
 

@@ -252,11 +252,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         return labels
 
     def _labeled_positions(self, dataset: Dataset, index: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-<<<<<<< HEAD
-        """Return the positions whose labels training uses: if possible as many of each class, drawn by ``seed``."""
-=======
         """Return the positions whose labels training uses: equally many of each class if possible, by ``seed``."""
->>>>>>> h-words
         labels = np.full(len(index), -1) if dataset.labels is None else np.asarray(dataset.labels)[index]
         known = np.flatnonzero(labels >= 0)
         if len(known) < max(self.labeled, 1):

@@ -53,7 +53,8 @@ def watch(model: Model, batch: Batch) -> tuple[list[Tensor], Findings]:
         if kl < KL_FLOOR:
             findings.problem = (
                 f"the posterior carries {kl:.2g} nats about a picture (held-out KL; expected above {KL_FLOOR}): "
-                "raise the weight of the reconstruction (--set beta=… or pair_loss=…, sigma=… of vae) or lower alpha"
+                "raise the weight of the reconstruction (--set beta=… or pair_loss=…, or a smaller sigma=…), or lower "
+                "alpha"
             )
         elif spread < DIVERSITY_FLOOR:
             findings.problem = (
