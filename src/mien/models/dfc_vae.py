@@ -32,10 +32,12 @@ class DFCVAE(Model, Encodes, Decodes, Generates):
         latent: K, the size of the latents.
         width: channels of the first stage of the encoder.
         layers: the layers of the feature loss, numbers from 1 to 5 for relu1_1 … relu5_1.
-        alpha, beta: weights of the KL and of the feature loss, Eq. 7.
+        alpha: weight of the KL divergence (Eq. 7).
+        beta: weight of the feature loss (Eq. 7).
         pair_loss: the feature loss between different pictures that the measured scale gives, in nats.
         feature_scale: a fixed scale of the feature loss in place of the measured one; 0 measures it.
-        lr, betas: Adam's; the learning rate is halved after each fifth of the training.
+        lr: learning rate of Adam; it is halved after each fifth of the training.
+        betas: decay rates of Adam.
     """
 
     players = ("encoder", "decoder")

@@ -176,7 +176,8 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         label_weight: weight of L_label, a mean over the attributes; the number of attributes turns it into the sum.
         ratio: a side gets another update when its adversarial loss is more than this many times the other side's.
         most_updates: largest number of updates of a side in one iteration; 1 updates both sides once.
-        lr, betas: Adam's.
+        lr: learning rate of Adam.
+        betas: decay rates of Adam.
     """
 
     players = ("generator", "discriminator", "classifier")

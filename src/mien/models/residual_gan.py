@@ -63,7 +63,8 @@ class ResidualGAN(Model, Edits):
         residual: true adds G's output to the picture; false takes it as the picture (an ablation of §6.2).
         dual: whether G1 gets the pictures of G0, and G0 those of G1 (Eq. 7); false is the other ablation of §6.2.
         literal_sums: whether Eq. 3 and 5 are plain sums, see *Departures*.
-        lr, betas: Adam's.
+        lr: learning rate of Adam.
+        betas: decay rates of Adam.
     """
 
     players = ("G0", "G1", "D")

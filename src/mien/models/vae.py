@@ -30,7 +30,8 @@ class VAE(Model, Encodes, Decodes, Generates):
         width: channels of the first stage of the encoder.
         alpha: weight of the KL term; 1 is Eq. 3.
         sigma: standard deviation of p(x | z), in the units of the pictures, which are in [-1, 1].
-        lr, betas: Adam's; the learning rate is halved after each fifth of the training.
+        lr: learning rate of Adam; it is halved after each fifth of the training.
+        betas: decay rates of Adam.
     """
 
     players = ("encoder", "decoder")

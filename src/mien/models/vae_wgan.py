@@ -47,19 +47,21 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         loss_network: Φ, frozen. On the command line: ``vgg19``, a file of VGG-19 weights, or the folder of a run whose
             model describes pictures.
         shape: (C, H, W) of the pictures.
-        latent: K.
+        latent: K, the length of the latent vector.
         width: channels of the first stage of encoder and critic.
         layers: which of relu1_1 … relu5_1 enter the feature loss (Fig. 7 takes one at a time).
-        alpha, beta: weights of KL and feature loss, Eq. 8.
+        alpha: weight of the KL divergence (Eq. 8).
+        beta: weight of the feature loss (Eq. 8).
         label: the label of real pictures; its negative is the label of fakes (§3.4, where 1 and 100 failed).
         clip_weights: bound of the critic's weights after each step; 0 does not clip.
         clip_gradients: bound of the critic's gradients; 0 does not clip.
-        critic_eps: of the critic's BatchNorm. Under clipped weights the variance of most of its maps is below the
-            usual 1e-5, which then scales them instead of normalizing them; 1e-12 normalizes.
+        critic_eps: number that the critic's BatchNorm adds to the variance. With clipped weights, the variance of most
+            maps is below the usual 1e-5, so BatchNorm does not normalize them; with 1e-12 it does.
         prior_fakes: weight of decoded z ~ N(0, I) as additional fakes; Algorithm 1 has none.
-        pair_loss, feature_scale: scale of the feature loss, measured so that two different pictures are ``pair_loss``
-            nats apart, or fixed.
-        lr, betas: Adam's; the learning rate is halved after each fifth of the training.
+        pair_loss: mean feature loss of two different pictures in nats; the scale of the feature loss is set to reach it.
+        feature_scale: fixed scale of the feature loss, in place of ``pair_loss``; 0 uses ``pair_loss``.
+        lr: learning rate of Adam; it is halved after each fifth of the training.
+        betas: decay rates of Adam.
     """
 
     players = ("encoder", "decoder", "critic")
