@@ -40,7 +40,8 @@ class AttributeCNN(Model, Recognizes, Describes):
         widths, depths: channels of each of the five stages, and convolutions in each.
         batch_norm: whether BatchNorm follows each convolution.
         dropout: share of the pooled features that training drops.
-        lr, betas: AdamW's; the learning rate falls to zero along half a cosine.
+        lr: learning rate of AdamW; it falls to zero along half a cosine.
+        betas: decay rates of AdamW.
         weight_decay: AdamW's.
     """
 

@@ -24,6 +24,9 @@ Departures
   ``beta=0``.
 - Algorithm 2 draws new pictures for each update. Here the updates of one step share a batch, the first round of the
   discriminator and the decoder share a reconstruction, and further rounds draw a new z.
+- In each step the learning rate falls along half a cosine, and each residual block starts as the identity: the scale of
+  its last BatchNorm is 0. The paper describes neither.
+- With few labels, half of each batch of step 2 remains (see ``labeled_share``), so its batches have half the size.
 - The means of Eq. 9 are over all elements; the mean of Eq. 11 is over the batch. The paper does not give n_dis, the
   optimizer, its learning rate and the length of each step.
 """
@@ -68,7 +71,8 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         n_dis: rounds of the discriminator before each update of the decoder.
         labeled: number of labels that training uses, equally many of each class; 0 uses all.
         labeled_share: labeled pictures are repeated up to this share of the pictures of step 1; 0 repeats none.
-        lr, betas: Adam's; the learning rate falls to zero along half a cosine in each step.
+        lr: learning rate of Adam; it falls to zero along half a cosine in each step.
+        betas: decay rates of Adam.
     """
 
     players = ("encoder", "classifier", "decoder", "discriminator")
