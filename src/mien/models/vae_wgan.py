@@ -58,7 +58,7 @@ class VAEWGAN(Model, Encodes, Decodes, Generates):
         critic_eps: number that the critic's BatchNorm adds to the variance. With clipped weights, the variance of most
             maps is below the usual 1e-5, so BatchNorm does not normalize them; with 1e-12 it does.
         prior_fakes: weight of decoded z ~ N(0, I) as additional fakes; Algorithm 1 has none.
-        pair_loss: mean feature loss of two different pictures in nats; the scale of the feature loss is set to reach it.
+        pair_loss: mean feature loss of two different pictures in nats; it determines the scale of the feature loss.
         feature_scale: fixed scale of the feature loss, in place of ``pair_loss``; 0 uses ``pair_loss``.
         lr: learning rate of Adam; it is halved after each fifth of the training.
         betas: decay rates of Adam.
