@@ -25,7 +25,8 @@ Departures
 - The length of the training is not printed. Here it is 25 epochs, which is 100,000 pictures for 4,000 avatars. After 5
   epochs the pictures are smears.
 - The thesis trains on 30,000 to 40,000 pictures of each data set. Here all training pictures are used;
-  ``--count 30000`` limits them. It does not print the initial weights; here they are PyTorch's defaults, where DCGAN has N(0, 0.02).
+  ``--count 30000`` limits them. The thesis does not print the initial weights. Here they are PyTorch's defaults, where
+  DCGAN has N(0, 0.02).
 - Without ``table`` the networks follow the pattern of the tables at any size, with a width that trains on a CPU.
 - The BatchNorm statistics of E come from real pictures only.
 """
