@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -143,7 +144,7 @@ def _working_copy(folder: Path) -> Path:
     copy = cache_dir() / "pretrained" / sha256(folder / WEIGHTS)[:16] / folder.name
     for path in folder.iterdir():
         if not (copy / path.name).exists() or not filecmp.cmp(path, copy / path.name, shallow=False):
-            write_atomically(copy / path.name, lambda target, path=path: shutil.copyfile(path, target))
+            write_atomically(copy / path.name, functools.partial(shutil.copyfile, path))
     return copy
 
 
