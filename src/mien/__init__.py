@@ -4,7 +4,8 @@
 >>> "vae_wgan" in mien.models.names()
 True
 
-``mien.train(...)`` trains a model and writes a run folder. ``mien.load(run)`` returns the model of a run folder.
+``mien.train(...)`` trains a model and writes a run folder. ``mien.load(run)`` returns the model of a run folder,
+or the pretrained model of a name in ``mien.pretrained.names()``.
 :mod:`mien.applications` holds the functions that use models.
 """
 
@@ -14,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mien import abilities, applications, data, errors, figures, metrics, models
+    from mien import abilities, applications, data, errors, figures, metrics, models, pretrained
     from mien.data.reading import read_pictures
     from mien.errors import MienError
     from mien.experiment import train
@@ -35,6 +36,7 @@ __all__ = [
     "metrics",
     "models",
     "open_run",
+    "pretrained",
     "read_pictures",
     "train",
 ]

@@ -180,6 +180,7 @@ def _claim(folder: Path, config: dict[str, Any]) -> None:
         write_json(path, config)
         return
     old = run_folder.read_config(folder)
+    run_folder.check_trainable(folder, old)
     for key in ("model", "config", "data", "training"):
         difference = _difference(old[key], config[key])
         if difference:

@@ -25,7 +25,7 @@ from mien.errors import MienError
 from mien.files import sha256, write_atomically, write_json
 from mien.folding import folded
 from mien.models.base import Model
-from mien.run.folder import WEIGHTS
+from mien.run.folder import WEIGHTS, resolve
 from mien.run.weights import load
 
 TOLERANCE = 1e-3  # largest allowed difference between a file and the model, in units of the pictures or of z
@@ -71,7 +71,7 @@ def export(
             f"expected the packages {', '.join(PACKAGES)} to export, got no {', '.join(missing)}: "
             "pip install 'mien[onnx]'"
         )
-    run, out = Path(run), Path(out)
+    run, out = resolve(run), Path(out)
     model = load(run)
     parts = _parts(model, dict(amounts or {}), vectors, keep)
     if not parts:

@@ -18,7 +18,7 @@ from mien.applications.multiview import unique_names
 from mien.errors import MienError
 from mien.files import sha256
 from mien.models.base import Model
-from mien.run.folder import WEIGHTS
+from mien.run.folder import WEIGHTS, resolve
 from mien.run.weights import load
 
 _WIDTH = "fits a table of a few arbitrary columns; a run encodes only pictures of the shape that it was trained on"
@@ -156,7 +156,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         folders = [self.runs] if isinstance(self.runs, str | Path) else list(self.runs)
         if not folders:
             raise MienError("expected one run or more, got none: pass runs=['runs/faces']")
-        return [Path(folder) for folder in folders]
+        return [resolve(folder) for folder in folders]
 
     def _check(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
         """Return the pictures ``X`` flattened, (n, H·W·C), or raise NotPictures."""

@@ -9,13 +9,13 @@ import typer
 
 from mien.cli.app import app
 from mien.cli.measuring import Count, Judge, Metrics
-from mien.cli.shared import Device, Root, Seed, bars, make_console, pick_device, wrote
+from mien.cli.shared import Device, Root, Seed, bars, make_console, pick_device, run_folder, wrote
 from mien.errors import MienError
 
 
 @app.command(rich_help_panel="Measure")
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Two run folders or more.", show_default=False)],
+    runs: Annotated[list[Path], typer.Argument(parser=run_folder, help="Two run folders or more.", show_default=False)],
     judge: Judge = None,
     count: Count = 2000,
     metric: Metrics = None,

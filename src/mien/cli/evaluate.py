@@ -47,6 +47,6 @@ def evaluate(
         console.print(table)
     if more := [name for name in evaluation.choose(["all"]) if name not in result.measures]:
         console.print(f"[dim]not measured: {', '.join(more)} (--metric NAME, or all)[/]")
-    wrote(console, run / "evaluation.json")
+    wrote(console, opened.folder / "evaluation.json")
     same = judge and result.judge and sha256(judge / "weights.safetensors") == result.judge.weights_sha256
-    wrote(console, write_page(opened, result, run / "report.html", load(judge) if judge and same else None))
+    wrote(console, write_page(opened, result, opened.folder / "report.html", load(judge) if judge and same else None))

@@ -7,10 +7,15 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.shared import run_folder
+
 Judge = Annotated[
     Path | None,
     typer.Option(
-        help="A run that recognizes and describes pictures, never the run's own loss network.", show_default=False
+        parser=run_folder,
+        metavar="RUN",
+        help="A run that recognizes and describes pictures, never the run's own loss network.",
+        show_default=False,
     ),
 ]
 Count = Annotated[int, typer.Option(help="Held-out pictures, and samples, at most.", min=16)]

@@ -9,15 +9,21 @@ import typer
 
 from mien.cli.app import app
 from mien.cli.outputs import file_path
-from mien.cli.shared import Device, Root, bars, make_console, pick_device, print_json, wrote
+from mien.cli.shared import Device, Root, bars, make_console, pick_device, print_json, run_folder, wrote
 from mien.errors import MienError
 
 
 @app.command(rich_help_panel="Measure")
 def multiview(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders whose latents are concatenated.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(parser=run_folder, help="Run folders whose latents are concatenated.", show_default=False),
+    ],
     beside: Annotated[
-        list[Path] | None, typer.Option(help="A run to compare with; repeat for each.", show_default=False)
+        list[Path] | None,
+        typer.Option(
+            parser=run_folder, metavar="RUN", help="A run to compare with; repeat for each.", show_default=False
+        ),
     ] = None,
     most: Annotated[int, typer.Option("--train", help="Training pictures at most.", min=2)] = 20_000,
     c: Annotated[

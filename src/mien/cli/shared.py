@@ -14,7 +14,18 @@ from mien.errors import MienError, UnknownName
 if TYPE_CHECKING:
     from rich.console import Console
 
-Run = Annotated[Path, typer.Argument(help="A run folder, as mien train writes it.", show_default=False)]
+
+def run_folder(text: str) -> Path:
+    """Return the run folder that an argument stands for: a path, or the name of a pretrained model."""
+    from mien.run.folder import resolve
+
+    return resolve(text)
+
+
+Run = Annotated[
+    Path,
+    typer.Argument(parser=run_folder, help="A run folder, or a name of mien pretrained.", show_default=False),
+]
 Pictures = Annotated[list[Path] | None, typer.Argument(help="Picture files.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The file or folder to write.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="The seed of every random draw.", min=0)]

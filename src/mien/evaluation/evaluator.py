@@ -20,6 +20,7 @@ from mien.evaluation.store import Partial, empty, store, stored
 from mien.files import sha256
 from mien.models.base import Model
 from mien.networks.loss_network import LossNetwork
+from mien.run.folder import resolve, weights_digest
 from mien.run.opening import OpenRun
 from mien.run.weights import load
 
@@ -65,7 +66,7 @@ def check_judge(
             f"expected a judge of the data set's attributes or classes, got {judge}, which knows others: "
             "train one on the same --data"
         )
-    digest = sha256(judge / "weights.safetensors")
+    digest = weights_digest(judge)
     for value in model.config.values():
         if isinstance(value, LossNetwork) and value.sha256 == digest:
             raise MienError(
@@ -76,6 +77,7 @@ def check_judge(
 
 def open_judge(run: OpenRun, judge: str | Path) -> tuple[Model, Judge]:
     """Return a judge's model, checked by :func:`check_judge`, and which judge it is."""
+    judge = resolve(judge)
     model = load(judge, device_of(run.model))
     check_judge(run.model, Path(judge), model, tuple(run.dataset.attributes), tuple(run.dataset.classes))
     return model, Judge(Path(judge).name, sha256(Path(judge) / "weights.safetensors"))

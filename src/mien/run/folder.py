@@ -1,31 +1,63 @@
-"""Configuration and progress of a run folder, read without torch.
+"""Configuration and progress of a run folder, read without torch, and the names that stand for run folders.
 
 A run folder holds ``config.json`` (the model, its settings, the data and the training), ``weights.safetensors``,
 ``state.pt`` (the state for resuming, read with ``weights_only``), ``log.jsonl``, ``tensorboard/`` and ``pictures/``.
+
+Wherever a run folder is expected, the name of a model that comes with the package may stand (:mod:`mien.pretrained`).
 """
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mien import models
+from mien import models, pretrained
 from mien.errors import MienError
+from mien.files import sha256
 
 FORMAT = 1  # of config.json
 CONFIG, WEIGHTS, PROGRESS = "config.json", "weights.safetensors", "progress.json"
 
 
+def resolve(run: str | Path) -> Path:
+    """Return the folder that ``run`` stands for: a folder of this path, else the pretrained model of this name.
+
+    A text with a separator is always a path. A text that is neither is returned as a path; :func:`read_config` refuses
+    it.
+
+    >>> resolve("runs/faces").as_posix()
+    'runs/faces'
+    """
+    text, path = os.fspath(run), Path(run)
+    if path.is_dir():
+        return path
+    if os.sep in text or (os.altsep and os.altsep in text):
+        return path if len(path.parts) > 1 else path.absolute()  # Path("./faces") alone would lose its separator
+    return pretrained.folder(text) if text in pretrained.names() else path
+
+
+def _pretrained_hint(run: Path) -> str:
+    """Return the end of a message: the names of the pretrained models, for a path that could be meant as a name."""
+    names = pretrained.names()
+    if len(run.parts) != 1 or run.is_absolute() or not names:
+        return ""
+    close = difflib.get_close_matches(run.name.lower(), names, n=1, cutoff=0.5)
+    question = f" (did you mean {close[0]}?)" if close else ""
+    return f", or use a model that comes with mien: {', '.join(names)}{question}"
+
+
 def read_config(run: str | Path) -> dict[str, Any]:
-    """Return the checked content of ``config.json`` of a run folder.
+    """Return the checked content of ``config.json`` of a run folder, or of a pretrained model by its name.
 
     Raises:
-        MienError: the folder is not a run, or has another format.
+        MienError: the folder is not a run, or has another format; for a name, the message lists the pretrained models.
     """
-    run = Path(run)
-    make = f"make one with mien train … --out {run}"
+    run = resolve(run)
+    make = f"make one with mien train … --out {run}{_pretrained_hint(run)}"
     if not run.is_dir():
         raise MienError(
             f"expected a run folder, got {run}, which {'is a file' if run.exists() else 'does not exist'}: {make}"
@@ -37,6 +69,7 @@ def read_config(run: str | Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version, name = config["format"], config["model"]
         dict(config["config"]), dict(config["data"]), dict(config["training"])
+        dict(config.get("shipped", {}))
     except (ValueError, KeyError, TypeError, OSError):
         raise MienError(
             f"expected the configuration of a run in {path}, got something else: train again into a new folder"
@@ -55,6 +88,7 @@ def check_abilities(run: str | Path, needed: Sequence[str]) -> None:
     Raises:
         MienError: it is not a run, its model lacks an ability, or it has no weights.
     """
+    run = resolve(run)
     config = read_config(run)
     has = models.abilities(config["model"])
     if not set(needed) <= set(has):
@@ -63,9 +97,9 @@ def check_abilities(run: str | Path, needed: Sequence[str]) -> None:
             f"needed a model that {' and '.join(needed)}, got {config['model']}, which only {' and '.join(has)}: "
             f"use a run of {' or '.join(able)}"
         )
-    if not (Path(run) / WEIGHTS).exists():
+    if not (run / WEIGHTS).exists():
         raise MienError(
-            f"expected {Path(run) / WEIGHTS}, got a run without weights: run its mien train command again to finish it"
+            f"expected {run / WEIGHTS}, got a run without weights: run its mien train command again to finish it"
         )
 
 
@@ -80,4 +114,32 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def progress(run: str | Path) -> dict[str, Any]:
     """Return the progress of a run's training; an empty object if nothing has been saved yet."""
-    return read_json(Path(run) / PROGRESS)
+    return read_json(resolve(run) / PROGRESS)
+
+
+def left_out(config: Mapping[str, Any]) -> list[str]:
+    """Return the parts of a model, by their names, whose weights a shipped run does not hold; none for other runs."""
+    return list(config.get("shipped", {}).get("left_out", []))
+
+
+def check_trainable(run: str | Path, config: Mapping[str, Any]) -> None:
+    """Check that the training of a run can be resumed.
+
+    Raises:
+        MienError: the run was shipped with the package: it has no state to resume from.
+    """
+    if "shipped" in config:
+        raise MienError(
+            f"expected a run that can be resumed, got {run}, a pretrained model in float16 without the state of its "
+            "training: train a new run with another --out"
+        )
+
+
+def weights_digest(run: str | Path) -> str:
+    """Return the SHA-256 that identifies the weights of a run: of a shipped model, that of the run it was made from.
+
+    With it, a loss network and a judge count as the same network if one is the shipped form of the other.
+    """
+    run = resolve(run)
+    shipped: Mapping[str, Any] = read_config(run).get("shipped", {})
+    return str(shipped["of"]["weights_sha256"]) if shipped else sha256(run / WEIGHTS)

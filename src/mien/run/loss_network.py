@@ -16,7 +16,7 @@ from mien.errors import MienError
 from mien.files import sha256
 from mien.networks.loss_network import LossNetwork
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD
-from mien.run.folder import WEIGHTS, check_abilities
+from mien.run.folder import check_abilities, resolve, weights_digest
 from mien.run.weights import load
 
 # torchvision numbers convolutions, activations and pools together; these are the convolutions up to relu5_1
@@ -29,12 +29,12 @@ def loss_network(spec: str) -> LossNetwork:
 
     Args:
         spec: ``vgg19`` (torchvision's ImageNet weights, from torch's cache or downloaded), a file of these weights
-            (.pth or .safetensors), or the folder of a run whose model describes pictures.
+            (.pth or .safetensors), or the run of a model that describes pictures: its folder, or a pretrained name.
 
     Raises:
         MienError: the network or its weights are not available; the message lists the alternatives.
     """
-    path = Path(spec)
+    path = resolve(spec)
     if path.is_dir():
         return _from_run(path)
     if path.is_file():
@@ -68,7 +68,7 @@ def _from_run(run: Path) -> LossNetwork:
     check_abilities(run, ["Describes"])
     model = load(run)
     assert isinstance(model, Describes)
-    network = LossNetwork(source=run.name, sha256=sha256(run / WEIGHTS), **model.trunk.architecture)
+    network = LossNetwork(source=run.name, sha256=weights_digest(run), **model.trunk.architecture)
     network.network.load_state_dict(model.trunk.state_dict())
     return network
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
+import functools
 import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mien import pretrained
 from mien.abilities import Decodes, Edits, Encodes, can
 from mien.applications.arithmetic import AttributeVectors, Editor, attribute_vectors
+from mien.data import cache_dir
 from mien.data.dataset import Dataset, Splits
 from mien.errors import MienError
-from mien.files import sha256, write_json
+from mien.files import sha256, write_atomically, write_json
 from mien.models.base import Model
 from mien.run.data import Data
-from mien.run.folder import WEIGHTS, read_config
+from mien.run.folder import WEIGHTS, read_config, resolve
 from mien.run.weights import load
 
 VECTORS, STAMP = "attribute_vectors.safetensors", "attribute_vectors.json"
@@ -30,7 +35,7 @@ class OpenRun:
     """A run with its model and its data.
 
     Attributes:
-        folder: the run folder.
+        folder: the run folder; for a pretrained model, a copy of its folder in the cache, where results are stored.
         model: in evaluation mode.
         data: the reference to the data set.
         dataset, splits: the data set and its split.
@@ -95,21 +100,29 @@ def open_run(
     """Return a run with its model and data.
 
     Args:
-        run: the run folder.
+        run: the run folder, or the name of a pretrained model.
         device: cpu or cuda.
-        root: folder of the data, if it has moved since the training.
+        root: folder of the data, if it has moved since the training; a pretrained model comes without data.
         progress: called with (done, total) while data are prepared.
 
     Raises:
         MienError: the folder is not a run, or the held-out pictures of the data differ from those of the run. Then
             the model may have been trained on pictures that are held out now.
     """
-    folder = Path(run)
+    folder = resolve(run)
     config = read_config(folder)
     model = load(folder, device)
     values = config["data"]
     data = Data.from_json({**values, "root": root or values["root"]})
-    dataset = data.open(progress)
+    try:
+        dataset = data.open(progress)
+    except MienError:
+        if "shipped" not in config or root or os.environ.get("MIEN_DATA"):
+            raise
+        raise MienError(
+            f"expected the data of {folder.name}, {data.name} at {data.size} px, got none, because they do not come "
+            "with the package: pass --root FOLDER of its files"
+        ) from None
     splits = dataset.split(data.split_seed)
     index = data.training_index(splits)
     expected, counts = values["counts"], {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)}
@@ -121,12 +134,23 @@ def open_run(
             f"in {data.root or data.name}: the model may have been trained on pictures that are held out there; "
             "pass --root of the same data, or train anew"
         )
+    if folder.parent == pretrained.FOLDER:
+        folder = _working_copy(folder)
     return OpenRun(folder, model, data, dataset, splits, index)
+
+
+def _working_copy(folder: Path) -> Path:
+    """Return a copy of a pretrained model's folder in the cache: results are stored in it, and never in the package."""
+    copy = cache_dir() / "pretrained" / sha256(folder / WEIGHTS)[:16] / folder.name
+    for path in folder.iterdir():
+        if not (copy / path.name).exists() or not filecmp.cmp(path, copy / path.name, shallow=False):
+            write_atomically(copy / path.name, functools.partial(shutil.copyfile, path))
+    return copy
 
 
 def cached_vectors(run: str | Path) -> AttributeVectors | None:
     """Return the attribute vectors in a run folder if they belong to its present weights, else None; needs no data."""
-    folder = Path(run)
+    folder = resolve(run)
     path, stamp = folder / VECTORS, folder / STAMP
     if path.exists() and stamp.exists() and sha256(folder / WEIGHTS) in stamp.read_text(encoding="utf-8"):
         return AttributeVectors.load(path)
