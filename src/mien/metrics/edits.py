@@ -29,13 +29,13 @@ ENOUGH = 0.95  # the chosen amount reaches this share of the best score
 
 @dataclass(frozen=True)
 class EditScores:
-    """Scores of one attribute over n pictures; None stands for a direction without pictures.
+    """Scores of one attribute over n pictures; None stands for an absent kind of pictures.
 
     Attributes:
-        success: share of edits that the judge recognizes, the mean of both directions.
-        unedited: the same share for the plain reconstructions, the mean of both directions.
+        success: share of edits that the judge recognizes, the mean of adding and removing.
+        unedited: the same share for the plain reconstructions, the mean of adding and removing.
         leakage: share of the other attributes whose decision an edit changes.
-        added, removed: success where the attribute was to be added and to be removed, on added_n and removed_n pictures.
+        added, removed: success of adding it to added_n pictures and of removing it from removed_n pictures.
         unedited_added, unedited_removed: the same for the plain reconstructions.
     """
 
@@ -149,7 +149,7 @@ def _threshold(probabilities: Tensor, has: Tensor) -> float | None:
     """Return the best threshold for probabilities (n,); None where there is no reason for any."""
     if min(int(has.sum()), int((~has).sum())) < FEWEST:
         return None
-    unique = probabilities.unique()  # sorted
+    unique = torch.unique(probabilities)  # sorted
     candidates = torch.cat([torch.tensor([DEFAULT], dtype=unique.dtype), (unique[:-1] + unique[1:]) / 2])
     found = torch.searchsorted(probabilities[has].sort().values, candidates, right=True)
     refused = torch.searchsorted(probabilities[~has].sort().values, candidates, right=True)
