@@ -90,6 +90,11 @@ class Judged(Record):
         """Return ceiling − unedited, what an edit can gain; None where it is not known."""
         return None if self.ceiling is None else self.ceiling - self.unedited
 
+    @property
+    def ceiling_n(self) -> int:
+        """Number of real pictures of the rarer kind."""
+        return min(self.ceiling_added_n or 0, self.ceiling_removed_n or 0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gain(Record):
@@ -97,28 +102,44 @@ class Gain(Record):
 
     Args:
         mean: over ``names``; None if there are none. sem: the standard error over them; None for fewer than two.
-        names: the attributes whose (ceiling − unedited) is at least ``floor``; left_out: the others.
+        names: the attributes whose (ceiling − unedited) is at least ``floor``; left_out: those the judge cannot see.
+        too_few: those of which fewer than 5 held-out pictures have the attribute, or fewer than 5 lack it.
     """
 
     mean: float | None
     sem: float | None
     names: tuple[str, ...]
     left_out: tuple[str, ...]
+    too_few: tuple[str, ...]
     floor: float
+
+    @property
+    def count(self) -> int:
+        """Number of attributes, those without a gain too."""
+        return len(self.names) + len(self.left_out) + len(self.too_few)
+
+    @property
+    def without(self) -> str:
+        """The attributes without a gain and why, as text; empty if there are none."""
+        reasons = {"the judge cannot see them": self.left_out, "fewer than 5 pictures of a kind": self.too_few}
+        return "; ".join(f"left out, {why}: {', '.join(names)}" for why, names in reasons.items() if names)
 
     @classmethod
     def of(cls, per: Mapping[str, Judged], names: Iterable[str]) -> Self:
         """Return the mean gain over the attributes ``names``."""
-        from mien.metrics.edits import FLOOR
+        from mien.metrics.edits import FEWEST, FLOOR
 
         names = tuple(names)
-        used = tuple(name for name in names if (room := per[name].room) is not None and room >= FLOOR)
+        enough = [name for name in names if per[name].room is not None and per[name].ceiling_n >= FEWEST]
+        used = tuple(name for name in enough if (per[name].room or 0.0) >= FLOOR)
         gains = [gain for name in used if (gain := per[name].gain) is not None]
         mean = sum(gains) / len(gains) if gains else None
         sem = None
         if mean is not None and len(gains) > 1:
             sem = (sum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1) / len(gains)) ** 0.5
-        return cls(mean=mean, sem=sem, names=used, left_out=tuple(n for n in names if n not in used), floor=FLOOR)
+        left_out = tuple(name for name in enough if name not in used)
+        too_few = tuple(name for name in names if name not in enough)
+        return cls(mean=mean, sem=sem, names=used, left_out=left_out, too_few=too_few, floor=FLOOR)
 
 
 def papers(per: Mapping[str, Judged]) -> dict[str, Gain]:
@@ -210,22 +231,21 @@ def judged_edits(
         choose: whether to choose an amount for each attribute on validation pictures.
         progress: called with (done, total) attributes.
     """
-    from mien.metrics.edits import choose_amount, gain
+    from mien.metrics.edits import gain
 
-    each = None if len(names) < FEW else EACH
-    test = _scores(context, view, view.test, editor, names, each, progress)
-    valid = _scores(context, view, view.valid, editor, names, EACH_VALID, None) if choose else {}
+    each, parts = None if len(names) < FEW else EACH, 2 if choose else 1
+
+    def note(part: int) -> Callable[[int, int], None]:
+        return lambda done, total: progress(part * total + done, parts * total) if progress else None
+
+    test = _scores(context, view, view.test, editor, names, each, note(0))
+    valid = _scores(context, view, view.valid, editor, names, EACH_VALID, note(1)) if choose else {}
     all_names, per = context.run.dataset.attributes, {}
     for name, scores in test.items():
         a = all_names.index(name)
         ceiling, main = view.test.ceilings[a], scores[AMOUNTS.index(MAIN)]
         both = _both(ceiling)
-        amount = None
-        if name in valid:
-            limit = _both(view.valid.ceilings[a])
-            gains = [gain(one.success, one.unedited, limit) for one in valid[name]]
-            if limit is not None and limit - valid[name][0].unedited >= _floor():
-                amount = choose_amount(AMOUNTS, [g or 0.0 for g in gains], [one.leakage for one in valid[name]])
+        amount = _best_amount(valid[name], view.valid.ceilings[a]) if name in valid else None
         curve = tuple(
             Point(amount=at, success=one.success, leakage=one.leakage, gain=gain(one.success, one.unedited, both))
             for at, one in zip(AMOUNTS, scores, strict=True)
@@ -256,6 +276,17 @@ def judged_edits(
     return per
 
 
+def _best_amount(scores: Sequence[EditScores], ceiling: Ceiling) -> float | None:
+    """Return the amount to choose; None if none works, or the judge cannot see the attribute."""
+    from mien.metrics.edits import FEWEST, FLOOR, choose_amount, gain
+
+    both, unedited = _both(ceiling), scores[0].unedited
+    if both is None or both - unedited < FLOOR or min(ceiling.added_n, ceiling.removed_n) < FEWEST:
+        return None
+    gains = [gain(one.success, unedited, both) or 0.0 for one in scores]
+    return choose_amount(AMOUNTS, gains, [one.leakage for one in scores])
+
+
 def _scores(
     context: Context,
     view: JudgeView,
@@ -263,7 +294,7 @@ def _scores(
     editor: Editor,
     names: Sequence[str],
     each: int | None,
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], None],
 ) -> dict[str, list[EditScores]]:
     """Return the scores of each attribute by each amount, on at most ``each`` pictures of either kind (None: all)."""
     import numpy as np
@@ -305,8 +336,7 @@ def _scores(
             )
             for amount in AMOUNTS
         ]
-        if progress:
-            progress(number + 1, len(rows))
+        progress(number + 1, len(rows))
     return out
 
 
@@ -336,12 +366,6 @@ def _both(ceiling: Ceiling) -> float | None:
     if ceiling.added is None or ceiling.removed is None:
         return None
     return (ceiling.added + ceiling.removed) / 2
-
-
-def _floor() -> float:
-    from mien.metrics.edits import FLOOR
-
-    return FLOOR
 
 
 def _tensor(values: NDArray[np.int8]) -> Tensor:

@@ -92,8 +92,7 @@ class EditDirections(Measure[Comparison]):
         rows = []
         for direction, one in result.directions.items():
             gain = one.gain
-            count = len(gain.names) + len(gain.left_out)
-            how = f"by the amount 1, {len(gain.names)} of {count} attributes; ± standard error over attributes"
+            how = f"by the amount 1, {len(gain.names)} of {gain.count} attributes; ± standard error over attributes"
             value = NOTHING if gain.mean is None else f"{gain.mean:.1%}"
             spread = "" if gain.sem is None else f"± {gain.sem:.1%}"
             same = NOTHING if one.leakage_at_reference is None else f"{one.leakage_at_reference:.2%}"

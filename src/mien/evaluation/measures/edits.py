@@ -200,14 +200,12 @@ def _judged(context: Context, editor: Editor, names: list[str]) -> tuple[dict[st
 
 def _gain_rows(gain: Gain, of_papers: Mapping[str, Gain]) -> list[Row]:
     """Return the headline, what it leaves out, and a row for each paper's attributes."""
-    count = len(gain.names) + len(gain.left_out)
-    how = f"(accuracy − before) / (ceiling − before), {len(gain.names)} of {count} attributes; ± standard error"
+    how = f"(accuracy − before) / (ceiling − before), {len(gain.names)} of {gain.count} attributes; ± standard error"
     rows = [_gain_row("edit gain", gain, how, indented=False)]
-    if gain.left_out:
-        why = f"left out, the judge cannot see them: {', '.join(gain.left_out)}"
-        rows.append(Row("attributes without it", str(len(gain.left_out)), why, indented=True))
+    if gain.without:
+        rows.append(Row("attributes without it", str(gain.count - len(gain.names)), gain.without, indented=True))
     for paper, one in of_papers.items():
-        what = ", ".join(one.names) + (f"; left out: {', '.join(one.left_out)}" if one.left_out else "")
+        what = "; ".join(filter(None, (", ".join(one.names), one.without)))
         rows.append(_gain_row(f"attributes of {paper}", one, what, indented=True))
     return rows
 
