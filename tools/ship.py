@@ -28,8 +28,8 @@ from mien.evaluation.result import Evaluation
 from mien.evaluation.store import RESULT, read
 from mien.files import sha256, write_atomically, write_json
 from mien.models.base import Model
-from mien.run.folder import PROGRESS, WEIGHTS, progress, read_config
-from mien.run.opening import STAMP, VECTORS, OpenRun, cached_vectors, open_run
+from mien.run.folder import PROGRESS, WEIGHTS, progress, read_config, read_json
+from mien.run.opening import AMOUNTS, STAMP, VECTORS, OpenRun, cached_vectors, open_run
 from mien.run.weights import load, save_weights
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -85,7 +85,7 @@ def ship(
         write_json(folder / "config.json", shipped_config(config, run, left_out, kept))
         write_json(folder / PROGRESS, progress(run))
         if vectors is not None:
-            write_vectors(folder, vectors, digest)
+            write_vectors(run, folder, vectors, digest)
         agreement = small.agreement(model, load(folder), opened)
         check_agreement(agreement)
         card = {
@@ -168,10 +168,12 @@ def vectors_of(
     return opened.vectors()
 
 
-def write_vectors(folder: Path, vectors: AttributeVectors, digest: str) -> None:
-    """Write attribute vectors, stamped with the hash of the shipped weights."""
+def write_vectors(run: Path, folder: Path, vectors: AttributeVectors, digest: str) -> None:
+    """Write attribute vectors, stamped with the hash of the shipped weights, and the amounts that work best."""
     vectors.save(folder / VECTORS)
     values = {"names": vectors.names, "positives": vectors.positives, "negatives": vectors.negatives}
+    if amounts := read_json(run / STAMP).get(AMOUNTS):
+        values[AMOUNTS] = amounts
     write_json(folder / STAMP, {"weights_sha256": digest, **values})
 
 

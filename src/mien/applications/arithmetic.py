@@ -1,4 +1,7 @@
-"""Attribute vectors in latent space, and editing with them (VAE-WGAN §4.3.2, Fig. 12)."""
+"""Attribute vectors in latent space, and editing with them (VAE-WGAN §4.3.2, Fig. 12).
+
+The directions of vectors other than the paper's are in :mod:`mien.applications.directions`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from torch import Tensor
 
 from mien.abilities import Decodes, Edits, Encodes, can, require
 from mien.applications.basics import Progress, check_pictures, device_of, encode_all, map_batches
+from mien.applications.directions import MEAN, step_of
 from mien.data.dataset import Dataset
 from mien.errors import MienError, UnknownName
 from mien.files import write_atomically
@@ -132,8 +136,11 @@ def attribute_vectors(
     count: int = COUNT,
     seed: int = 0,
     progress: Progress = None,
+    direction: str = MEAN,
 ) -> AttributeVectors:
-    """Return for each attribute the mean latent of pictures with it minus the mean latent of pictures without it.
+    """Return for each attribute the step in latent space that adds it.
+
+    By default it is the mean latent of pictures with the attribute minus the mean latent of pictures without it.
 
     Args:
         model: encodes.
@@ -142,11 +149,14 @@ def attribute_vectors(
         count: number of pictures with the attribute, and of pictures without it; all of them if there are fewer.
         seed: of the choice of pictures.
         progress: called with (done, total) pictures.
+        direction: a name in :data:`~mien.applications.directions.DIRECTIONS`.
 
     Raises:
         MissingAbility: the model does not encode.
+        UnknownName: there is no such direction.
         MienError: the data set has no attributes.
     """
+    step = step_of(direction)
     require(model, Encodes)
     if not dataset.attributes:
         raise MienError(
@@ -163,7 +173,7 @@ def attribute_vectors(
     for a in range(table.shape[1]):
         with_it, without = chosen[a, 1], chosen[a, -1]
         if min(len(with_it), len(without)) >= FEWEST:
-            vectors[a] = z[rows[with_it]].mean(0) - z[rows[without]].mean(0)
+            vectors[a] = step(z[rows[with_it]], z[rows[without]])
     n = range(table.shape[1])
     return AttributeVectors(
         tuple(dataset.attributes),
@@ -235,6 +245,29 @@ class Editor:
             return lambda model, x: model.edit(x, amounts)
         shift = self.vectors.shift(amounts, self.keep).to(device_of(self.model))
         return lambda model, x: model.decode(model.encode(x).mean + shift)
+
+    def start(self, x: Tensor) -> Tensor:
+        """Return what :meth:`finish` starts from: latents (B, K), or the pictures (B, C, H, W) of a model that edits.
+
+        Many edits of the same pictures need one encoding.
+
+        Raises:
+            MienError: pictures of another shape or range.
+        """
+        x = check_pictures(self.model, x)
+        return x if self.vectors is None else map_batches(lambda part: self.model.encode(part).mean, x)
+
+    def finish(self, start: Tensor, amounts: Mapping[str, float]) -> Tensor:
+        """Return the edited pictures (B, C, H, W) from rows of what :meth:`start` returned.
+
+        Raises:
+            UnknownName: an attribute cannot be changed.
+            MienError: a vector without a part orthogonal to ``keep``.
+        """
+        if self.vectors is None:
+            return map_batches(lambda part: self.model.edit(part, amounts), start)
+        shift = self.vectors.shift(amounts, self.keep).to(start.device)
+        return map_batches(lambda part: self.model.decode(part + shift), start)
 
     def __call__(self, x: Tensor, amounts: Mapping[str, float]) -> Tensor:
         """Return the edited pictures (B, C, H, W) in [-1, 1].

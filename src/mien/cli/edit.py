@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
-from mien.cli.editing import Keep, open_editor, pictures_and_amounts
+from mien.cli.editing import Direction, Keep, far_amounts, open_editor, pictures_and_amounts
 from mien.cli.many import (
     few,
     files_or_held_out,
@@ -49,6 +49,7 @@ def edit(
         ),
     ] = None,
     keep: Keep = None,
+    direction: Direction = "mean",
     residual: Annotated[
         bool, typer.Option("--residual", help="Also write the difference to the picture; gray is no difference.")
     ] = False,
@@ -62,6 +63,7 @@ def edit(
       mien edit runs/faces me.jpg Smiling=+1
       mien edit runs/faces me.jpg Smiling=+1 Eyeglasses=-1 --out changed.png
       mien edit runs/faces me.jpg Young=-1 --keep Male --keep Smiling
+      mien edit runs/faces me.jpg Smiling=+1 --direction whitened
       mien edit runs/glasses me.jpg Eyeglasses=-1 --residual
       mien edit runs/faces photos/ Smiling=+1 --out smiling/
     """
@@ -75,7 +77,9 @@ def edit(
     suffixes = ("", "-residual") if residual else ("",)
     if is_folder(out):
         targets(files, out, shape, suffixes)  # refused before attribute vectors are made
-    editor = open_editor(run, model, list(amounts), kept, root, device)
+    editor = open_editor(run, model, list(amounts), kept, root, device, direction)
+    for line in far_amounts(run, amounts, direction):
+        make_console().print(f"[dim]{line}[/]")
 
     def change(x: Any, share: float = 1.0) -> Any:
         return editor(x, {name: share * amount for name, amount in amounts.items()}).cpu()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +12,20 @@ from mien.cli.shared import Folders, bars, make_console, pick_device
 from mien.errors import MienError, UnknownName
 
 MOST = 10  # the largest amount of either sign
+FAR = 1.5  # an amount that differs from the best one by this factor or more is mentioned
 
 Keep = Annotated[
     list[str] | None,
     typer.Option(
         help="An attribute that stays as it is, although it correlates with a changed one; repeat for several.",
         show_default=False,
+    ),
+]
+
+Direction = Annotated[
+    str,
+    typer.Option(
+        help="How attribute vectors are computed: mean (difference of means), svm, or whitened (difference of means)."
     ),
 ]
 
@@ -53,7 +61,15 @@ def pictures_and_amounts(words: Sequence[str]) -> tuple[list[Path], dict[str, fl
     return pictures, parse_amounts([word for word in words if "=" in word and not Path(word).exists()])
 
 
-def open_editor(run: Path, model: Any, names: Sequence[str], keep: Sequence[str], root: Folders, device: str) -> Any:
+def open_editor(
+    run: Path,
+    model: Any,
+    names: Sequence[str],
+    keep: Sequence[str],
+    root: Folders,
+    device: str,
+    direction: str = "mean",
+) -> Any:
     """Return the :class:`~mien.applications.arithmetic.Editor` of a run.
 
     The run's data are opened only where attribute vectors are needed and the run has none yet.
@@ -63,18 +79,20 @@ def open_editor(run: Path, model: Any, names: Sequence[str], keep: Sequence[str]
         names: the attributes to change.
         keep: attributes whose directions an edit does not move along.
         root: where the data lie now if they have moved.
+        direction: of the attribute vectors.
 
     Raises:
         MissingAbility: for a model that neither edits nor encodes and decodes.
-        UnknownName, MienError: for an attribute that cannot be changed or kept.
+        UnknownName, MienError: for an attribute that cannot be changed or kept, or a direction that does not exist.
     """
     from mien import abilities
     from mien.applications.arithmetic import Editor
     from mien.run.folder import read_config
-    from mien.run.opening import cached_vectors, open_run
+    from mien.run.opening import cached_vectors, check_direction, open_run
 
+    check_direction(model, direction)
     itself = abilities.can(model, abilities.Edits)
-    vectors = None if itself else cached_vectors(run)
+    vectors = None if itself else cached_vectors(run, direction)
     if itself or vectors is not None:
         editor = Editor(model, vectors, tuple(keep))
     else:
@@ -85,6 +103,18 @@ def open_editor(run: Path, model: Any, names: Sequence[str], keep: Sequence[str]
                 raise UnknownName("attribute", name, attributes)
         with bars(make_console()) as note:
             opened = open_run(run, pick_device(device), root)
-            editor = opened.editor(keep, lambda done, total: note("attribute vectors", done, total))
+            editor = opened.editor(keep, lambda done, total: note("attribute vectors", done, total), direction)
     editor.check([*names, *keep])
     return editor
+
+
+def far_amounts(run: Path, amounts: Mapping[str, float], direction: str = "mean") -> list[str]:
+    """Return a line for each amount that is far from the one that ``mien evaluate`` found to work best."""
+    from mien.run.opening import cached_amounts
+
+    best = cached_amounts(run, direction)
+    return [
+        f"{name}: evaluate found {best[name]:g} to be the amount that works best"
+        for name, amount in amounts.items()
+        if name in best and amount and not best[name] / FAR < abs(amount) < best[name] * FAR
+    ]

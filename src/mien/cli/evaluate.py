@@ -27,6 +27,8 @@ def evaluate(
 
       mien evaluate runs/faces --metric identity --metric fid10k
 
+      mien evaluate runs/faces --judge runs/judge --metric edit_directions
+
       mien evaluate runs/faces --judge runs/judge --metric all
     """
     from mien.run.folder import check_abilities

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import app
-from mien.cli.editing import Keep, open_editor, parse_amounts
+from mien.cli.editing import Direction, Keep, open_editor, parse_amounts
 from mien.cli.shared import Root, Run, bars, load_model, make_console, wrote
 
 
@@ -21,6 +21,7 @@ def export(
         typer.Argument(metavar="ATTRIBUTE=AMOUNT", help="The change that edit.onnx makes, if any.", show_default=False),
     ] = None,
     keep: Keep = None,
+    direction: Direction = "mean",
     root: Root = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("exported"),
 ) -> None:
@@ -35,7 +36,7 @@ def export(
     from mien.export import export as write
 
     console = make_console()
-    vectors = open_editor(run, model, list(parsed), kept, root, "cpu").vectors if parsed else None
+    vectors = open_editor(run, model, list(parsed), kept, root, "cpu", direction).vectors if parsed else None
     with bars(console) as note:
         write(run, out, parsed, vectors, kept, note)
     for name in json.loads((out / "export.json").read_text(encoding="utf-8"))["files"]:

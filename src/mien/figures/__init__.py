@@ -6,7 +6,7 @@ loads neither torch nor matplotlib.
 """
 
 from mien.figures.bars import accuracy_bars, probabilities
-from mien.figures.curves import curves
+from mien.figures.curves import amount_curves, curves
 from mien.figures.grids import (
     attribute_edits,
     counterfactuals,
@@ -26,6 +26,7 @@ __all__ = [
     "Section",
     "Table",
     "accuracy_bars",
+    "amount_curves",
     "attribute_edits",
     "counterfactuals",
     "curves",

@@ -73,6 +73,46 @@ def curves(history: Iterable[Mapping[str, object]], *, keys: Sequence[str] | Non
     return figure
 
 
+def amount_curves(amounts: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Draw shares against the amount of an edit: one panel for each set of lines.
+
+    Args:
+        amounts: (n,) in growing order.
+        panels: lines by the title of their panel; a line is its label and its values (n,).
+
+    Raises:
+        MienError: no lines, or a line with another number of values.
+
+    >>> amount_curves([1.0, 2.0], {"mean": {"gain": [0.4, 0.6]}}).get_label()
+    'gain against the amount of the edit: mean'
+    """
+    if not panels or not all(panels.values()):
+        raise MienError("expected lines to draw, got a panel without any: pass values for each panel")
+    for title, lines in panels.items():
+        for label, values in lines.items():
+            if len(values) != len(amounts):
+                raise MienError(f"expected {len(amounts)} values of {label} in {title}, got {len(values)}")
+    labels = list(dict.fromkeys(label for lines in panels.values() for label in lines))
+    with style.drawing():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(style.WIDTH / style.PAGE_DPI, 2.7), dpi=style.DPI, layout="constrained")
+        figure.set_label(f"{', '.join(labels)} against the amount of the edit: {', '.join(panels)}")
+        for number, (title, lines) in enumerate(panels.items()):
+            axes = figure.add_subplot(1, len(panels), number + 1)
+            for i, (label, values) in enumerate(lines.items()):
+                k = i % len(style.SERIES)
+                look: Any = {"color": style.SERIES[k], "linestyle": style.DASHES[k], "marker": style.MARKERS[k]}
+                axes.plot(amounts, values, label=label, markersize=3, **look)
+            axes.set_title(title, pad=18)
+            axes.set_xlabel("amount")
+            axes.set_xticks(list(amounts))
+            axes.xaxis.set_major_formatter(lambda value, _: style.number(value))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{style.number(100 * value)} %")
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(lines), handlelength=4, borderaxespad=0.3)
+    return figure
+
+
 def series(history: Iterable[Mapping[str, object]], keys: Sequence[str] | None = None) -> list[Series]:
     """Return the series of each key, in the order of the steps; see :func:`curves`."""
     logged: dict[str, dict[float, float]] = {}

@@ -1,41 +1,39 @@
-"""Edits as the judge recognizes them, leakage, and the distance to the true counterfactual of drawn pictures."""
+"""Edits as the judge recognizes them, against real pictures; leakage; the distance to the truth of drawn pictures.
+
+An edit is measured against what the judge finds in real pictures, see :mod:`mien.metrics.edits`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from mien import models
 from mien.evaluation.context import Context
+from mien.evaluation.edit_gain import (
+    FEW,
+    MAIN,
+    Gain,
+    Judged,
+    Point,
+    judge_view,
+    judged_edits,
+    mean_curve,
+    missing_judge,
+    papers,
+)
 from mien.evaluation.editing import editable
 from mien.evaluation.measure import Cells, Measure, Row, Skipped
 from mien.evaluation.record import Record
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from mien.applications.arithmetic import Editor
     from mien.figures import Section
     from mien.models.base import Model
     from mien.run.opening import OpenRun
 
-MOST = 400  # pictures edited by models of many attributes
 DRAWN = 200  # pictures compared with their true counterfactuals
-FEW = 4  # attributes below which each has rows of its own, and all pictures are edited
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged(Record):
-    """What the judge recognizes in edits of one attribute, see :class:`mien.metrics.edits.EditScores`."""
-
-    success: float
-    unedited: float
-    leakage: float
-    n: int
-    added: float | None
-    added_n: int
-    removed: float | None
-    removed_n: int
+NOTHING = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +69,14 @@ class AttributeEdits(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class EditScores(Record):
-    """Edits of n pictures by ``amount``, and means over attributes."""
+    """Edits of n pictures by ``amount``, and means over attributes; older results have no gain.
+
+    Args:
+        thresholds_n: validation pictures on which the judge's thresholds were chosen.
+        thresholds_default: attributes for which no threshold could be chosen; theirs is 0.5.
+        gain: over all attributes that the judge can see; papers: over the attributes of each paper.
+        curve: means by growing amounts.
+    """
 
     n: int
     amount: float
@@ -79,6 +84,12 @@ class EditScores(Record):
     success: float | None = None
     unedited: float | None = None
     leakage: float | None = None
+    ceiling: float | None = None
+    thresholds_n: int | None = None
+    thresholds_default: tuple[str, ...] | None = None
+    gain: Gain | None = None
+    papers: dict[str, Gain] | None = None
+    curve: tuple[Point, ...] | None = None
     counterfactual_edited: float | None = None
     counterfactual_unedited: float | None = None
     counterfactual_bound: float | None = None
@@ -97,63 +108,47 @@ class EditAccuracy(Measure[EditScores]):
         return run.edits
 
     def take(self, context: Context) -> EditScores:
-        """Return the accuracy by the judge and, of drawn pictures, the distance to the true counterfactual."""
+        """Return the accuracy by the judge and, of drawn pictures, the distance to the true counterfactual.
+
+        The amount that works best for each attribute is stored beside the run's attribute vectors.
+        """
         import numpy as np
-        import torch
 
-        from mien.applications.basics import map_batches
         from mien.data.dataset import spread
-        from mien.metrics.edits import edit_accuracy
 
-        run, judge, test = context.run, context.judge, context.test
+        run = context.run
         drawn = getattr(run.data.source(), "counterfactual", None)
-        if judge is None and drawn is None:
-            able = " or ".join(models.models_with(["Recognizes", "Describes"]))
-            raise Skipped(f"expected a judge, got none: pass --judge RUN, a run of {able} on the same data")
+        if context.judge is None and drawn is None:
+            raise Skipped(missing_judge())
         editor = run.editor()
         names = editable(run, editor)
-        # few attributes: all pictures, since the rarer value may be in few of them
-        batch = run.dataset.batch(spread(test, len(test) if len(names) < FEW else MOST), context.device)
-        assert batch.attributes is not None
-        everything = tuple(run.dataset.attributes)
-
-        def change(x: Tensor, attribute: str, amount: float) -> Tensor:
-            return editor(x, {attribute: amount})
-
-        def ask(x: Tensor) -> Tensor:
-            return map_batches(judge.recognize, x)
-
-        before = ask(context.plain(batch.x)) if judge is not None else torch.empty(0)
-        per: dict[str, AttributeEdits] = {}
-        for number, attribute in enumerate(names):
-            judged = None
-            if judge is not None:
-                scores = edit_accuracy(change, ask, batch.x, batch.attributes, before, attribute, everything)
-                judged = Judged.from_json(asdict(scores))
-            distances = None if drawn is None else _distances(context, drawn, editor, attribute)
-            per[attribute] = AttributeEdits(judged, distances)
-            context.note("edits", number + 1, len(names))
-        means: dict[str, float] = {}
-        if judge is not None:
-            for key in ("success", "unedited", "leakage"):
-                means[key] = float(np.mean([getattr(one.judged, key) for one in per.values()]))
-        if drawn is not None:
-            for key in ("edited", "unedited", "bound", "elsewhere"):
-                means[f"counterfactual_{key}"] = float(
-                    np.mean([getattr(one.counterfactual, key) for one in per.values()])
-                )
-        return EditScores(n=len(batch), amount=1.0, per_attribute=per, **means)
+        judged: dict[str, Judged] = {}
+        means: dict[str, Any] = {}
+        if context.judge is not None:
+            judged, means = _judged(context, editor, names)
+            run.keep_amounts({n: one.amount for n, one in judged.items() if one.amount}, str(context.judge_sha256))
+        distances = {} if drawn is None else {name: _distances(context, drawn, editor, name) for name in names}
+        for key in ("edited", "unedited", "bound", "elsewhere") if distances else ():
+            means[f"counterfactual_{key}"] = float(np.mean([getattr(one, key) for one in distances.values()]))
+        per = {name: AttributeEdits(judged.get(name), distances.get(name)) for name in names}
+        n = len(context.test) if judged else len(spread(context.test, DRAWN))
+        return EditScores(n=n, amount=MAIN, per_attribute=per, **means)
 
     def rows(self, result: EditScores) -> list[Row]:
         """Return the judge's rows, then the distances to the truth."""
         rows: list[Row] = []
+        if result.gain is not None:
+            rows += _gain_rows(result.gain, result.papers or {})
         if result.success is not None:
             how = f"{result.n} held-out pictures, {len(result.per_attribute)} attributes, by the judge"
             rows += [
                 Row("edit accuracy", f"{result.success:.2%}", how, "up"),
                 Row("before the edit", f"{result.unedited:.2%}", how, indented=True),
-                Row("leakage onto other attributes", f"{result.leakage:.2%}", how, "down", indented=True),
             ]
+            if result.ceiling is not None:
+                what = "the ceiling: what the judge finds in real pictures"
+                rows.append(Row("of real pictures", f"{result.ceiling:.2%}", what, indented=True))
+            rows.append(Row("leakage onto other attributes", f"{result.leakage:.2%}", how, "down", indented=True))
             if len(result.per_attribute) < FEW:
                 rows += _rows_of_each(result)
         if result.counterfactual_edited is not None:
@@ -175,10 +170,51 @@ class EditAccuracy(Measure[EditScores]):
         return {name: _cells(one) for name, one in result.per_attribute.items()}
 
     def sections(self, run: OpenRun, result: EditScores | None, judge: Model | None) -> list[Section]:
-        """Return edits beside the truth, of pictures whose truth can be drawn."""
+        """Return the scores by amount, and edits beside the truth, of pictures whose truth can be drawn."""
         from mien.evaluation.pictures import truths
 
-        return truths(run)
+        return [*(_by_amount(result) if result and result.curve else []), *truths(run)]
+
+
+def _judged(context: Context, editor: Editor, names: list[str]) -> tuple[dict[str, Judged], dict[str, Any]]:
+    """Return the judge's scores of each attribute, and the means over attributes by the field of the result."""
+    view = judge_view(context)
+    per = judged_edits(context, view, editor, names, progress=lambda d, t: context.note("edits", d, t))
+    if not per:
+        return {}, {}
+    ceilings = [one.ceiling for one in per.values() if one.ceiling is not None]
+    gain = Gain.of(per, per)
+    everything = context.run.dataset.attributes
+    means: dict[str, Any] = {
+        key: sum(getattr(one, key) for one in per.values()) / len(per) for key in ("success", "unedited", "leakage")
+    }
+    return per, means | {
+        "ceiling": sum(ceilings) / len(ceilings) if ceilings else None,
+        "thresholds_n": len(view.valid.index),
+        "thresholds_default": tuple(everything[a] for a in view.thresholds.fallback),
+        "gain": gain,
+        "papers": papers(per) or None,
+        "curve": mean_curve(per, gain),
+    }
+
+
+def _gain_rows(gain: Gain, of_papers: Mapping[str, Gain]) -> list[Row]:
+    """Return the headline, what it leaves out, and a row for each paper's attributes."""
+    how = f"(accuracy − before) / (ceiling − before), {len(gain.names)} of {gain.count} attributes; ± standard error"
+    rows = [_gain_row("edit gain", gain, how, indented=False)]
+    if gain.without:
+        rows.append(Row("attributes without it", str(gain.count - len(gain.names)), gain.without, indented=True))
+    for paper, one in of_papers.items():
+        what = "; ".join(filter(None, (", ".join(one.names), one.without)))
+        rows.append(_gain_row(f"attributes of {paper}", one, what, indented=True))
+    return rows
+
+
+def _gain_row(label: str, gain: Gain, how: str, indented: bool) -> Row:
+    if gain.mean is None:
+        return Row(label, NOTHING, how, "up", indented=indented)
+    spread = "" if gain.sem is None else f"± {gain.sem:.1%}"
+    return Row(label, f"{gain.mean:.1%}", how, "up", spread, indented)
 
 
 def _rows_of_each(result: EditScores) -> list[Row]:
@@ -187,16 +223,24 @@ def _rows_of_each(result: EditScores) -> list[Row]:
     for name, one in result.per_attribute.items():
         if one.judged is None:
             continue
-        judged = one.judged
-        for key, share, n in (("added", judged.added, judged.added_n), ("removed", judged.removed, judged.removed_n)):
-            if share is not None:
-                rows.append(Row(f"{name} {key}", f"{share:.2%}", f"{n} pictures, by the judge", "up", indented=True))
+        for way in ("added", "removed"):
+            share, n = getattr(one.judged, way), getattr(one.judged, f"{way}_n")
+            if share is None:
+                continue
+            before, ceiling = getattr(one.judged, f"unedited_{way}"), getattr(one.judged, f"ceiling_{way}")
+            more = f"; before {before:.2%}, in real pictures {ceiling:.2%}" if None not in (before, ceiling) else ""
+            rows.append(Row(f"{name} {way}", f"{share:.2%}", f"{n} pictures, by the judge{more}", "up", indented=True))
     return rows
 
 
 def _cells(one: AttributeEdits) -> dict[str, str]:
     texts: dict[str, str] = {}
-    if one.judged:
+    if one.judged and one.judged.threshold is not None:
+        judged = one.judged
+        shares = {"ceiling": judged.ceiling, "gain": judged.gain, "leakage": judged.leakage}
+        texts |= {column: NOTHING if share is None else f"{share:.1%}" for column, share in shares.items()}
+        texts["amount"] = NOTHING if judged.amount is None else f"{judged.amount:g}"
+    elif one.judged:
         shares = {"edit seen": one.judged.success, "before": one.judged.unedited, "leakage": one.judged.leakage}
         texts |= {column: f"{share:.1%}" for column, share in shares.items()}
     if one.counterfactual:
@@ -204,6 +248,48 @@ def _cells(one: AttributeEdits) -> dict[str, str]:
         distances = {"to truth": far.edited, "undone": far.unedited, "bound": far.bound}
         texts |= {column: f"{distance:.3f}" for column, distance in distances.items()}
     return texts
+
+
+def _by_amount(result: EditScores) -> list[Section]:
+    """Return the part of the page that shows the scores against the amount, and all numbers of each attribute."""
+    from mien import figures
+    from mien.figures import Captioned, Section
+
+    points = result.curve or ()
+    lines = {"success": [p.success for p in points], "leakage": [p.leakage for p in points]}
+    if all(p.gain is not None for p in points):
+        lines = {"gain": [p.gain or 0.0 for p in points], **lines}
+    curve = figures.amount_curves([p.amount for p in points], {"mean over attributes": lines})
+    rows = [_numbers(name, one.judged) for name, one in result.per_attribute.items() if one.judged]
+    text = (
+        "Success is the share of edits that the judge recognizes. Gain relates it to plain reconstructions (0) and to "
+        "real pictures (1). Leakage is the share of other attributes that change too. The judge's threshold of each "
+        f"attribute was chosen on {result.thresholds_n or 0:,} validation pictures."
+    )
+    if result.thresholds_default:
+        text += f" Without a threshold of their own, at 0.5: {', '.join(result.thresholds_default)}."
+    caption = "Each attribute by the amount 1; the last column is the amount that works best on validation pictures."
+    return [
+        Section(
+            "Edits by amount",
+            text,
+            [
+                Captioned(curve, "Means over attributes against the amount of the edit."),
+                Captioned(figures.metric_table(rows), caption),
+            ],
+        )
+    ]
+
+
+def _numbers(name: str, one: Judged) -> dict[str, str]:
+    """Return the texts of one attribute for the page."""
+    texts = {"attribute": name, "threshold": NOTHING if one.threshold is None else f"{one.threshold:.3f}"}
+    for way in ("added", "removed"):
+        for label, key in (("", way), (", before", f"unedited_{way}"), (", real", f"ceiling_{way}")):
+            share = getattr(one, key)
+            texts[f"{way}{label}"] = NOTHING if share is None else f"{share:.0%}"
+    texts["gain"] = NOTHING if one.gain is None else f"{one.gain:.0%}"
+    return texts | {"leakage": f"{one.leakage:.1%}", "amount": NOTHING if one.amount is None else f"{one.amount:g}"}
 
 
 def _distances(context: Context, drawn: Any, editor: Editor, attribute: str) -> Distances:
