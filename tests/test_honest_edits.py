@@ -83,6 +83,7 @@ def test_the_gain_is_not_clipped():
     assert gain(0.1, 0.2, 0.7) == pytest.approx(-0.2)
     assert gain(0.5, 0.2, None) is None
     assert gain(0.5, 0.2, 0.2) is None
+    assert gain(1.0, 1.0, 0.8) is None, "reconstructions show it less often than real pictures do"
 
 
 def scores_of(after, plain, attributes, limits=0.5):
