@@ -2,13 +2,13 @@
 
 Each method fits a direction on latents of pictures with the attribute and without it. All steps have the same scale:
 the amount 1 moves the mean of the pictures without the attribute to the same projection on the direction as the mean of
-the pictures with it. For the standardized latents ẑ = z / σ and a direction n̂, with δ̂ the difference of the two means,
-that step is
+the pictures with it. For a direction n, with δ = μ₊ − μ₋ the difference of the two means, that step is
 
-    v = σ · n̂ (n̂ · δ̂) / (n̂ · n̂),    because n̂ · (μ̂₋ + v / σ) = n̂ · μ̂₊.
+    v = n (n · δ) / (n · n),    because n · (μ₋ + v) = n · μ₊.
 
-For n̂ = δ̂ it is the difference of the means itself. σ (K,) is the standard deviation of each latent number over both
-kinds of pictures. Latent numbers that a VAE does not use have a small σ, so a step hardly moves them.
+For n = δ it is the difference of the means itself. The SVM and the whitened difference divide by deviations of the
+latents, so they would point along latent numbers that a VAE does not use, whose deviation is almost 0, and would hardly
+change a picture. Latent numbers whose deviation is below a tenth of the largest one are therefore left as they are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Step = Callable[[Tensor, Tensor], Tensor]
 
 MEAN = "mean"
-SMALLEST = 1e-8  # σ of a latent number that is constant
+USED = 0.1  # the smallest deviation of a latent number that a direction uses, as a share of the largest one
 
 
 def mean(has: Tensor, lacks: Tensor) -> Tensor:
@@ -42,7 +42,8 @@ def mean(has: Tensor, lacks: Tensor) -> Tensor:
 def svm(has: Tensor, lacks: Tensor) -> Tensor:
     """Return a step (K,) along the normal of a linear SVM that separates both kinds (InterFaceGAN, Shen et al. 2020).
 
-    The SVM (scikit-learn's LinearSVC, L2, C = 1, balanced class weights) is fitted on standardized latents.
+    The SVM (scikit-learn's LinearSVC, L2, C = 1, balanced class weights) is fitted on standardized latents. Its normal
+    is the one in the latents as they are: its weights divided by the deviations.
 
     Args:
         has: latents (n, K) of pictures with the attribute; lacks: (m, K) of pictures without it.
@@ -52,14 +53,14 @@ def svm(has: Tensor, lacks: Tensor) -> Tensor:
 
     def normal(with_it: Floats, without: Floats) -> Floats:
         labels = np.concatenate([np.ones(len(with_it)), -np.ones(len(without))])
+        both = np.concatenate([with_it, without])
+        middle, deviation = both.mean(0), both.std(0)
         with warnings.catch_warnings():
             # the direction of an SVM that has not converged is still measured on held-out pictures
             warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted = LinearSVC(dual=False, class_weight="balanced", max_iter=2000).fit(
-                np.concatenate([with_it, without]), labels
-            )
-        found: Floats = fitted.coef_[0]
-        return found
+            svc = LinearSVC(dual=False, class_weight="balanced", max_iter=2000)
+            weights: Floats = svc.fit((both - middle) / deviation, labels).coef_[0]
+        return weights / deviation
 
     return _step(has, lacks, normal)
 
@@ -103,14 +104,15 @@ def step_of(direction: str) -> Step:
 
 
 def _step(has: Tensor, lacks: Tensor, normal: Callable[[Floats, Floats], Floats]) -> Tensor:
-    """Return the step (K,) along a direction of standardized latents, see the text of this module."""
+    """Return the step (K,) along a direction of the latent numbers in use, see the text of this module."""
     with_it, without = has.double().cpu().numpy(), lacks.double().cpu().numpy()
-    both = np.concatenate([with_it, without])
-    middle, scale = both.mean(0), np.maximum(both.std(0), SMALLEST)
-    with_it, without = (with_it - middle) / scale, (without - middle) / scale
-    n = normal(with_it, without)
-    length = float(n @ n)
-    if length == 0:
-        return torch.zeros_like(has[0])
-    step = scale * n * (n @ (with_it.mean(0) - without.mean(0))) / length
+    deviation = np.concatenate([with_it, without]).std(0)
+    used = (deviation >= USED * deviation.max()) & (deviation > 0)
+    step = np.zeros(len(deviation))
+    if used.any():
+        with_it, without = with_it[:, used], without[:, used]
+        n = normal(with_it, without)
+        length = float(n @ n)
+        if length > 0:
+            step[used] = n * (n @ (with_it.mean(0) - without.mean(0))) / length
     return torch.from_numpy(step).to(has)

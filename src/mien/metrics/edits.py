@@ -192,12 +192,15 @@ def ceilings(probabilities: Tensor, attributes: Tensor, limits: Tensor | float =
 
 
 def gain(value: float | None, unedited: float | None, ceiling: float | None) -> float | None:
-    """Return (value − unedited) / (ceiling − unedited), not clipped; None where a value is missing or both are equal.
+    """Return (value − unedited) / (ceiling − unedited), not clipped.
+
+    It is None where a value is missing, and where the ceiling is not above ``unedited``: a blurred reconstruction may
+    show an attribute less often than real pictures without it do, and then nothing is left to gain.
 
     >>> gain(0.5, 0.2, 0.8)
     0.5
     """
-    if value is None or unedited is None or ceiling is None or ceiling == unedited:
+    if value is None or unedited is None or ceiling is None or ceiling <= unedited:
         return None
     return round((value - unedited) / (ceiling - unedited), 6)
 

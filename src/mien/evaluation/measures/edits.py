@@ -285,9 +285,8 @@ def _numbers(name: str, one: Judged) -> dict[str, str]:
     """Return the texts of one attribute for the page."""
     texts = {"attribute": name, "threshold": NOTHING if one.threshold is None else f"{one.threshold:.3f}"}
     for way in ("added", "removed"):
-        for label, key in (("", way), (", before", f"unedited_{way}"), (", real", f"ceiling_{way}")):
-            share = getattr(one, key)
-            texts[f"{way}{label}"] = NOTHING if share is None else f"{share:.0%}"
+        shares = [getattr(one, key) for key in (way, f"unedited_{way}", f"ceiling_{way}")]
+        texts[f"{way} / before / real"] = " / ".join(NOTHING if s is None else f"{s:.0%}" for s in shares)
     texts["gain"] = NOTHING if one.gain is None else f"{one.gain:.0%}"
     return texts | {"leakage": f"{one.leakage:.1%}", "amount": NOTHING if one.amount is None else f"{one.amount:g}"}
 
