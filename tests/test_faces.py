@@ -346,6 +346,16 @@ def test_celebas_points_are_cropped_and_scaled_like_its_pictures(tmp_path):
     np.testing.assert_allclose(got[2], [[0, 0], [177, 0], [88, 88], [0, 177], [177, 177]])
     # half the size: the first two pixels become one, whose center lies between theirs
     np.testing.assert_allclose(landmarks.read_five(path, ["000002.jpg"], 89)[0, :2], [[-0.25, -0.25], [88.25, -0.25]])
+    # a crop of 148 begins at column 15 and row 35; at 74 pixels, (88, 108) is (73, 73) / 2, moved by a quarter pixel
+    small = landmarks.read_five(path, ["000002.jpg"], 74, crop=148)
+    np.testing.assert_allclose(small[0, 2], [36.25, 36.25])
+    np.testing.assert_allclose(small[0, 0], [-7.75, -7.75])
+    np.testing.assert_allclose(
+        landmarks.read_five(path, ["000001.jpg"], 148, crop=148)[0],
+        [[54, 74], [91, 78], [62, 107], [58, 117], [93, 119]],
+    )
+    with pytest.raises(MienError, match="expected a crop of 1 to 178 pixels, got 250"):
+        landmarks.read_five(path, ["000001.jpg"], 64, crop=250)
     for text, words in (
         ("2\nlefteye_x\n", "expected a count in line 1"),
         (f"2\n{' '.join(landmarks.COLUMNS)}\n000001.jpg 1 2 3\n", "line 3: expected a file name and 10 numbers"),

@@ -249,22 +249,26 @@ def find_five(root: str | os.PathLike[str]) -> Path | None:
     return next((path for folder in ("", "Anno") if (path := Path(root) / folder / FILE).is_file()), None)
 
 
-def read_five(path: str | os.PathLike[str], keys: Sequence[str], size: int) -> Points:
-    """Return CelebA's five points of pictures cropped to the centered square and scaled to ``size``, as they are.
+def read_five(path: str | os.PathLike[str], keys: Sequence[str], size: int, crop: int = WIDTH) -> Points:
+    """Return the five points of CelebA's pictures, in pixels of the cropped and scaled pictures.
 
     Args:
         path: `list_landmarks_align_celeba.txt`: a count, the names of ten columns, rows of a file name and ten
             numbers, in pixels of 178x218.
-        keys: file names of pictures (n).
+        keys: file names of n pictures.
+        size: side of the scaled pictures in pixels.
+        crop: side of the centered square that was cut out, in pixels of 178x218: the option ``crop`` of the data set.
 
     Returns:
         (n, 5, 2) of (x, y), the center of the first pixel (0, 0): eyes, nose, corners of the mouth, left in the
         picture first; NaN for pictures that are not in the file.
 
     Raises:
-        MienError: another format.
+        MienError: a crop out of range, or a file of another format.
     """
-    path, wanted = Path(path), {key: i for i, key in enumerate(keys)}
+    if not 0 < crop <= WIDTH:
+        raise MienError(f"expected a crop of 1 to {WIDTH} pixels, got {crop}: pass the crop of the data set")
+    path, rows = Path(path), {key: i for i, key in enumerate(keys)}
     points = np.full((len(keys), len(COLUMNS)), np.nan)
     with path.open(encoding="utf-8-sig") as file:
         claimed, columns = file.readline().strip(), tuple(file.readline().split())
@@ -273,14 +277,15 @@ def read_five(path: str | os.PathLike[str], keys: Sequence[str], size: int) -> P
             raise MienError(f"{path.name}: expected a count in line 1 and {COLUMNS[0]} … in line 2, got {got}")
         for number, line in enumerate(file, 3):
             parts = line.split()
-            if not parts or parts[0] not in wanted:
+            if not parts or parts[0] not in rows:
                 continue
             try:
                 # a single number would be taken for all ten
-                points[wanted[parts[0]]] = np.array([float(part) for part in parts[1:]]).reshape(len(COLUMNS))
+                points[rows[parts[0]]] = np.array([float(part) for part in parts[1:]]).reshape(len(COLUMNS))
             except ValueError:
                 raise MienError(
                     f"{path.name}, line {number}: expected a file name and {len(COLUMNS)} numbers, "
                     f"got '{line.strip()[:60]}'"
                 ) from None
-    return (points.reshape(-1, 5, 2) + 0.5 - (0, (HEIGHT - WIDTH) / 2)) * (size / WIDTH) - 0.5
+    corner = ((WIDTH - crop) / 2, (HEIGHT - crop) / 2)
+    return (points.reshape(-1, 5, 2) + 0.5 - corner) * (size / crop) - 0.5

@@ -95,7 +95,8 @@ class Landmarks(Measure[LandmarkScores]):
         roots = [root] if isinstance(root, str) else root or run.data.roots
         path = next((path for path in map(metric.find_five, roots) if path), None)
         if path:
-            truth = metric.read_five(path, [run.dataset.keys[i] for i in index], x.shape[-1])
+            keys, crop = [run.dataset.keys[i] for i in index], run.data.options.get("crop", metric.WIDTH)
+            truth = metric.read_five(path, keys, x.shape[-1], crop)
             against = metric.landmark_table(
                 lambda pictures, rows: metric.celeba5_error(faces.landmarks(pictures), truth[rows]), x, has, edited
             )
