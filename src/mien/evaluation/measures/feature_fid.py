@@ -98,7 +98,7 @@ class FeatureFID(Measure[FeatureDistances]):
 
     def take(self, context: Context) -> FeatureDistances:
         """Return the distances of samples, of reconstructions, and of training pictures."""
-        from mien.metrics.distributions import measure, names, see_real
+        from mien.metrics.distributions import measure, names, collect_real
         from mien.metrics.feature_networks import of_judge
 
         if context.judge is None or context.judge_sha256 is None:
@@ -106,7 +106,7 @@ class FeatureFID(Measure[FeatureDistances]):
         network = of_judge(context.judge, context.judge_sha256)
         n, seed, note = len(context.test), context.seed, context.note
         chosen = [name for name in names(network) if n >= FEWEST.get(name, 2)]
-        real = see_real(chosen, network, real_pictures(context, context.test), n, seed, note)
+        real = collect_real(chosen, network, real_pictures(context, context.test), n, seed, note)
         protocol = network.about()
         sides = {}
         for side, pictures in _sides(context).items():
