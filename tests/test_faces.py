@@ -11,7 +11,7 @@ from mien import data, figures
 from mien.data.pictures import to_float
 from mien.errors import MienError
 from mien.metrics import faces, identity, landmarks
-from mien.metrics.faces import Faces, ModelFile, as_bytes, chosen, enlarged
+from mien.metrics.faces import Faces, ModelFile, as_bytes, enlarge, main_face
 from mien.recipes import face_baselines
 
 SIDE = 32
@@ -72,9 +72,9 @@ def test_pictures_become_bytes_of_three_channels():
 
 
 def test_small_pictures_are_enlarged_and_large_ones_kept():
-    assert enlarged(np.zeros((109, 89, 3), np.uint8), 256)[0].shape == (256, 209, 3)
+    assert enlarge(np.zeros((109, 89, 3), np.uint8), 256)[0].shape == (256, 209, 3)
     large = np.zeros((300, 200, 3), np.uint8)
-    assert enlarged(large, 256) == (large, 1.0)
+    assert enlarge(large, 256) == (large, 1.0)
 
 
 class Box:
@@ -90,8 +90,8 @@ class Box:
 
 def test_of_several_faces_the_large_and_central_one_is_taken():
     small, central, corner = Box(50, 50, 20), Box(48, 52, 40), Box(90, 90, 42)
-    assert chosen([small, corner, central], 100, 100) is central
-    assert chosen([], 100, 100) is None
+    assert main_face([small, corner, central], 100, 100) is central
+    assert main_face([], 100, 100) is None
 
 
 # -- models --

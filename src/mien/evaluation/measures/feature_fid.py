@@ -98,7 +98,7 @@ class FeatureFID(Measure[FeatureDistances]):
 
     def take(self, context: Context) -> FeatureDistances:
         """Return the distances of samples, of reconstructions, and of training pictures."""
-        from mien.metrics.distributions import measure, names, collect_real
+        from mien.metrics.distributions import collect_real, measure, names
         from mien.metrics.feature_networks import of_judge
 
         if context.judge is None or context.judge_sha256 is None:
