@@ -29,7 +29,7 @@ from mien.errors import MienError, UnknownName
 
 
 class Counted(Source):
-    """Pictures filled with their number, some of them bad; records which were read."""
+    """Pictures filled with their number, some of them bad; it records the numbers of the read pictures."""
 
     name = "counted"
     attributes = ("Odd", "Big")

@@ -1,4 +1,4 @@
-"""Distances between sets of pictures: against naive loops, closed forms and torch-fidelity, and what they refuse."""
+"""Distances between sets of pictures, compared with naive loops, closed forms and torch-fidelity; and errors."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_precision_and_recall_of_extremes():
 
 
 def test_what_is_kept_does_not_grow_and_not_depend_on_batches(monkeypatch):
-    monkeypatch.setattr(protocols, "KEPT", 16)
+    monkeypatch.setattr(protocols, "MAX_ROWS", 16)
     x = pictures(100)
     kept = []
     for size in (1, 7, 100):
@@ -204,7 +204,7 @@ def test_what_is_kept_does_not_grow_and_not_depend_on_batches(monkeypatch):
 
 
 def small_protocols(monkeypatch, **counts):
-    """The protocols of Inception, of fewer pictures."""
+    """The protocols of Inception with fewer pictures."""
     for name, n in counts.items():
         monkeypatch.setitem(PROTOCOLS, name, replace(PROTOCOLS[name], generated=n, fewest=min(2, n)))
 
@@ -212,8 +212,8 @@ def small_protocols(monkeypatch, **counts):
 def test_all_at_once_is_each_alone_and_one_pass(monkeypatch):
     counts = dict(fid10k=40, fid50k=60, kid10k=40, kid50k=60, precision_recall10k=40, inception2k=20)
     small_protocols(monkeypatch, **counts)
-    monkeypatch.setattr(protocols, "MOST", 70)
-    monkeypatch.setattr(protocols, "KEPT", 50)
+    monkeypatch.setattr(protocols, "MAX_REAL", 70)
+    monkeypatch.setattr(protocols, "MAX_ROWS", 50)
     network, asked, looked, said = flat("inception"), [], [], []
 
     def generated(n):
@@ -336,7 +336,7 @@ def test_judges():
 
 @pytest.fixture(scope="module")
 def random_inception(tmp_path_factory):
-    """A file of InceptionV3 weights of random numbers."""
+    """A file of random weights of InceptionV3."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     class Unread(FeatureExtractorInceptionV3):
@@ -451,7 +451,7 @@ def test_missing_and_wrong_inception_weights_are_told(monkeypatch, tmp_path):
 
 
 class Spring:
-    """What a hostile file would hold."""
+    """The content of a hostile file."""
 
     def __reduce__(self):
         return (Path.touch, (Path(self.trap),))
@@ -475,7 +475,7 @@ def test_a_file_of_weights_runs_nothing(tmp_path, make, save):
 
 @pytest.fixture(scope="module")
 def random_alexnet(tmp_path_factory):
-    """A file of torchvision's AlexNet's convolutions, of random numbers."""
+    """A file of random weights of the convolutions of torchvision's AlexNet."""
     generator = torch.Generator().manual_seed(0)
     shapes = {0: (64, 3, 11, 11), 3: (192, 64, 5, 5), 6: (384, 192, 3, 3), 8: (256, 384, 3, 3), 10: (256, 256, 3, 3)}
     state = {}
@@ -488,7 +488,7 @@ def random_alexnet(tmp_path_factory):
 
 
 def naive_lpips(x, y, path):
-    """Of pictures of 64 pixels: unit vectors of five layers, squared differences weighed by the linear weights."""
+    """LPIPS of pictures of 64 pixels: unit vectors of five layers, squared differences times the linear weights."""
     import torchmetrics
 
     state = torch.load(path, weights_only=True)

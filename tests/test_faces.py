@@ -1,4 +1,4 @@
-"""Identity distances and landmark errors: their laws with invented embedders, and a few real faces through dlib."""
+"""Identity distances and landmark errors: laws with artificial embedders, and a few real faces with dlib."""
 
 import importlib.util
 import json
@@ -18,7 +18,7 @@ SIDE = 32
 
 
 def embed(x):
-    """Nine means of a picture stand for the person; black pictures show nobody."""
+    """The embedding is nine means of the picture; a black picture has no face."""
     out = torch.nn.functional.adaptive_avg_pool2d(x.mean(1, keepdim=True), 3).flatten(1).double().numpy()
     out[(x <= -0.99).flatten(1).all(1).numpy()] = np.nan
     return out
@@ -29,7 +29,7 @@ def some(n=6, side=SIDE, seed=0):
 
 
 def grid():
-    """68 points (68, 2) on a picture of SIDE pixels, as the mirror maps them onto each other."""
+    """68 points (68, 2) on a picture of SIDE pixels, symmetric under the mirror."""
     rng = np.random.default_rng(0)
     points = rng.uniform(10, 22, (68, 2))
     for i, j in enumerate(landmarks.MIRRORED):
@@ -38,7 +38,7 @@ def grid():
 
 
 def placed(x):
-    """A predictor that sees where a bright spot is and puts 68 points in a fixed way around it."""
+    """A predictor that puts 68 points around the bright spot of the picture."""
     bright = x.mean(1).numpy()
     out = np.full((len(x), 68, 2), np.nan)
     for i, one in enumerate(bright):
@@ -404,7 +404,7 @@ def test_landmarks_are_drawn_in_the_pictures_they_belong_to():
 
 
 class Invented(Faces):
-    """Finds a face wherever asked, without dlib."""
+    """Artificial faces: every picture has a face, without dlib."""
 
     def landmarks(self, x, progress=None):
         return np.broadcast_to(grid() * x.shape[-1] / SIDE, (len(x), 68, 2)).copy()

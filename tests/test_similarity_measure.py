@@ -1,4 +1,4 @@
-"""The measure similarity_auc of an evaluation: its protocol, its baseline, where it does not apply."""
+"""The measure similarity_auc of an evaluation: its protocol, its baseline, and runs without it."""
 
 import json
 

@@ -133,7 +133,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--title", default="", help="the result's title")
     parser.add_argument("--about", default="", help="the comparison and the machine")
     parser.add_argument(
-        "--command", action="append", default=[], help="a command that made the result; repeat the option for each"
+        "--command", action="append", default=[], help="a command that made the result; can be repeated"
     )
     options = parser.parse_args(words)
     try:
