@@ -79,9 +79,9 @@ def edits(run: OpenRun) -> list[Section]:
 
 def truths(run: OpenRun) -> list[Section]:
     """Return edits beside drawings with the attribute; empty if the data set does not draw its pictures."""
-    drawn = getattr(run.data.source(), "counterfactual", None)
+    counterfactual = getattr(run.data.source(), "counterfactual", None)
     editor, names = _editor(run)
-    if drawn is None or editor is None or not names:
+    if counterfactual is None or editor is None or not names:
         return []
     real, edited, true = [], [], []
     for number, attribute in enumerate(names):
@@ -89,7 +89,7 @@ def truths(run: OpenRun) -> list[Section]:
         key = run.dataset.keys[_position(run, attribute, number + EDITS)]
         real.append(x[0].cpu().numpy())
         edited.append(editor(x, {attribute: 1.0})[0].cpu().numpy())
-        true.append(to_float(drawn(int(key), attribute, 1, run.data.size)))
+        true.append(to_float(counterfactual(int(key), attribute, 1, run.data.size)))
     labels = [f"+{name}" for name in names]
     figure = figures.counterfactuals(
         np.stack(real), np.stack(edited), np.stack(true), edits=labels, columns=min(len(labels), 11)

@@ -79,10 +79,10 @@ def _strangers(
         return pairs
     pairs = np.empty((0, 2), known.dtype)
     for _ in range(100):  # one or two loops, unless nearly all pictures show one person
-        drawn = np.sort(known[rng.integers(len(known), size=(2 * most, 2))], 1)
-        drawn = np.concatenate([pairs, drawn[identity[drawn[:, 0]] != identity[drawn[:, 1]]]])
-        _, first = np.unique(drawn, axis=0, return_index=True)
-        pairs = drawn[np.sort(first)][:most]
+        draw = np.sort(known[rng.integers(len(known), size=(2 * most, 2))], 1)
+        candidates = np.concatenate([pairs, draw[identity[draw[:, 0]] != identity[draw[:, 1]]]])
+        _, first = np.unique(candidates, axis=0, return_index=True)
+        pairs = candidates[np.sort(first)][:most]
         if len(pairs) == most:
             break
     return pairs
@@ -119,14 +119,14 @@ def similarity_auc(same: np.ndarray, strangers: np.ndarray, seed: int = 0, draws
     rng = np.random.default_rng(seed)
     ordered = np.sort(strangers)
     below, up_to = np.searchsorted(ordered, same, "left"), np.searchsorted(ordered, same, "right")
-    drawn = np.empty(draws)
+    results = np.empty(draws)
     for number in range(draws):
         # the number of draws of each pair, and the number of strangers' pairs below it
         count = np.bincount(rng.integers(len(same), size=len(same)), minlength=len(same))
         among = np.bincount(rng.integers(len(ordered), size=len(ordered)), minlength=len(ordered))
         total = np.concatenate([[0], np.cumsum(among)])
-        drawn[number] = count @ (total[below] + total[up_to]) / (2 * len(same) * len(ordered))
-    low, high = np.percentile(drawn, [2.5, 97.5])
+        results[number] = count @ (total[below] + total[up_to]) / (2 * len(same) * len(ordered))
+    low, high = np.percentile(results, [2.5, 97.5])
     return AUC(auc, float(low), float(high))
 
 
