@@ -1,17 +1,17 @@
-"""Wall time, CPU time and peak memory of every measure and application on 9,000 pictures, and what 100,000 take.
+"""Wall time, CPU time and peak memory of every measure and application on 9,000 pictures, and estimates for 100,000.
 
     python benchmarks/applications.py [--smoke] [--count 9000] [--only NAME ...] [--slow] [--data celeba --root R]
 
-On CelebA at 32 px where MIEN_DATA has it (9,000 faces), otherwise on drawn avatars. A small VAE-WGAN, a second of
-another seed, and an attribute_cnn as judge are trained for a few steps, once, into --cache: only their costs count, not
-the quality of their pictures. Weights of feature networks are random, which costs as much as the published ones.
+The pictures are 9,000 faces of CelebA at 32 px if MIEN_DATA has it, otherwise drawn avatars. Two small VAE-WGANs of
+different seeds, and an attribute_cnn as the judge, are trained for a few steps, once, into --cache. Only their costs
+matter, not the quality of their pictures. Feature networks have random weights, which cost as much as published ones.
 
-Each subject has a process of its own. Its peak (getrusage) begins anew after the run is opened and the subject's inputs
-(pictures, latents) exist; the clock starts then. Memory has four parts: of a process that has only opened the run, of
-the inputs, of the result, and of all else, which must not grow with the number of pictures. A subject of less than a
-minute runs three times in the same process, for median and quartiles; the first time, which includes imports, stands
-apart. --slow adds the subjects of a quarter of an hour and more. --only measures some subjects anew and keeps the other
-rows of a stored result of the same data and count. Without --slow about twenty-five minutes of one core.
+Each subject runs in a separate process. The clock starts, and the peak of memory (getrusage) is reset, after the run is
+opened and the subject's inputs (pictures, latents) exist. Memory has four parts: a process that has only opened the
+run, the inputs, the result, and the rest, which must not grow with the number of pictures. A subject of less than a
+minute runs three times in the same process, for median and quartiles; the first time includes imports and is reported
+separately. --slow adds the subjects of a quarter of an hour and more. --only repeats the named subjects and keeps the
+other rows of a stored result of the same data and count. Without --slow, a run takes about 25 minutes on one core.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# this file is imported by the parent too, which must stay small: a child's peak memory starts at its parent's
+# the parent imports this file too and must stay small: the peak memory of a child starts at that of its parent
 import subjects_measures
 import subjects_uses
 from common import Result, parse, remaining
@@ -36,18 +36,18 @@ from subjects import JUDGE, OTHER, RUN, SUBJECTS, WEIGHTS, Given, make, state
 from timing import Spread, matrix_rate
 from workers import Worker, peak_megabytes, serve
 
-assert subjects_measures  # they enter their subjects
+assert subjects_measures  # the import registers the subjects
 assert subjects_uses
 COUNT, MANY = 9_000, 100_000
-REPEATS, LONG = 3, 60.0  # times, unless one takes more seconds than that
-SLACK_MB = 40  # memory that may differ between 9,000 and 100,000 latents, beside the latents
+REPEATS, LONG = 3, 60.0  # repeats of a subject, unless it takes more seconds than LONG
+SLACK_MB = 40  # allowed difference of memory between 9,000 and 100,000 latents, without the latents
 
 
-# ------------------------------------------------------------------------------------ what a subject's process answers
+# --------------------------------------------------------------------------------- requests to the process of a subject
 
 
 def open_(folder: str, copy: str, weights: bool, device: str, count: int, many: int) -> dict[str, Any]:
-    """Open the run, in a folder of its own; answer with the memory then held."""
+    """Open the run in a separate folder; return the memory of the process."""
     for name in (RUN, OTHER, JUDGE):
         shutil.copytree(Path(folder) / name, Path(copy) / name)
     if weights:
@@ -59,20 +59,20 @@ def open_(folder: str, copy: str, weights: bool, device: str, count: int, many: 
 
 
 def forget_peak() -> None:
-    """Let the peak begin anew, where the system can: opening and preparing would hide smaller peaks."""
+    """Reset the peak of memory, if the system can. The peak of the preparation would hide smaller ones."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def prepare(name: str) -> dict[str, Any]:
-    """Make the inputs of a subject; answer with their size and the number of pictures."""
+    """Make the inputs of a subject; return their size and the number of pictures."""
     state["work"] = SUBJECTS[name].prepare(state["given"])
     forget_peak()
     return {"megabytes": megabytes(state["work"].given), "n": state["work"].n}
 
 
 def once() -> dict[str, Any]:
-    """Run the subject; answer with its costs, or with the reason why it cannot run."""
+    """Run the subject; return its costs, or the reason why it cannot run."""
     from mien.errors import MienError
 
     start, cpu = time.perf_counter(), time.process_time()
@@ -88,7 +88,7 @@ def once() -> dict[str, Any]:
 
 
 def rate(smoke: bool) -> dict[str, Any]:
-    """Answer with the matrix rate and its threads; last of all, as it holds memory too."""
+    """Return the matrix rate and its threads. This request comes last, because it uses memory."""
     import torch
 
     return {"rate": matrix_rate("cpu", "fp32", smoke)(), "threads": torch.get_num_threads()}
@@ -120,7 +120,7 @@ HANDLERS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 class Local:
-    """The work of a process, in this process: for a smoke run, which measures nothing."""
+    """The requests in this process, for a smoke run, which measures nothing."""
 
     def __call__(self, what: str, **values: Any) -> dict[str, Any]:
         return HANDLERS[what](**values)
@@ -141,7 +141,7 @@ def worker(options: argparse.Namespace) -> Worker | Local:
 
 
 def take(name: str, folder: Path, options: argparse.Namespace, result: Result) -> dict[str, Any] | str:
-    """Measure one subject in a process of its own; return its row, or the reason why it was skipped."""
+    """Measure one subject in a separate process; return its row, or the reason for the skip."""
     about = {"device": options.device, "count": options.count, "many": options.many, "weights": not options.smoke}
     with tempfile.TemporaryDirectory() as copy, worker(options) as ask:
         opened = ask("open", folder=str(folder), copy=copy, **about)["megabytes"]
@@ -185,7 +185,7 @@ def stored(options: argparse.Namespace, result: Result) -> tuple[dict[str, dict[
 
 
 def judge_memory(result: Result) -> None:
-    """Add the targets: many latents take no more memory than few, apart from the latents themselves."""
+    """Add the targets: apart from the latents themselves, many latents use no more memory than few."""
     rows = {row["name"]: row for row in result.rows}
     for few, many, words in (("encode", "encode_many", "encoding"), ("neighbors", "neighbors_many", "neighbors of")):
         if few in rows and many in rows:
@@ -195,14 +195,14 @@ def judge_memory(result: Result) -> None:
 
 
 def threads_note(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return which rows were measured on fewer threads than the others, if any were."""
+    """Return the rows that were measured on fewer threads than the others."""
     most = max((row["threads"] for row in rows), default=0)
     fewer = [f"{row['name']} on {row['threads']}" for row in rows if row["threads"] < most]
     return [f"Threads: {most}, but {', '.join(fewer)}."] if fewer else []
 
 
 def seconds(values: Mapping[str, float]) -> str:
-    """Return seconds in few characters."""
+    """Return seconds as short text."""
     spread = Spread(values["median"], values["q1"], values["q3"], int(values["n"]))
     digits = 2 if spread.median < 10 else 1
     return spread.text(digits) if spread.n > 1 else f"{spread.median:.{digits}f}"
@@ -224,15 +224,17 @@ COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options, with what follows from them."""
+    """Return the options, and values derived from them."""
 
     def more(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--count", type=int, default=COUNT, help=f"pictures  [{COUNT}]")
-        parser.add_argument("--only", nargs="+", metavar="NAME", choices=SUBJECTS, help=f"of {', '.join(SUBJECTS)}")
-        parser.add_argument("--slow", action="store_true", help="also those of a quarter of an hour and more")
-        parser.add_argument("--data", help="data set with attributes  [celeba where MIEN_DATA has it, else avatars]")
-        parser.add_argument("--root", help="its folder")
-        parser.add_argument("--cache", type=Path, help="folder of the runs it trains  [in the cache of prepared sets]")
+        parser.add_argument(
+            "--only", nargs="+", metavar="NAME", choices=SUBJECTS, help=f"subjects: {', '.join(SUBJECTS)}"
+        )
+        parser.add_argument("--slow", action="store_true", help="also subjects of a quarter of an hour and more")
+        parser.add_argument("--data", help="data set with attributes  [celeba if MIEN_DATA has it, else avatars]")
+        parser.add_argument("--root", help="folder of the data set")
+        parser.add_argument("--cache", type=Path, help="folder of the trained runs  [in the cache of prepared sets]")
 
     options = parse(__doc__, argv, minutes=45, more=more)
     options.count, options.many = (60, 200) if options.smoke else (options.count, MANY)
@@ -249,7 +251,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     options = options_of(argv)
     chosen = options.only or [name for name, subject in SUBJECTS.items() if options.slow or not subject.slow]
-    if options.smoke:  # no weights, and no faces in sixteen pixels
+    if options.smoke:  # a smoke run has no weights, and 16 pixels show no faces
         chosen = [n for n in chosen if not n.startswith(("lpips", "inception", "identity", "landmarks", "distances"))]
     size, width, steps = (16, 4, 2) if options.smoke else (32, 16, 300)
     with tempfile.TemporaryDirectory() as scratch:
@@ -269,15 +271,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{name} …", file=sys.stderr, flush=True)
             try:
                 row = take(name, folder, options, result)
-            except RuntimeError as ended:  # out of memory, such as by all variations
-                row = str(ended)
-            except KeyboardInterrupt:  # rows so far are stored
+            except RuntimeError as error:  # out of memory, for example
+                row = str(error)
+            except KeyboardInterrupt:  # the completed rows are stored
                 break
             if isinstance(row, str):
                 skipped[name] = f"skipped: {name}, {row}"
             else:
                 rows[name] = row
-    # read now, since another call may have measured others meanwhile
+    # read here, because another call may have measured other subjects meanwhile
     old, notes = stored(options, result)
     rows = old | rows
     earlier = {name: note for note in notes for name in SUBJECTS if note.startswith(f"skipped: {name},")}

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the command line, the machine, results and tables.
+"""Shared code of the benchmarks: the command line, the machine, results and tables.
 
 ``python benchmarks/common.py`` prints the targets and findings of all stored results.
 """
@@ -20,7 +20,7 @@ from typing import Any
 
 from timing import Spread
 
-# torch, rich and mien are imported where they are used: processes that measure memory import this file too
+# torch, rich and mien are imported inside functions, because processes that measure memory import this file
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5
@@ -33,10 +33,10 @@ def parse(
     device: str = "cpu",
     more: Callable[[argparse.ArgumentParser], Any] = lambda parser: None,
 ) -> argparse.Namespace:
-    """Return the options of a benchmark; exit with code 2 and one line where there is no such device."""
+    """Return the options of a benchmark; exit with code 2 and one line if the device is missing."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smoke", action="store_true", help="smallest sizes, one round: only to see that it runs")
-    parser.add_argument("--minutes", type=float, default=minutes, help=f"about how long it may take ({minutes:g})")
+    parser.add_argument("--smoke", action="store_true", help="smallest sizes, one round: a test that measures nothing")
+    parser.add_argument("--minutes", type=float, default=minutes, help=f"approximate duration ({minutes:g})")
     parser.add_argument("--device", choices=("cpu", "cuda"), default=device)
     parser.add_argument("--out", type=Path, help="folder of the result  [results/bench; with --smoke: none]")
     more(parser)
@@ -55,12 +55,12 @@ def parse(
 
 
 def remaining(options: argparse.Namespace) -> float:
-    """Return the seconds that remain of the minutes a benchmark may take."""
+    """Return the remaining seconds of the duration of a benchmark."""
     return options.minutes * 60 - (time.monotonic() - options.started)
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Return what a result depends on besides the code; no path and no name of a host."""
+    """Return the machine and the versions that a result depends on, without paths and host names."""
     import torch
 
     import mien
@@ -90,7 +90,7 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    """Return the commit, with a + where files differ from it."""
+    """Return the commit, with a + if files differ from it."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
@@ -168,7 +168,7 @@ def _gflops(rates: Sequence[float]) -> dict[str, float]:
 
 
 def wide_console() -> Any:
-    """Return a rich console wide enough for the tables where the output is no terminal."""
+    """Return a rich console; it is wide enough for the tables if the output is not a terminal."""
     from rich.console import Console
 
     console = Console()

@@ -1,16 +1,16 @@
-"""Preparing and reading pictures against torchvision's data sets and DataLoader, and the memory it takes.
+"""Speed of preparing and reading pictures, compared with torchvision's data sets and DataLoader, and memory.
 
     python benchmarks/data.py [--smoke] [--minutes 2] [--device cpu|cuda]
 
-Real CelebA where MIEN_DATA has it (up to 9,000 pictures), otherwise drawn avatars written as JPEG files. Compares, in
-turns, each side in a fresh process of its own, five rounds:
-- reading shuffled batches of 64 at 64 px: our prepared set against ImageFolder (crop, resize, to tensor, normalize) in
-  a DataLoader, with no worker and with two;
-- the same of 200,000 synthetic pictures of 64 px: our file (2.4 GB, in a temporary folder, deleted afterwards; 32 px
-  where the disk is short of room) against a torchvision data set that holds them in memory, as its own array sets do.
-Preparing is timed once, in pictures a second. Memory is the largest resident size of each process, from getrusage, and
-of a small training on 2,000 and on 200,000 pictures. On a GPU, also batches read from the file onto the device against
-batches of pictures that are on the device. About two minutes on two cores.
+The pictures are real ones of CelebA (up to 9,000) if MIEN_DATA has it, otherwise drawn avatars in JPEG files. Each side
+runs in a fresh process; the sides take turns in five rounds:
+- Shuffled batches of 64 at 64 px: our prepared set against ImageFolder (crop, resize, to tensor, normalize) in a
+  DataLoader without workers and with two.
+- The same for 200,000 synthetic pictures of 64 px: our file (2.4 GB in a temporary folder, deleted afterwards; 32 px if
+  the disk is nearly full) against a torchvision data set that holds them in memory, like its own array sets.
+The preparation is timed once, in pictures per second. Memory is the largest resident size of each process, from
+getrusage, also for small trainings on 2,000 and on 200,000 pictures. On a GPU, batches that are read from the file onto
+the device are compared with batches of pictures that are on the device. A run takes about two minutes on two cores.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from workers import Worker, peak_megabytes, serve
 
 SIZE, BATCH, MANY, FEW = 64, 64, 200_000, 2_000
 PICTURES = 9_000
-CELEBA = 202_599  # pictures, to be prepared within five minutes
-SLACK_MB = 40  # memory that may differ between trainings on few and on many pictures, of 2.4 GB
+CELEBA = 202_599  # pictures; the target is a preparation within five minutes
+SLACK_MB = 40  # allowed difference of memory between trainings on few and on many pictures (2.4 GB)
 
 state: dict[str, Any] = {}
 
-# ------------------------------------------------------------------------------ the answers of the worker processes
+# ------------------------------------------------------------------------------------- requests to the worker processes
 
 
 def open_ours(folder: str) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def open_ours(folder: str) -> dict[str, Any]:
 
 
 def open_torchvision(folder: str, workers: int, size: int) -> dict[str, Any]:
-    """Open a folder of pictures as torchvision's users do."""
+    """Open a folder of pictures with torchvision."""
     from torch.utils.data import DataLoader
     from torchvision import datasets, transforms
 
@@ -71,7 +71,7 @@ def open_torchvision(folder: str, workers: int, size: int) -> dict[str, Any]:
 
 
 def open_array(file: str, count: int, size: int) -> dict[str, Any]:
-    """Hold ``count`` pictures in memory as torchvision's array sets do: one picture at a time, through Pillow."""
+    """Hold ``count`` pictures in memory like torchvision's array sets: one picture at a time, through Pillow."""
     from PIL import Image
     from torch.utils.data import DataLoader
     from torchvision import datasets, transforms
@@ -103,7 +103,7 @@ def _endless(loader: Any) -> Iterator[Any]:
 
 
 def read(batches: int) -> dict[str, float]:
-    """Read some batches; answer with the seconds a picture, and the most memory held so far."""
+    """Read some batches; return the seconds per picture, and the peak of memory."""
     start = time.perf_counter()
     for _ in range(batches):
         x = next(state["batches"])
@@ -112,7 +112,7 @@ def read(batches: int) -> dict[str, float]:
 
 
 def prepare(data: str, root: str | None, cache: str, options: dict[str, Any]) -> dict[str, float]:
-    """Prepare a set; answer with the seconds and the number of pictures."""
+    """Prepare a set; return the seconds and the number of pictures."""
     from mien import data as datasets
 
     start = time.perf_counter()
@@ -126,7 +126,7 @@ def prepare(data: str, root: str | None, cache: str, options: dict[str, Any]) ->
 
 
 def train(folder: str, steps: int, out: str) -> dict[str, float]:
-    """Train a small VAE for a few steps; answer with the most memory held."""
+    """Train a small VAE for a few steps; return the peak of memory."""
     from mien.data.dataset import Dataset
     from mien.models.base import build
     from mien.training.loop import Settings, fit
@@ -151,7 +151,7 @@ HANDLERS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 class Local:
-    """The work of a worker, in this process: for a smoke run, which measures nothing."""
+    """The requests in this process, for a smoke run, which measures nothing."""
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
@@ -177,7 +177,7 @@ def worker(options: argparse.Namespace) -> Worker | Local:
 
 
 def files(folder: Path, count: int) -> tuple[str, str | None, dict[str, Any], str]:
-    """Write at most ``count`` pictures into ``folder`` as files; return where our side reads the same pictures.
+    """Write at most ``count`` pictures into ``folder`` as files; return the source of the same pictures for our side.
 
     Returns:
         (data set, its root, its options, what they are in words).
@@ -303,7 +303,7 @@ def synthetic(scratch: Path, options: argparse.Namespace, rate: Callable[[], flo
 
 
 def resident(scratch: Path, options: argparse.Namespace, rate: Callable[[], float], result: Result) -> None:
-    """Read batches from the file onto a GPU, and take them from pictures that are on it."""
+    """Read batches from the file onto a GPU, and gather batches from pictures on the GPU."""
     import torch
     from timing import timed
 

@@ -1,10 +1,10 @@
-"""Upsampling and convolution in one step at the lower resolution, against the two as they are written.
+"""Upsampling and convolution in one step at the lower resolution, compared with two separate layers.
 
     python benchmarks/decoder.py [--smoke] [--minutes M] [--device cpu|cuda]
 
-Forward and backward of every upsampling layer of a VAE-WGAN's decoder, at 64 px: width 16 and the paper's 64,
-batch 32, channels last, as training has them. Values and gradients are equal (tests/test_upsampling.py). About a
-minute.
+Forward and backward pass of every upsampling layer of a VAE-WGAN's decoder at 64 px, with width 16 and the paper's 64,
+batch 32 and channels last as in training. Values and gradients are equal (tests/test_upsampling.py). A run takes about
+a minute.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 from common import Result, parse
 from timing import interleave, matrix_rate, subject
 
-SECONDS = 0.3  # of one subject in one round
+SECONDS = 0.3  # duration of one subject in one round
 LAYERS = [(8, 4, 4), (4, 2, 8), (2, 1, 16), (1, 0, 32)]  # channels in widths (0: a picture's), and the map's side
 
 
 def written(before: int, after: int, device: str, x: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """Return forward and backward of the layer in one step, and of the two layers as they are written."""
+    """Return the forward and backward pass of the combined layer, and of the two separate layers."""
     import torch
     from torch import nn
 

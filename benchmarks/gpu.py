@@ -1,14 +1,14 @@
-"""The targets of one large GPU: training at full size in bf16 over batch sizes, pictures resident on the device.
+"""The targets for one large GPU: full-size training in bf16 at several batch sizes, with pictures on the device.
 
     python benchmarks/gpu.py [--smoke] [--minutes 6] [--device cuda|cpu]
 
-VAE-WGAN at 64 px and iterative GAN at 128 px, full width, bf16, at batches of 64 to 2,048 (as far as memory goes).
-Each step gathers its batch from pictures that lie on the device as bytes, as ``mien train`` does where they fit. Five
-rounds of a bf16 matrix product and some steps in turns, images/s and the share of the matrix rate; then where the time
-goes, how often the host waits for the device, and the most device memory. At the best batch the same again with
-compiled networks (``mien train --compile``), in turns with networks as written. benchmarks/inference.py has the latency
-of an edit at batch 1. With ``--smoke`` it also runs on a CPU, at smallest sizes. About six minutes on an H200; needs
-CUDA otherwise.
+VAE-WGAN at 64 px and iterative GAN at 128 px, at full width in bf16, with batches of 64 to 2,048 as memory allows. Each
+step gathers its batch from pictures that are on the device as bytes, as ``mien train`` does if they fit. Five rounds of
+a bf16 matrix product and some steps in turns give images/s and the share of the matrix rate. The profile follows: the
+time by network, the number of waits of the host for the device, and the peak of device memory. The best batch is
+measured again with compiled networks (``mien train --compile``), in turns with networks that are not compiled.
+benchmarks/inference.py measures the latency of an edit at batch 1. With ``--smoke`` the benchmark also runs on a CPU,
+at the smallest sizes; otherwise it needs CUDA. A run takes about six minutes on an H200.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mien.training.resident import Resident
 
 SWEEP = (64, 128, 256, 512, 1024, 2048)
 PICTURES = 8_192
-SHARE = 0.35  # of the matrix rate, for the large-batch step
+SHARE = 0.35  # target: share of the matrix rate of the large-batch step
 GOALS = {"vae_wgan": 6_000, "iterative_gan": 3_000}  # images/s
 
 
@@ -41,7 +41,7 @@ def resident_steps(case: Case, dataset: Dataset, batch: int, options: argparse.N
     """Return steps with their pictures on the device."""
     model = make(case, options.device)
     if compiled:
-        # compiling kernels takes a minute, all other stages seconds
+        # the compilation of kernels takes a minute, the other stages take seconds
         compile_networks(model, **({"backend": "aot_eager"} if options.smoke else {}))
     held = Resident(dataset, np.arange(len(dataset)), options.device)
     return Steps(model, dataset, batch, options.device, "bf16", read_from=held)
@@ -68,7 +68,7 @@ def sweep(case: Case, folder: Path, options: argparse.Namespace, rate: Callable[
         return
     best = max(rows, key=lambda r: r["images_per_second"]["median"])
     if options.smoke and case.model != "vae_wgan":
-        return  # one is enough
+        return  # one case is enough
     if remaining(options) > 0:
         result.rows.append(compiled(chosen, dataset, best, options, rate, result))
         best = max(result.rows[-1], best, key=lambda r: r["images_per_second"]["median"])

@@ -1,13 +1,13 @@
-"""Encoding, decoding and editing at batch 1 and 64: eager and its faster forms, and ONNX Runtime.
+"""Encoding, decoding and editing at batch 1 and 64: eager PyTorch, its faster forms, and ONNX Runtime.
 
     python benchmarks/inference.py [--smoke] [--minutes 2] [--device cpu|cuda] [--width 64]
 
-VAE-WGAN at 64 px in the paper's width, random weights. An edit is encode, add an attribute vector, decode. In turns:
-eager (weights as they are made), channels last, BatchNorm folded, both; on a CPU ONNX Runtime, whose encoder and
-decoder are two sessions used in turn that must not spin; on a GPU bf16 and a captured CUDA graph. p50 and p95 are of
-single calls; ratios are of the medians within each of five rounds; operations are those of eager, counted. Outputs are
-compared before they are timed. ONNX Runtime is left out, with a line, where onnx, onnxscript and onnxruntime are not
-installed. About two minutes on two cores.
+VAE-WGAN at 64 px in the paper's width, with random weights. An edit encodes, adds an attribute vector and decodes.
+These forms take turns: eager (weights in the layout of their creation), channels last, folded BatchNorm, both; on a CPU
+also ONNX Runtime, with one session for the encoder and one for the decoder, whose threads must not spin; on a GPU also
+bf16 and a captured CUDA graph. p50 and p95 are of single calls. Ratios are of the medians within each of five rounds.
+Operations are counted in the eager form. Outputs are compared before the timing. ONNX Runtime is skipped with a message
+if onnx, onnxscript and onnxruntime are not installed. A run takes about two minutes on two cores.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def plain(model: Any, x: Tensor, z: Tensor, vector: Tensor) -> Functions:
 
 
 def variants(model: Any, x: Tensor, z: Tensor, vector: Tensor, device: str) -> dict[str, Functions]:
-    """Return the ways to compute the same, by name; ``eager`` is what all are compared with."""
+    """Return the forms of the functions, by name; ``eager`` is the reference."""
     last = torch.channels_last
     forms = {"eager": model, "channels last": _to(model, last), "folded": folded(model)}
     forms["folded, channels last"] = _to(forms["folded"], last)
@@ -90,7 +90,7 @@ def autocast(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 
 def captured(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Return ``call`` as a CUDA graph, captured after three calls on a stream of their own."""
+    """Return ``call`` as a CUDA graph, captured after three calls on a separate stream."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -130,7 +130,7 @@ def onnx_functions(model: Any, x: Tensor, z: Tensor, vector: Tensor, folder: Pat
             )
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()
-    # threads of one session that spin while the other works take its cores
+    # spinning threads of one session would block the cores of the other
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = {
         name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), settings, providers=["CPUExecutionProvider"])
@@ -162,7 +162,7 @@ def _quiet() -> Any:
 
 
 def lasting(call: Callable[[], Any], device: str, seconds: float, record: list[float]) -> Callable[[], float]:
-    """Return a subject: the median of single calls that fill about ``seconds``, each of which ``record`` gets."""
+    """Return a subject: the median of single calls in about ``seconds``; ``record`` gets the time of each call."""
     call()
     count = repeats(timed(call, device)(), seconds, most=200)
 
@@ -184,7 +184,7 @@ def compare(
     ways: Mapping[str, Functions], what: str, batch: int, options: argparse.Namespace,
     rate: Callable[[], float], result: Result,
 ) -> None:  # fmt: skip
-    """Check that all ways give the same result, then time them in turns."""
+    """Check that all forms give the same result, then time them in turns."""
     with FlopCounterMode(display=False) as counter:
         expected = torch.as_tensor(ways["eager"][what]()).float().cpu()
     flop = counter.get_total_flops()
@@ -233,7 +233,7 @@ COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     def more(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--width", type=int, default=64, help="of the VAE-WGAN (64)")
+        parser.add_argument("--width", type=int, default=64, help="width of the VAE-WGAN (64)")
 
     options = parse(__doc__, argv, minutes=2, more=more)
     device, size = options.device, 16 if options.smoke else 64
@@ -242,7 +242,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     title = f"VAE-WGAN at {size} px, width {width}"
     result = Result("inference", title)
     case = Case("vae_wgan", "paper", (3, size, size), 4, 4, {"width": width}, "small")
-    # as its weights are made, not as training lays them out
+    # in the layout of its creation, not in the layout of training
     model: Any = make(case, device).to(memory_format=torch.contiguous_format).eval()
     missing = [name for name in ONNX if importlib.util.find_spec(name) is None]
     if missing and device == "cpu":

@@ -1,4 +1,4 @@
-"""What the loop of ``mien train`` costs beyond a bare loop of the same model (for train_steps.py)."""
+"""The overhead of the loop of ``mien train`` over a bare loop of the same model (for train_steps.py)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mien.data.dataset import Dataset
 from mien.models.base import Model, build
 from mien.training.loop import Observer, Order, Settings, Trainer, fit
 
-PICTURES = 512  # of noise
+PICTURES = 512  # pictures of noise
 
 
 class Turns(Observer):
-    """Takes turns with a training: after each of its steps one of a bare loop, round after round.
+    """An observer that takes a step of a bare loop after each step of a training, in rounds.
 
     The loop's time is from the end of a bare step to the end of its own next step, with all that it does in between.
 
@@ -66,13 +66,13 @@ class Turns(Observer):
             self.rounds.seconds["bare"].append(percentile(self.theirs, 0.5))
             self.rounds.seconds["reading"].append((trainer.waited - self.waited) / self.pairs)
         else:
-            self.rounds.rates.clear()  # of the pair that warms up
+            self.rounds.rates.clear()  # without the warm-up pair
         if trainer.step < self.steps:
             self._begin(trainer)
 
 
 def loop(folder: Path, options: argparse.Namespace, rate: Callable[[], float]) -> dict[str, Any]:
-    """Return what the loop of ``mien train`` costs beyond a bare loop of the same small VAE."""
+    """Return the overhead of the loop of ``mien train`` over a bare loop of the same small VAE."""
     size, batch = (16, 8) if options.smoke else (32, 32)
     dataset = noise(folder, 64 if options.smoke else PICTURES, (3, size, size))
     torch.manual_seed(0)
@@ -81,10 +81,10 @@ def loop(folder: Path, options: argparse.Namespace, rate: Callable[[], float]) -
     splits = dataset.split()
     bare = bare_step(bare_model, dataset, Order(splits.train, 0), batch, options.device)
     bare()
-    # step by step in turns: a difference of a twentieth of a step is less than the drift of a second
+    # the loops alternate step by step, because the drift of the machine is larger than the overhead
     pairs = repeats(2 * timed(bare, options.device)(), 0.0 if options.smoke else 2.0)
     turns = Turns(bare, options.device, pairs, max(options.rounds, 1 if options.smoke else 9), rate)
-    # a report, a sheet and a checkpoint at the end only
+    # report, sheet and checkpoint come only at the end
     often = {"log_every": turns.steps, "picture_every": turns.steps, "save_seconds": 1e9}
     settings = Settings(steps=turns.steps, batch=batch, device=options.device, **often)
     run = folder / "loop"
@@ -108,7 +108,7 @@ def loop(folder: Path, options: argparse.Namespace, rate: Callable[[], float]) -
 
 
 def bare_step(model: Model, dataset: Dataset, order: Order, batch: int, device: str) -> Callable[[], None]:
-    """Return the step of the plain VAE as a script would have it: zero_grad, backward, step."""
+    """Return a step of the plain VAE as in a typical script: zero_grad, backward, step."""
     from mien import losses
 
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-4, fused=True)

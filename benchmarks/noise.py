@@ -1,4 +1,4 @@
-"""Data sets of noise, of any size: reading costs as much as of pictures, without a download."""
+"""Data sets of noise of any size. Their reading costs as much as that of pictures, without a download."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from mien.data.dataset import Dataset, Source
 from mien.data.packing import prepare
 
-BLOCK = 256  # different pictures
-ATTRIBUTES = tuple(f"Attribute_{i:02d}" for i in range(40))  # as many as CelebA has
+BLOCK = 256  # number of different pictures
+ATTRIBUTES = tuple(f"Attribute_{i:02d}" for i in range(40))  # the number of CelebA's attributes
 CLASSES = tuple("0123456789")
 
 
 class Noise(Source):
-    """``count`` pictures of noise with 40 attributes and 10 classes; every 256th is the same.
+    """``count`` pictures of noise with 40 attributes and 10 classes; they repeat after 256 pictures.
 
     Args:
         count: how many.

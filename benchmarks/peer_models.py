@@ -1,4 +1,4 @@
-"""pythae's nets and losses, rebuilt as models of ours (for peers.py)."""
+"""pythae's networks and losses as models of mien (for peers.py)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _relu() -> nn.Module:
 
 
 class Encoder(nn.Module):
-    """A body, then mean and log-variance."""
+    """A body with two heads, mean and log-variance."""
 
     def __init__(self, body: nn.Module, flat: int, latent: int):
         super().__init__()
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Four convolutions of stride 2 and a probability; its third maps are compared."""
+    """Four convolutions of stride 2 and a probability; the loss compares its third feature maps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class PeerVAE(Model):
         self.encoder, self.decoder = encoder, decoder
 
     def parts(self, x: Tensor) -> dict[str, Tensor]:
-        """Return its losses by pythae's names."""
+        """Return the losses by pythae's names."""
         mean, log_variance = self.encoder(x)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         rec = 0.5 * (self.decoder(z).flatten(1) - x.flatten(1)).square().sum(1).mean()
@@ -95,7 +95,7 @@ class PeerVAE(Model):
 
 
 class PeerVAEGAN(Model):
-    """pythae's VAEGAN, by the algorithm its losses are written for (Larsen et al. 2016, Algorithm 1).
+    """pythae's VAEGAN, by the algorithm of its losses (Larsen et al. 2016, Algorithm 1).
 
     The discriminator sees real pictures once, which gives both their maps and their scores, and one backward pass
     serves encoder and decoder.
@@ -109,11 +109,11 @@ class PeerVAEGAN(Model):
         self.encoder, self.decoder, self.discriminator = conv_encoder(latent), conv_decoder(latent), Discriminator()
 
     def parts(self, x: Tensor) -> dict[str, Tensor]:
-        """Return its losses by pythae's names, and what the backward pass that serves two players starts from."""
+        """Return the losses by pythae's names, and the tensor that starts the shared backward pass of two players."""
         mean, log_variance = self.encoder(x)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         if z.requires_grad:
-            # rec weighs 1 for the encoder and 1 - γ for the decoder: set right where it passes from one to the other
+            # rec has weight 1 for the encoder and 1 - γ for the decoder; the gradient is scaled between the two
             z.register_hook(lambda gradient: gradient / (1 - GAMMA))
         x_rec = self.decoder(z)
         real = self.discriminator.features(x)
@@ -139,7 +139,7 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def rebuild(case: str, shape: Sequence[int], latent: int) -> Model:
-    """Return the nets of a case of pythae's as a model of ours."""
+    """Return the networks of a case of pythae as a model of mien."""
     if case == "vaegan":
         return PeerVAEGAN(latent)
     if case == "conv_vae":
@@ -153,7 +153,7 @@ def rebuild(case: str, shape: Sequence[int], latent: int) -> Model:
 
 
 def load_weights(model: Model, weights: Mapping[str, Tensor]) -> None:
-    """Give each net the weights of pythae's net of the same name, in their order."""
+    """Copy the weights of pythae's networks into the networks of the same names, in order."""
     for player in model.players:
         own = list(model.get_submodule(player).parameters())
         theirs = [value for name, value in weights.items() if name.startswith(f"{player}.")]

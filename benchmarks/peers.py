@@ -37,7 +37,7 @@ from workers import Worker
 
 HERE = Path(__file__).parent
 PYTHAE = "0.1.2"
-CLOSE = 1e-3  # relative distance of gradients that count as equal: float32 sums in another order
+CLOSE = 1e-3  # relative distance of equal gradients: the order of float32 sums differs
 
 # -------------------------------------------------------------------------------------------------- against pythae
 
@@ -49,7 +49,7 @@ PEERS = {  # case: title, shape, latent, batch, and the ratio to reach
 
 
 def environment(folder: Path) -> Path:
-    """Return the Python of pythae's environment, which uv makes if it is missing."""
+    """Return the Python of pythae's environment; uv creates the environment if it is missing."""
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if (folder / "complete").exists():
         return python
@@ -81,7 +81,7 @@ def against_pythae(
     device = options.device
     values = {"case": case, "shape": shape, "latent": latent, "lr": LR, "device": device}
     with tempfile.TemporaryDirectory() as folder, Worker([str(python), str(HERE / "pythae_worker.py")]) as pythae:
-        # the check comes first, at a small batch, as it takes ten backward passes
+        # the check comes first, with a small batch, because it takes ten backward passes
         pythae("build", **values, batch=2 if options.smoke else 4, folder=folder)
         ours, off = start(case, folder, options, shape, latent)
         result.notes.append(
@@ -105,7 +105,7 @@ def against_pythae(
 
 
 def start(case: str, folder: str, options: argparse.Namespace, shape: Sequence[int], latent: int) -> tuple[Ours, float]:
-    """Return ours with the weights and pictures pythae started from, and the largest relative difference of a loss."""
+    """Return our model with pythae's initial weights and pictures, and the largest relative difference of a loss."""
     saved = torch.load(Path(folder) / "start.pt", weights_only=True)
     model = rebuild(case, shape, latent)
     load_weights(model, saved["weights"])
@@ -115,13 +115,13 @@ def start(case: str, folder: str, options: argparse.Namespace, shape: Sequence[i
         torch.manual_seed(1)
         parts = ours.model.parts(ours.batch.x)  # type: ignore[operator]
     if options.device == "cuda":
-        return ours, float("nan")  # noise of a GPU in another process differs
+        return ours, float("nan")  # the noise of a GPU differs between processes
     shared = {k: v for k, v in saved["losses"].items() if k in parts}
     return ours, max(abs(float(parts[k]) - v) / max(abs(v), 1e-12) for k, v in shared.items())
 
 
 def gradient_notes(theirs: Mapping[str, Any], equal: Mapping[str, float]) -> list[str]:
-    """Return in words which losses reach which of pythae's networks, and whether ours is the written algorithm."""
+    """Return a text: which losses reach which of pythae's networks, and whether ours follow the algorithm."""
     encoder, decoder, discriminator = (theirs[name] for name in ("encoder", "decoder", "discriminator"))
     verdict = "equal" if max(equal.values()) < CLOSE else "NOT equal"
     listed = ", ".join(f"{name} {value:.1g}" for name, value in equal.items())
@@ -140,7 +140,7 @@ def gradient_notes(theirs: Mapping[str, Any], equal: Mapping[str, float]) -> lis
 
 
 def add(result: Result, title: str, peer: str, batch: int, parameters: int, rounds: Rounds, goal: float | None) -> None:
-    """Add a row, and a target where there is one."""
+    """Add a row, and a target if the case has one."""
     speedup = rounds.speedup("ours", peer)
     result.rows.append(
         {
@@ -203,7 +203,7 @@ def _text(values: dict[str, float]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     def more(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--env", type=Path, default=HERE / ".pythae", help="pythae's environment")
-        parser.add_argument("--no-pythae", action="store_true", help="only the plain loop")
+        parser.add_argument("--no-pythae", action="store_true", help="compare with the plain loop only")
 
     options = parse(__doc__, argv, minutes=4, more=more)
     rate = matrix_rate(options.device, "fp32", options.smoke)

@@ -1,8 +1,9 @@
-"""Trains pythae's models, step by step, in an environment of its own; peers.py talks to it.
+"""Trains pythae's models step by step in a separate environment, for peers.py.
 
-It imports nothing but torch, pythae and workers.py. Requests: ``build`` a case and write its weights, pictures and
-losses for the same nets of ours; ``gradients`` compares what its trainer gives the optimizers with the gradients of
-its own losses and writes the latter; ``step`` trains and answers with the seconds of a step.
+It imports only torch, pythae and workers.py. There are three requests. ``build`` creates a case and writes its weights,
+pictures and losses, for the same networks in mien. ``gradients`` compares the gradients that pythae's trainer passes to
+the optimizers with the gradients of pythae's own losses, and writes the latter. ``step`` trains and returns the seconds
+of a step.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from pythae.trainers import (
 from workers import serve
 
 logging.disable(logging.CRITICAL)
-# its balance between the players skips updates; with this margin, every step has all three
+# pythae's balance between the players skips updates; with this margin, every step has all three updates
 ALWAYS = 1e6
-GAMMA = 0.5  # its adversarial_loss_scale, by default
-LAYER = 3  # of the discriminator, whose maps are compared
+GAMMA = 0.5  # default of pythae's adversarial_loss_scale
+LAYER = 3  # layer of the discriminator for the feature loss
 
 state: dict[str, Any] = {}
 
@@ -77,21 +78,21 @@ def build(case: str, shape: list[int], latent: int, batch: int, lr: float, folde
 
 
 def forward(seed: int | None = None) -> Any:
-    """Return its model's output, with noise fixed by the seed unless it is None."""
+    """Return the output of pythae's model, with seeded noise unless the seed is None."""
     if seed is not None:
         torch.manual_seed(seed)
     return state["model"]({"data": state["x"]}, epoch=1, dataset_size=len(state["x"]), uses_ddp=False)
 
 
 def forward_losses() -> dict[str, float]:
-    """Return its losses at seed 1."""
+    """Return the losses of pythae's model at seed 1."""
     output = forward(seed=1)
     names = [name for name in ("loss", "encoder_loss", "decoder_loss", "discriminator_loss") if name in output]
     return {name: float(output[name].detach()) for name in names}
 
 
 def step(times: int) -> dict[str, float]:
-    """Train some steps as its trainer does on a batch, and return the seconds of one."""
+    """Train some steps like pythae's trainer, and return the seconds of one step."""
     trainer, model, case = state["trainer"], state["model"], state["case"]
     inputs = {"data": state["x"]}
     names = ("encoder_loss", "decoder_loss", "discriminator_loss") if case == "vaegan" else ("loss",)
@@ -102,7 +103,7 @@ def step(times: int) -> dict[str, float]:
     for _ in range(times):
         output = model(inputs, epoch=1, dataset_size=len(state["x"]), uses_ddp=False)
         trainer._optimizers_step(output)
-        for name in names:  # its trainer sums them for the epoch
+        for name in names:  # pythae's trainer sums the losses of an epoch
             output[name].item()
     if cuda:
         torch.cuda.synchronize()
@@ -110,7 +111,7 @@ def step(times: int) -> dict[str, float]:
 
 
 def gradients(folder: str) -> dict[str, Any]:
-    """Compare the gradients that its optimizers get with those of each loss for the net that the loss is named after.
+    """Compare the gradients of pythae's optimizers with the gradient of each loss for the network of its name.
 
     Answers with relative distances: of the gradients that a net's optimizer gets to the gradient of the net's own loss
     (``own``), and to the gradient of the sum of losses named with it.
@@ -129,7 +130,7 @@ def gradients(folder: str) -> dict[str, Any]:
         "decoder + discriminator": ("decoder", losses["decoder"] + losses["discriminator"]),
     }
     summed = {text: (net, gradient(loss, net)) for text, (net, loss) in sums.items()}
-    # the adversarial part of the decoder's loss alone: -GAMMA times the discriminator's loss
+    # the adversarial part of the decoder's loss is -GAMMA times the discriminator's loss
     adversarial = gradient(-GAMMA * losses["discriminator"], "decoder")
     feature = gradient(losses["decoder"] + GAMMA * losses["discriminator"], "decoder")
     gradients: dict[str, list[torch.Tensor]] = {}
@@ -140,7 +141,7 @@ def gradients(folder: str) -> dict[str, Any]:
         )
         for name, optimizer in optimizers.items()
     ]
-    # as its own zero_grad calls do, each of which clears one net only
+    # like pythae's own zero_grad calls, each of which clears one network only
     for parameter in model.parameters():
         parameter.grad = None
     trainer._optimizers_step(output)

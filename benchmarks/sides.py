@@ -1,4 +1,4 @@
-"""The sides of peers.py: a step of ours, a plain loop of the same algorithm, and the distance of their gradients."""
+"""The sides of peers.py: our step, a plain loop of the same algorithm, and the distance of their gradients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mien.training.update import Update
 
 
 class Ours:
-    """A model of ours with its update, and the batch it is trained on."""
+    """A model of mien with its update and its batch."""
 
     def __init__(self, model: Model, x: Tensor, device: str, memory_format: torch.memory_format):
         self.model = model.to(device).to(memory_format=memory_format).train()
@@ -83,7 +83,7 @@ def faster_format(model: Model, x: Tensor, device: str, smoke: bool) -> torch.me
 
 
 class PlainLoop:
-    """VAE-WGAN's Algorithm 1 as it is usually written: one backward pass a network, into the weights' ``grad``.
+    """A typical loop of VAE-WGAN's Algorithm 1: one backward pass for each network, into the weights' ``grad``.
 
     Args:
         model: a VAE-WGAN, whose networks and settings it takes.
@@ -116,7 +116,7 @@ class PlainLoop:
         self.zero_grad()
         decoder_loss.backward(retain_graph=True)
         gradients = [p.grad for p in model.decoder.parameters()]
-        self.zero_grad()  # the encoder and the critic have gradients now that are not theirs
+        self.zero_grad()  # clear the gradients that belong to other losses
         encoder_loss.backward(retain_graph=True)
         self.optimizers["decoder"].zero_grad()
         self.optimizers["critic"].zero_grad()

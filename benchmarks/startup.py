@@ -1,9 +1,9 @@
-"""How long the command takes to answer: help, a mistake, a run's page.
+"""Response time of the command: help, an error, the page of a run.
 
     python benchmarks/startup.py [--smoke] [--minutes 0.5]
 
-Each is a process of its own, started in turns with an empty Python and with one that imports torch, ten rounds, after
-one that writes the bytecode. About half a minute on two cores.
+Each subject is a separate process. The subjects take turns with an empty Python process and with one that imports
+torch, in ten rounds; a first round writes the bytecode. A run takes about half a minute on two cores.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from timing import Spread, interleave, matrix_rate, percentile
 
 PYTHON = [sys.executable]
 MIEN = [sys.executable, "-m", "mien.cli"]
-GOAL = 0.5  # of the time that importing torch takes, for commands that need no torch
+GOAL = 0.5  # target for commands without torch: share of the time of torch's import
 
 
 def make_run(folder: Path) -> Path:

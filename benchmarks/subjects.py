@@ -14,11 +14,11 @@ WEIGHTS = {"MIEN_ALEXNET": "alex.pth", "MIEN_VGG16": "vgg.pth", "MIEN_INCEPTION"
 state: dict[str, Any] = {}
 
 
-# ------------------------------------------------------------------------------------ the runs, made in a process
+# --------------------------------------------------------------------------------------- the runs, trained in a process
 
 
 def make(folder: str, data: str, root: str | None, count: int, size: int, width: int, steps: int) -> dict[str, Any]:
-    """Train the runs and write random weights into ``folder``, unless they are there; answer with the pictures."""
+    """Train the runs and write random weights into ``folder``, unless they exist; return the pictures."""
     from mien.experiment import train
     from mien.run.data import Data
 
@@ -42,7 +42,7 @@ def make(folder: str, data: str, root: str | None, count: int, size: int, width:
 
 
 def write_weights(folder: Path) -> None:
-    """Write random weights, as large as the published ones, for the feature networks of the measures."""
+    """Write random weights of the published sizes for the feature networks of the measures."""
     import io
 
     import torch
@@ -84,7 +84,7 @@ def write_weights(folder: Path) -> None:
 
 @dataclass
 class Given:
-    """Opened runs, and inputs that are made of them on first use.
+    """Opened runs, and inputs that are computed from them on first use.
 
     Args:
         folder: of the runs: a copy, since some subjects write into theirs.
@@ -110,7 +110,7 @@ class Given:
 
     @cached_property
     def index(self) -> Any:
-        """All pictures, trained on or not."""
+        """All pictures, of the training part and held out."""
         import numpy as np
 
         from mien.data.dataset import spread
@@ -119,7 +119,7 @@ class Given:
 
     @cached_property
     def x(self) -> Any:
-        """Pictures (n, C, H, W), filled in place, so that memory holds them once."""
+        """Pictures (n, C, H, W), filled in place: memory holds them once."""
         import torch
 
         x = torch.empty(len(self.index), *self.run.dataset.shape)
@@ -152,7 +152,7 @@ class Given:
         return directions(n, latent_size(self.run.model), seed=0)
 
     def context(self, run: Any, chosen: Sequence[str]) -> Any:
-        """Return what a measure is given: held out and trained on are all pictures, and no vectors are kept."""
+        """Return the context of a measure. All pictures are both held-out and training pictures, without a cache."""
         from mien.evaluation.context import Context
         from mien.files import sha256
 
@@ -180,7 +180,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Subject:
-    """A measure or an application: its name, its work in words, its preparation, whether it takes long."""
+    """A measure or an application: name, description, preparation, and whether it takes long."""
 
     kind: str
     what: str
@@ -193,7 +193,7 @@ Prepare = Callable[[Given], Work]
 
 
 def subject(kind: str, name: str, what: str, slow: bool = False) -> Callable[[Prepare], Prepare]:
-    """Enter a function that prepares a subject."""
+    """Register a function that prepares a subject."""
 
     def enter(prepare: Prepare) -> Prepare:
         SUBJECTS[name] = Subject(kind, what, prepare, slow)

@@ -26,12 +26,12 @@ def measured(g: Given, name: str, run: Any = None, chosen: Sequence[str] = (), n
                 stack.enter_context(patch.object(file, key, value))
             return measure(g.context(opened, chosen or (name,)))
 
-    assert g.judge is not None  # opened before the clock starts
+    assert g.judge is not None  # the judge is opened before the clock starts
     return Work(call, n or len(g.index))
 
 
 def enter_measures() -> None:
-    """Enter the measures that need no more than the run and the judge."""
+    """Register the measures that need only the run and the judge."""
     for name, what in {
         "reconstruction": "PSNR, SSIM, squared error, KL",
         "feature_fid": "distances on the judge's features: samples, reconstructions, real pictures",

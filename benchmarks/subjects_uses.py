@@ -123,7 +123,7 @@ def grid(g: Given) -> Work:
     from mien.applications.latent_map import grid_cells, tsne
     from mien.data.dataset import spread
 
-    index = spread(g.index, 2_500)  # as many as mien map draws at most
+    index = spread(g.index, 2_500)  # the largest number that mien map draws
     positions = tsne(g.draws(len(index)).numpy())
 
     def call() -> Any:
@@ -156,7 +156,7 @@ def multiview(g: Given) -> Work:
 
     opened = [g.run, open_run(g.folder / OTHER, g.device)]
     compared = [views.View(run.folder.name, run.model, run.dataset, run.splits, run.index) for run in opened]
-    n = len(g.run.index) + len(g.run.splits.test)  # what is held out from the fit is held out from the runs
+    n = len(g.run.index) + len(g.run.splits.test)  # pictures that are held out from the fit are held out from the runs
     return Work(lambda: views.compare(views.features(compared)), n)
 
 

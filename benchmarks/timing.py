@@ -1,8 +1,8 @@
-"""Interleaved timing: subjects take turns, with a matrix rate measured beside them, and medians of the ratios.
+"""Interleaved timing: subjects take turns, a matrix product gives the machine's rate, and ratios have medians.
 
-Machines drift: only times that were measured in turns can be compared. Every benchmark therefore takes its subjects in
-turns, A B A B …, in at least five rounds, measures the rate of a plain matrix product in each round, and reports the
-median and the quartiles of the ratios within the rounds; absolute figures stand beside them.
+The speed of a machine drifts: only times that were measured in turns can be compared. Therefore every benchmark runs
+its subjects in turns, A B A B …, in at least five rounds, and measures the rate of a plain matrix product in each
+round. It reports the median and the quartiles of the ratios within the rounds, and also the absolute figures.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# torch is imported where it is used: processes that measure memory import this file too
+# torch is imported inside functions, because processes that measure memory import this file
 
-PAUSE = 0.02  # seconds between subjects: threads that spin after their work stop by then
-SIDE = {"cpu": 1536, "cuda": 8192}  # of the matrices whose product is the calibration
+PAUSE = 0.02  # seconds between subjects: spinning threads of the last subject stop in this time
+SIDE = {"cpu": 1536, "cuda": 8192}  # side of the matrices of the calibration
 SMOKE_SIDE = 96
 
 
@@ -43,7 +43,7 @@ class Spread:
         return cls(median, low, high, len(values))
 
     def text(self, digits: int = 2, factor: float = 1.0, unit: str = "") -> str:
-        """Return ``median (low–high)`` in few characters."""
+        """Return ``median (low–high)`` as short text."""
         a, b, c = (f"{v * factor:.{digits}f}" for v in (self.median, self.low, self.high))
         return f"{a} ({b}–{c}){unit}"
 
@@ -80,15 +80,15 @@ class Rounds:
         return Spread.of(self.rates)
 
     def speedup(self, subject: str, over: str) -> Spread:
-        """Return how many times as fast as ``over`` a subject is, within the rounds."""
+        """Return the ratio of the speeds of a subject and ``over``, within the rounds."""
         return Spread.of(b / a for a, b in zip(self.seconds[subject], self.seconds[over], strict=True))
 
     def difference(self, subject: str, over: str) -> Spread:
-        """Return how many seconds more than ``over`` a subject takes, within the rounds."""
+        """Return the difference in seconds between a subject and ``over``, within the rounds."""
         return Spread.of(a - b for a, b in zip(self.seconds[subject], self.seconds[over], strict=True))
 
     def share(self, subject: str, flop: float) -> Spread:
-        """Return which share of the matrix rate a subject of ``flop`` operations reaches, within the rounds."""
+        """Return the share of the matrix rate that a subject of ``flop`` operations reaches, within the rounds."""
         return Spread.of(flop / s / rate for s, rate in zip(self.seconds[subject], self.rates, strict=True))
 
 
@@ -114,7 +114,7 @@ def interleave(
 
 
 def repeats(seconds: float, total: float, most: int = 10_000) -> int:
-    """Return how often to call what takes ``seconds`` so that all calls take about ``total`` seconds; 1 or more.
+    """Return the number of calls of ``seconds`` each that take about ``total`` seconds; 1 or more.
 
     >>> repeats(0.01, 0.5), repeats(2.0, 0.5), repeats(0.0, 0.5)
     (50, 1, 10000)
@@ -140,7 +140,7 @@ def synchronize(device: str) -> None:
 
 
 def timed(call: Callable[[], Any], device: str, times: int = 1) -> Callable[[], float]:
-    """Return a subject: it calls ``call`` so many times and returns the seconds of one."""
+    """Return a subject that calls ``call`` several times and returns the seconds of one call."""
 
     def run() -> float:
         synchronize(device)
@@ -154,7 +154,7 @@ def timed(call: Callable[[], Any], device: str, times: int = 1) -> Callable[[], 
 
 
 def subject(call: Callable[[], Any], device: str, seconds: float, warm_up: int = 1) -> Callable[[], float]:
-    """Return ``call`` as a subject that fills about ``seconds`` a round, after warming it up."""
+    """Return ``call`` as a subject of about ``seconds`` per round, after a warm-up."""
     for _ in range(warm_up):
         call()
     return timed(call, device, repeats(timed(call, device)(), seconds))

@@ -44,7 +44,7 @@ from mien.training.profile import Breakdown, profiled
 from mien.training.resident import Resident
 from mien.training.update import Update
 
-TARGET = 0.60  # share of the matrix rate that a step of the full VAE-WGAN is to reach on a CPU
+TARGET = 0.60  # target on a CPU: share of the matrix rate of a step of the full VAE-WGAN
 LOOP_MS, DATA_SHARE = 1.0, 0.02
 
 
@@ -102,7 +102,7 @@ def cases(only: Sequence[str]) -> list[Case]:
 
 
 def small(case: Case) -> Case:
-    """Return ``case`` as small as it can be, for a smoke run."""
+    """Return the smallest form of ``case``, for a smoke run."""
     shape = (case.shape[0], 16, 16)
     known = arguments(case.model)
     tiny: dict[str, Any] = {"width": 4, "latent": 8, "hidden": 16, "shared": 16, "widths": (4,) * 5, "depths": (1,) * 5}
@@ -140,7 +140,7 @@ def loss_network(case: Case) -> LossNetwork:
 
 
 class Steps:
-    """A model with what its step needs: pictures and an update.
+    """A model with pictures and an update for its step.
 
     Args:
         model: in training mode.
@@ -176,7 +176,7 @@ class Steps:
 
 
 def count(steps: Steps) -> float:
-    """Return the operations of a step an image; at a small batch, as they do not depend on it."""
+    """Return the operations of a step per image, counted with a small batch."""
     plain = steps.batch_size
     steps.batch_size = 4
     with FlopCounterMode(display=False) as counter:
@@ -234,7 +234,7 @@ def row(
 
 
 def parts_text(values: dict[str, Any]) -> str:
-    """Return the four largest parts in a few words."""
+    """Return the four largest parts as short text."""
     parts = values.get("parts", {}).get("parts", {})
     return ", ".join(f"{name.partition(':')[0]} {part['share']:.0%}" for name, part in list(parts.items())[:5])
 

@@ -1,4 +1,4 @@
-"""Processes that answer requests: subjects of other environments, and memory measured from a fresh start."""
+"""Processes that answer requests, for subjects of other environments and for measurements of memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-# nothing of torch or mien: the workers of other environments import this file too
+# no import of torch or mien, because workers of other environments import this file
 
 
 class Worker:
@@ -66,7 +66,7 @@ class Worker:
 
 
 def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
-    """Answer requests on stdin until it ends; whatever else is printed goes to stderr."""
+    """Answer requests on stdin until it ends; other output goes to stderr."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     for line in sys.stdin:
@@ -76,7 +76,7 @@ def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
 
 
 def peak_megabytes() -> float:
-    """Return the most memory this process has held, in MB."""
+    """Return the peak of memory of this process in MB."""
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

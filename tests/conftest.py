@@ -1,4 +1,4 @@
-"""What the tests share: a small data set, small models of every kind, and a cache of their own."""
+"""Shared fixtures: a small data set, small models of every kind, and a separate cache."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[Path]
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real data sets, or a skip that says where it was looked for."""
+    """The folder of real data sets; the test is skipped with its path if it is missing."""
     folder = Path(os.environ.get("MIEN_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}: set MIEN_DATA to their folder")
@@ -45,13 +45,13 @@ def real_data() -> Path:
 
 
 def tiny_loss_network() -> LossNetwork:
-    """A loss network of random weights, fixed."""
+    """A loss network with seeded random weights."""
     torch.manual_seed(7)
     return LossNetwork(source="random", sha256="0" * 64, channels=3, widths=[4, 4, 4, 4, 4], depths=[1] * 5)
 
 
 def tiny(name: str, seed: int = 0, **settings: object) -> Model:
-    """A model of any kind, small: the arguments it has are made small, whatever model it is."""
+    """A small model of any kind: its arguments of size get small values."""
     small = {"shape": SHAPE, "width": 4, "latent": 8, "attributes": NAMES, "classes": CLASSES}
     small["widths"] = (4, 4, 4, 4, 4)
     known = arguments(name)
@@ -75,7 +75,7 @@ def batch_of(n: int = 8, seed: int = 0) -> Batch:
 
 @pytest.fixture(scope="module")
 def benchmarks() -> typing.Iterator[Path]:
-    """The folder of the benchmarks, whose files import one another as when one is run."""
+    """The folder of the benchmarks. It is on the path, because their files import one another."""
     sys.path.insert(0, str(BENCHMARKS))
     yield BENCHMARKS
     sys.path.remove(str(BENCHMARKS))
@@ -91,10 +91,10 @@ def avatars():
 
 @pytest.fixture(params=models.names())
 def model(request: pytest.FixtureRequest) -> Model:
-    """Each model in turn, small."""
+    """Each model, in a small size."""
     return tiny(request.param)
 
 
 def weights_of(model: Model) -> dict[str, np.ndarray]:
-    """All weights as arrays, copied."""
+    """Copies of all weights as arrays."""
     return {k: v.detach().numpy().copy() for k, v in model.state_dict().items()}

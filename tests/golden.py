@@ -28,7 +28,7 @@ LOSSES, WEIGHTS = (Path(__file__).with_name(name) for name in ("golden.json", "g
 
 
 def first_step(model) -> dict[str, float]:
-    """The terms of the first training step, of each stage of a model that trains in several."""
+    """The terms of the first training step; for a model with several stages, of each stage."""
     model.train()
     model.calibrate(batch_of())
     update = Update(model, Fabric(accelerator="cpu", devices=1))

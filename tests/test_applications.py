@@ -18,7 +18,7 @@ from mien.metrics.reconstruction import psnr, ssim
 
 
 class Identity(torch.nn.Module, Encodes, Decodes):
-    """A model whose latent is the picture: every derived function has a known answer."""
+    """A model with the picture as its latent: every derived function has a known result."""
 
     def __init__(self, shape=SHAPE):
         super().__init__()
@@ -34,14 +34,14 @@ class Identity(torch.nn.Module, Encodes, Decodes):
 
 
 class Darkens(Identity, Edits):
-    """A model that edits by itself."""
+    """A model with the ability Edits."""
 
     def edit(self, x, amounts):
         return x - sum(amounts.values())
 
 
 class SeesBright(torch.nn.Module, Recognizes):
-    """A judge that answers every question with the brightness of one channel each."""
+    """A judge with the brightness of one channel as the probability of each attribute."""
 
     def recognize(self, x):
         return (x.mean((2, 3)) > 0).float()

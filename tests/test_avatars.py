@@ -1,4 +1,4 @@
-"""The drawn faces: fixed by their seed, independent factors, and edits that change one thing."""
+"""Drawn faces: they are seeded, their factors are independent, and an edit changes one attribute only."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def at(source, name):
 
 
 def changed(source, i, name, size=SIZE, value=None):
-    """(size, size): by how many levels each pixel differs from the avatar's own picture."""
+    """The difference (size, size) in levels between each pixel and the avatar's own picture."""
     own = source.draw(i, size).astype(int)
     return abs(source.counterfactual(i, name, value, size) - own).max(-1)
 

@@ -1,4 +1,4 @@
-"""Bearing signals: from files written here, and the real ones."""
+"""Bearing signals, from files that the tests write and from the real files."""
 
 import numpy as np
 import pytest

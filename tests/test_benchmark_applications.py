@@ -1,4 +1,4 @@
-"""The benchmark of measures and applications: that it runs, what it counts as memory, and what it keeps."""
+"""The benchmark of measures and applications: it runs, its arithmetic of memory, and its stored rows."""
 
 import importlib
 import json

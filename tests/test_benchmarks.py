@@ -1,4 +1,4 @@
-"""The benchmarks: the arithmetic of what they report, and that each runs; nothing here depends on a clock."""
+"""The benchmarks: each one runs, and the arithmetic of its reports is right. No test depends on a clock."""
 
 import importlib
 import json
@@ -124,7 +124,7 @@ def test_every_model_has_a_case():
 
 
 def test_the_rebuilt_peer_takes_the_gradients_of_its_losses():
-    """One backward pass serves encoder and decoder, which weigh the reconstruction differently."""
+    """One backward pass is shared by encoder and decoder, which have different weights of the reconstruction."""
     peers, sides = importlib.import_module("peer_models"), importlib.import_module("sides")
     torch.manual_seed(0)
     model = peers.PeerVAEGAN(4)

@@ -1,4 +1,4 @@
-"""CIFAR-10: batches of either kind, folders, what must not be opened; from files written here, and the real ones."""
+"""CIFAR-10: both kinds of batches, folders, and unsafe files; from files of the tests and from the real files."""
 
 import io
 import pickle
@@ -31,7 +31,7 @@ def text(value: bytes) -> bytes:
 
 
 def python_2(count: int, seed: int = 0, kind: bytes = b"u1", shape: tuple = ()) -> bytes:
-    """A batch as Python 2's cPickle wrote it, protocol 2, opcode by opcode."""
+    """A batch in the form of Python 2's cPickle, protocol 2, opcode by opcode."""
     pictures, labels = planes(count, seed)
     rows, columns = shape or pictures.shape
     number = pickle.BININT + struct.pack("<i", -1)

@@ -1,4 +1,4 @@
-"""Data sets with classes in place of attributes: training, recognizing and judging on them, end to end."""
+"""Data sets with classes instead of attributes: training, recognition and a judge, end to end."""
 
 import gzip
 from pathlib import Path
@@ -21,7 +21,7 @@ def write_idx(path: Path, values: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def bars(tmp_path_factory):
-    """Ten classes of pictures in MNIST's own format: a bright bar whose place is the class."""
+    """Ten classes of pictures in MNIST's format: the position of a bright bar is the class."""
     folder = tmp_path_factory.mktemp("bars")
     rng = np.random.default_rng(0)
     for part, n in (("train", 600), ("t10k", 120)):

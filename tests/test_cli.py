@@ -1,4 +1,4 @@
-"""The command line, as a user types it: what works, and what each mistake is answered with."""
+"""The command line: results of correct commands, and messages for mistakes."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ DATA = ["--data", "avatars", "--size", "16", "--data-option", "count=240"]
 
 
 def mien(capsys, *words) -> tuple[int, str]:
-    """Run the command in this process; return its exit code and what it printed."""
+    """Run the command in this process; return its exit code and its output."""
     before = sys.argv
     sys.argv = ["mien", *map(str, words)]
     try:
@@ -49,7 +49,7 @@ def refused(capsys, *words) -> str:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A loss network, a judge and a VAE-WGAN, trained for a few steps by the command itself."""
+    """A loss network, a judge and a VAE-WGAN, trained for a few steps by the command."""
     folder = tmp_path_factory.mktemp("runs")
 
     def train(*words):
@@ -170,7 +170,7 @@ def test_lists(capsys):
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:
-    """Every command by the words that call it."""
+    """Every command, by its words on the command line."""
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
     return {
@@ -377,7 +377,7 @@ def test_no_loss_network_names_the_three_ways_out(capsys, tmp_path, monkeypatch)
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(runs, tmp_path):
-    """Training against a file size limit: the writer fails as on a full disk, and what was saved is intact."""
+    """Training with a limit of file sizes: a write fails as on a full disk, and earlier files are intact."""
     script = (
         "import errno, pathlib, sys\n"
         "from mien import files\n"

@@ -1,4 +1,4 @@
-"""Every command with --json: stdout is JSON and nothing else, whatever else is asked for, so that it can be piped."""
+"""Every command with --json: stdout has only JSON, with any other options."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from test_data import celeba_folder
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run on avatars, another, a recognizer, a run on a set that names persons, and two photographs."""
+    """Two runs on avatars, a recognizer, a run on a set that names persons, and two photographs."""
     folder = tmp_path_factory.mktemp("json")
     avatars, faces = Data("avatars", None, 16, {"count": 80}), celeba_folder(folder / "celeba", count=240)
     small = {"width": 4, "latent": 8}

@@ -1,5 +1,6 @@
 """Data sets by name, their preparation (resumed, locked, reported), the packed set, CelebA and folders."""
 
+import errno
 import io
 import json
 import os
@@ -28,7 +29,7 @@ from mien.errors import MienError, UnknownName
 
 
 class Counted(Source):
-    """Pictures filled with their number, some of them bad; records which were read."""
+    """Pictures filled with their number, some of them bad; it records the numbers of the read pictures."""
 
     name = "counted"
     attributes = ("Odd", "Big")
@@ -69,8 +70,11 @@ def picture(seed: int = 0, width: int = 89, height: int = 109) -> Image.Image:
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
+SRC = str(Path(data.__file__).parents[2])
+
+
 def run_python(code: str, **more: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(Path(data.__file__).parents[2]), **more}
+    environment = {**os.environ, "PYTHONPATH": SRC, **more}
     command = [sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
@@ -223,7 +227,6 @@ def test_a_cache_that_cannot_be_written(tmp_path):
         prepare(Counted(), 4, tmp_path)
 
 
-@pytest.mark.skipif(packing.fcntl is None, reason="no file locks here")
 def test_two_at_once_prepare_it_once(tmp_path):
     sources = [Counted(1500), Counted(1500)]
     threads = [threading.Thread(target=prepare, args=(source, 8, tmp_path)) for source in sources]
@@ -233,6 +236,46 @@ def test_two_at_once_prepare_it_once(tmp_path):
         thread.join()
     assert sorted(sources[0].reads + sources[1].reads) == list(range(1500))
     assert (Dataset(prepare(Counted(1500), 8, tmp_path)).pictures([1400]) == 1400 % 256).all()
+
+
+def test_a_process_waits_for_another_one(tmp_path):
+    folder = tmp_path / "counted"
+    code = f"""
+        from pathlib import Path
+        from mien.data import packing
+        with packing._lock(Path({str(folder)!r})):
+            print("locked", flush=True)
+            input()
+        """
+    command, environment = [sys.executable, "-c", textwrap.dedent(code)], {**os.environ, "PYTHONPATH": SRC}
+    entered = threading.Event()
+
+    def enter():
+        with packing._lock(folder):
+            entered.set()
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as other:
+        assert other.stdout.readline() == "locked\n"
+        thread = threading.Thread(target=enter)
+        thread.start()
+        assert not entered.wait(0.5)
+        other.communicate("\n", timeout=60)
+        assert entered.wait(60)
+        thread.join()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="fcntl is POSIX")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_gives_a_warning(tmp_path, monkeypatch, number):
+    import fcntl
+
+    def flock(file, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.warns(UserWarning, match="has no file locks: prepare 'counted-8-.*MIEN_CACHE"):
+        folder = prepare(Counted(), 8, tmp_path)
+    assert len(Dataset(folder)) == 20
 
 
 def test_a_mistake_in_a_source_is_not_a_bad_picture(tmp_path):

@@ -1,4 +1,4 @@
-"""Training on a GPU, as far as a CPU can test it: no waits in a step, pictures on the device, compiling."""
+"""Training on a GPU, tested on a CPU: no waits in a step, pictures on the device, compilation."""
 
 import copy
 import re
@@ -47,14 +47,14 @@ class _Methods(TorchFunctionMode):
 
 @contextmanager
 def waits():
-    """Yield a list of the operations that a host waits for."""
+    """Yield a list of the operations that make the host wait."""
     record: list[str] = []
     with _Operations(record), _Methods(record):
         yield record
 
 
 def training(model):
-    """The update of a model in training mode; as on a GPU, its guard does not wait for the device."""
+    """The update of a model in training mode; its guard does not wait for the device, as on a GPU."""
     fabric = make_fabric(Settings(steps=1, batch=8, device="cpu"))
     update = Update(model.train(), fabric)
     update._finite = lambda losses, gradients: True
@@ -144,7 +144,7 @@ def test_only_a_gpu_with_room_holds_the_pictures(monkeypatch, avatars):
 
 
 def test_compiled_networks_learn_the_same():
-    """Each network in one graph, several backward passes over it; the compiler of kernels itself is left out here."""
+    """Each network is one graph with several backward passes. The test does not compile kernels."""
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     plain = tiny("vae_wgan")
@@ -163,7 +163,7 @@ def test_compiled_networks_learn_the_same():
 
 
 def test_a_training_that_is_compiled_ends_where_another_does(tmp_path, monkeypatch, avatars):
-    """Through the loop, sheets and all; what is not a training step is not compiled."""
+    """The whole loop with sheets: only training steps are compiled."""
     from functools import partial
 
     monkeypatch.setattr("mien.training.loop.compile_networks", partial(compiling.compile_networks, backend="aot_eager"))

@@ -1,4 +1,4 @@
-"""Distances between sets of pictures: against naive loops, closed forms and torch-fidelity, and what they refuse."""
+"""Distances between sets of pictures, compared with naive loops, closed forms and torch-fidelity; and errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ import torch
 from conftest import CLASSES, NAMES, SHAPE, batch_of, tiny
 from mien.errors import MienError, UnknownName
 from mien.metrics import distributions as protocols
-from mien.metrics.distributions import PROTOCOLS, Seen, check, distributions, draw, measure, names, see, see_real
+from mien.metrics.distributions import (
+    PROTOCOLS,
+    Collection,
+    check,
+    collect,
+    collect_real,
+    distributions,
+    draw,
+    measure,
+    names,
+)
 from mien.metrics.feature_networks import INCEPTION_FILE, FeatureNetwork, inception, local_inception, of_judge, to_bytes
 from mien.metrics.fid import Moments, fid, frechet_distance
 from mien.metrics.inception_score import inception_score
@@ -172,11 +182,11 @@ def test_precision_and_recall_of_extremes():
 
 
 def test_what_is_kept_does_not_grow_and_not_depend_on_batches(monkeypatch):
-    monkeypatch.setattr(protocols, "KEPT", 16)
+    monkeypatch.setattr(protocols, "MAX_ROWS", 16)
     x = pictures(100)
     kept = []
     for size in (1, 7, 100):
-        seen = see(flat(), x.split(size), {100: ("moments", "rows", "logits"), 30: ("rows",)}, seed=5)
+        seen = collect(flat(), x.split(size), {100: ("moments", "rows", "logits"), 30: ("rows",)}, seed=5)
         assert seen[100].rows.shape == (16, 48)
         assert seen[100].logits.shape == (16, 4)
         assert seen[30].rows.shape == (16, 48)
@@ -190,11 +200,11 @@ def test_what_is_kept_does_not_grow_and_not_depend_on_batches(monkeypatch):
     assert all((features == row).all(1).any() for row in kept[0][100].rows)
     assert not all((features[:16] == row).all(1).any() for row in kept[0][100].rows)  # a sample, not the first
     assert all((features[:30] == row).all(1).any() for row in kept[0][30].rows)
-    assert not torch.equal(see(flat(), [x], {100: ("rows",)}, seed=6)[100].rows, kept[0][100].rows)
+    assert not torch.equal(collect(flat(), [x], {100: ("rows",)}, seed=6)[100].rows, kept[0][100].rows)
 
 
 def small_protocols(monkeypatch, **counts):
-    """The protocols of Inception, of fewer pictures."""
+    """The protocols of Inception with fewer pictures."""
     for name, n in counts.items():
         monkeypatch.setitem(PROTOCOLS, name, replace(PROTOCOLS[name], generated=n, fewest=min(2, n)))
 
@@ -202,8 +212,8 @@ def small_protocols(monkeypatch, **counts):
 def test_all_at_once_is_each_alone_and_one_pass(monkeypatch):
     counts = dict(fid10k=40, fid50k=60, kid10k=40, kid50k=60, precision_recall10k=40, inception2k=20)
     small_protocols(monkeypatch, **counts)
-    monkeypatch.setattr(protocols, "MOST", 70)
-    monkeypatch.setattr(protocols, "KEPT", 50)
+    monkeypatch.setattr(protocols, "MAX_REAL", 70)
+    monkeypatch.setattr(protocols, "MAX_ROWS", 50)
     network, asked, looked, said = flat("inception"), [], [], []
 
     def generated(n):
@@ -238,10 +248,10 @@ def test_all_at_once_is_each_alone_and_one_pass(monkeypatch):
 
 
 def test_the_order_of_pictures_does_not_matter():
-    network, wanted = flat(), ("feature_fid", "feature_kid", "feature_precision_recall")
+    network, metrics = flat(), ("feature_fid", "feature_kid", "feature_precision_recall")
     real, fake = pictures(80), pictures(80, 1)
-    first = distributions(wanted, network, [real], 80, lambda n: [fake])
-    other = distributions(wanted, network, [real.flip(0)], 80, lambda n: [fake.roll(7, 0)])
+    first = distributions(metrics, network, [real], 80, lambda n: [fake])
+    other = distributions(metrics, network, [real.flip(0)], 80, lambda n: [fake.roll(7, 0)])
     assert other["feature_fid"]["value"] == pytest.approx(first["feature_fid"]["value"], rel=1e-9)
     # the subsets are others
     assert abs(other["feature_kid"]["value"] - first["feature_kid"]["value"]) < first["feature_kid"]["spread"]
@@ -251,12 +261,12 @@ def test_the_order_of_pictures_does_not_matter():
 
 
 def test_the_real_side_serves_several_measures():
-    network, wanted = flat(), ["feature_fid", "feature_precision_recall"]
-    real = see_real(wanted, network, [pictures(60)], 60)
-    itself = measure(wanted, network, real, 60, lambda n: [pictures(60)])
+    network, metrics = flat(), ["feature_fid", "feature_precision_recall"]
+    real = collect_real(metrics, network, [pictures(60)], 60)
+    itself = measure(metrics, network, real, 60, lambda n: [pictures(60)])
     assert itself["feature_fid"]["value"] == pytest.approx(0, abs=1e-9)
     assert itself["feature_precision_recall"]["value"] == {"precision": 1, "recall": 1}
-    other = measure(wanted, network, real, 60, lambda n: [pictures(60, 1)])
+    other = measure(metrics, network, real, 60, lambda n: [pictures(60, 1)])
     assert other["feature_fid"]["value"] > 0.01
     assert (other["feature_fid"]["split"], other["feature_fid"]["n_real"]) == ("held-out", 60)
 
@@ -297,7 +307,7 @@ def test_the_real_side_is_drawn_and_bounded():
     assert drawn.min() >= 7
     assert (np.diff(drawn) > 0).all()
     np.testing.assert_array_equal(draw(positions[:100]), positions[:100])
-    assert Seen(50_000, flat(), ("rows",), 0).rows.shape == (10_000, 48)
+    assert Collection(50_000, flat(), ("rows",), 0).rows.shape == (10_000, 48)
 
 
 # ---- the networks
@@ -326,7 +336,7 @@ def test_judges():
 
 @pytest.fixture(scope="module")
 def random_inception(tmp_path_factory):
-    """A file of InceptionV3 weights of random numbers."""
+    """A file of random weights of InceptionV3."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     class Unread(FeatureExtractorInceptionV3):
@@ -441,7 +451,7 @@ def test_missing_and_wrong_inception_weights_are_told(monkeypatch, tmp_path):
 
 
 class Spring:
-    """What a hostile file would hold."""
+    """The content of a hostile file."""
 
     def __reduce__(self):
         return (Path.touch, (Path(self.trap),))
@@ -465,7 +475,7 @@ def test_a_file_of_weights_runs_nothing(tmp_path, make, save):
 
 @pytest.fixture(scope="module")
 def random_alexnet(tmp_path_factory):
-    """A file of torchvision's AlexNet's convolutions, of random numbers."""
+    """A file of random weights of the convolutions of torchvision's AlexNet."""
     generator = torch.Generator().manual_seed(0)
     shapes = {0: (64, 3, 11, 11), 3: (192, 64, 5, 5), 6: (384, 192, 3, 3), 8: (256, 384, 3, 3), 10: (256, 256, 3, 3)}
     state = {}
@@ -478,7 +488,7 @@ def random_alexnet(tmp_path_factory):
 
 
 def naive_lpips(x, y, path):
-    """Of pictures of 64 pixels: unit vectors of five layers, squared differences weighed by the linear weights."""
+    """LPIPS of pictures of 64 pixels: unit vectors of five layers, squared differences times the linear weights."""
     import torchmetrics
 
     state = torch.load(path, weights_only=True)

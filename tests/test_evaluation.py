@@ -1,4 +1,4 @@
-"""Evaluations: chosen by name, resumed where they were cut short, compared on one protocol."""
+"""Evaluations: choice of measures by name, continuation after an interruption, comparison by one protocol."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ NUMBER = Perceptual(8, 0.5, 0.1, 0.03, {"network": "none"})
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two autoencoders and a judge on the same avatars, and one on others."""
+    """Two autoencoders and a judge on the same avatars, and an autoencoder on others."""
     out = tmp_path_factory.mktemp("runs")
     data = Data("avatars", None, 16, {"count": 80})
     settings = {"width": 4, "latent": 8}
@@ -235,7 +235,7 @@ def test_what_cannot_be_compared_is_refused(runs, capsys, tmp_path):
 
 
 def test_data_whose_held_out_pictures_are_others_are_refused(capsys, tmp_path):
-    """A picture more, and the split is drawn anew: what is held out then was trained on before."""
+    """One more picture changes the split: pictures that are held out now were training pictures before."""
     rng = np.random.default_rng(0)
     photos = tmp_path / "photos"
     photos.mkdir()

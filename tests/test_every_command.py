@@ -1,4 +1,4 @@
-"""Every model through every command its abilities allow, as a user types them, on tiny data."""
+"""Every model with every command that its abilities allow, on tiny data."""
 
 import json
 

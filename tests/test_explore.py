@@ -1,4 +1,4 @@
-"""Looking around pictures: feeding back, neighborhoods, similarity, synthesized labels, variations, neighbors."""
+"""Exploration of pictures: feedback, neighborhoods, similarity, synthesized labels, variations, neighbors."""
 
 import json
 
@@ -26,7 +26,7 @@ from test_data import celeba_folder
 
 
 class Halves(Identity):
-    """Decodes to half of what was encoded."""
+    """A model that decodes to half of the input."""
 
     def decode(self, z):
         return super().decode(z) / 2

@@ -1,4 +1,4 @@
-"""Exported files give what the model gives, in ONNX Runtime, at any batch size."""
+"""Exported files have the outputs of the model in ONNX Runtime, at any batch size."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ from test_cli import mien, refused
 
 
 def saved(tmp_path, name, **settings):
-    """A small model of a kind as a run folder, its BatchNorm statistics other than they began."""
+    """A run folder of a small model; its BatchNorm statistics differ from the initial ones."""
     from mien.models.base import json_config
 
     model = tiny(name, **settings)

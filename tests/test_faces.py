@@ -1,4 +1,4 @@
-"""Identity distances and landmark errors: their laws with invented embedders, and a few real faces through dlib."""
+"""Identity distances and landmark errors: laws with artificial embedders, and a few real faces with dlib."""
 
 import importlib.util
 import json
@@ -11,14 +11,14 @@ from mien import data, figures
 from mien.data.pictures import to_float
 from mien.errors import MienError
 from mien.metrics import faces, identity, landmarks
-from mien.metrics.faces import Faces, ModelFile, as_bytes, chosen, enlarged
+from mien.metrics.faces import Faces, ModelFile, as_bytes, enlarge, main_face
 from mien.recipes import face_baselines
 
 SIDE = 32
 
 
 def embed(x):
-    """Nine means of a picture stand for the person; black pictures show nobody."""
+    """The embedding is nine means of the picture; a black picture has no face."""
     out = torch.nn.functional.adaptive_avg_pool2d(x.mean(1, keepdim=True), 3).flatten(1).double().numpy()
     out[(x <= -0.99).flatten(1).all(1).numpy()] = np.nan
     return out
@@ -29,7 +29,7 @@ def some(n=6, side=SIDE, seed=0):
 
 
 def grid():
-    """68 points (68, 2) on a picture of SIDE pixels, as the mirror maps them onto each other."""
+    """68 points (68, 2) on a picture of SIDE pixels, symmetric under the mirror."""
     rng = np.random.default_rng(0)
     points = rng.uniform(10, 22, (68, 2))
     for i, j in enumerate(landmarks.MIRRORED):
@@ -38,7 +38,7 @@ def grid():
 
 
 def placed(x):
-    """A predictor that sees where a bright spot is and puts 68 points in a fixed way around it."""
+    """A predictor that puts 68 points around the bright spot of the picture."""
     bright = x.mean(1).numpy()
     out = np.full((len(x), 68, 2), np.nan)
     for i, one in enumerate(bright):
@@ -72,9 +72,9 @@ def test_pictures_become_bytes_of_three_channels():
 
 
 def test_small_pictures_are_enlarged_and_large_ones_kept():
-    assert enlarged(np.zeros((109, 89, 3), np.uint8), 256)[0].shape == (256, 209, 3)
+    assert enlarge(np.zeros((109, 89, 3), np.uint8), 256)[0].shape == (256, 209, 3)
     large = np.zeros((300, 200, 3), np.uint8)
-    assert enlarged(large, 256) == (large, 1.0)
+    assert enlarge(large, 256) == (large, 1.0)
 
 
 class Box:
@@ -90,8 +90,8 @@ class Box:
 
 def test_of_several_faces_the_large_and_central_one_is_taken():
     small, central, corner = Box(50, 50, 20), Box(48, 52, 40), Box(90, 90, 42)
-    assert chosen([small, corner, central], 100, 100) is central
-    assert chosen([], 100, 100) is None
+    assert main_face([small, corner, central], 100, 100) is central
+    assert main_face([], 100, 100) is None
 
 
 # -- models --
@@ -346,6 +346,16 @@ def test_celebas_points_are_cropped_and_scaled_like_its_pictures(tmp_path):
     np.testing.assert_allclose(got[2], [[0, 0], [177, 0], [88, 88], [0, 177], [177, 177]])
     # half the size: the first two pixels become one, whose center lies between theirs
     np.testing.assert_allclose(landmarks.read_five(path, ["000002.jpg"], 89)[0, :2], [[-0.25, -0.25], [88.25, -0.25]])
+    # a crop of 148 begins at column 15 and row 35; at 74 pixels, (88, 108) is (73, 73) / 2, moved by a quarter pixel
+    small = landmarks.read_five(path, ["000002.jpg"], 74, crop=148)
+    np.testing.assert_allclose(small[0, 2], [36.25, 36.25])
+    np.testing.assert_allclose(small[0, 0], [-7.75, -7.75])
+    np.testing.assert_allclose(
+        landmarks.read_five(path, ["000001.jpg"], 148, crop=148)[0],
+        [[54, 74], [91, 78], [62, 107], [58, 117], [93, 119]],
+    )
+    with pytest.raises(MienError, match="expected a crop of 1 to 178 pixels, got 250"):
+        landmarks.read_five(path, ["000001.jpg"], 64, crop=250)
     for text, words in (
         ("2\nlefteye_x\n", "expected a count in line 1"),
         (f"2\n{' '.join(landmarks.COLUMNS)}\n000001.jpg 1 2 3\n", "line 3: expected a file name and 10 numbers"),
@@ -394,7 +404,7 @@ def test_landmarks_are_drawn_in_the_pictures_they_belong_to():
 
 
 class Invented(Faces):
-    """Finds a face wherever asked, without dlib."""
+    """Artificial faces: every picture has a face, without dlib."""
 
     def landmarks(self, x, progress=None):
         return np.broadcast_to(grid() * x.shape[-1] / SIDE, (len(x), 68, 2)).copy()

@@ -1,4 +1,4 @@
-"""Folding BatchNorm into the layer before it: the same function, to 1e-5, for every model."""
+"""BatchNorm folded into the layer before it computes the same function, to 1e-5, for every model."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def lively(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Give every BatchNorm statistics, a scale and a shift that are not those it starts with."""
+    """Set the statistics, scale and shift of every BatchNorm to values that differ from the initial ones."""
     generator = torch.Generator().manual_seed(seed)
     for layer in module.modules():
         if isinstance(layer, NORMS):

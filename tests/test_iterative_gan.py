@@ -1,4 +1,4 @@
-"""Iterative GAN: the paper's sizes, whom each loss moves, what is drawn, read and edited."""
+"""Iterative GAN: the paper's sizes, the players of each loss, generation, recognition and edits."""
 
 import copy
 
@@ -208,7 +208,7 @@ def test_perceptual_loss_is_the_sum_over_all_maps():
 
 @pytest.mark.parametrize(("bias", "side"), [(9.0, "g_updates"), (-9.0, "d_updates")])
 def test_the_side_that_is_behind_is_updated_again(bias, side):
-    """D that knows all (or that errs on all) leaves G (or itself) far behind."""
+    """A perfect D puts G far behind; a D that is always wrong is far behind itself."""
     model = made(ratio=2.0, most_updates=3)
     model._behind = lambda d, g: "generator" if bias > 0 else "discriminator"
     calls = moved_by(model)
@@ -228,7 +228,7 @@ def test_who_is_behind():
 
 
 def test_unknown_attributes_are_left_out():
-    """What is not known of real pictures is no part of L_label, and is drawn for generated ones."""
+    """Unknown attributes of real pictures are not part of L_label; generated pictures get random ones."""
     model = made().train()
     batch = batch_of()
     unknown = Batch(batch.x, torch.zeros_like(batch.attributes), None, batch.index)
@@ -244,7 +244,7 @@ def test_unknown_attributes_are_left_out():
 
 
 def test_running_statistics_are_of_real_pictures():
-    """BatchNorm of D remembers what it will encode, not what G makes."""
+    """The running statistics of D's BatchNorm come from real pictures, not from generated ones."""
     model = made(lambda1=2.0).train()
     batch = batch_of()
     model.calibrate(batch)
@@ -366,7 +366,7 @@ def test_rebuilt_and_generated_pictures_have_statistics_of_their_own():
 
 
 def test_a_parameter_that_no_loss_reaches_stays_where_it_is():
-    """Stage 2 does not ask whether a picture is real: D's source layer keeps what stage 1 made of it."""
+    """Stage 2 has no adversarial loss: D's source layer keeps its weights of stage 1."""
     model = made(most_updates=1)
     batch = batch_of()
     model.train()
@@ -389,7 +389,7 @@ def test_a_parameter_that_no_loss_reaches_stays_where_it_is():
 
 
 def test_the_generators_second_update_is_weighed_against_what_d_says_now():
-    """D has moved in the first update: its opinion of real pictures is asked anew before sides are compared again."""
+    """The first update changes D, therefore D is evaluated again on real pictures before the next comparison."""
     model = made(ratio=2.0, most_updates=3)
     compared = []
 

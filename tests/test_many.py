@@ -1,4 +1,4 @@
-"""Folders of pictures through the commands: the same results as of one sheet, a part at a time, each under its name."""
+"""Commands on folders of pictures: the results equal those of a single call, and each file has the picture's name."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ COUNT = 11
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A VAE, a classifier, a model that edits by itself, and a folder of pictures of several sizes."""
+    """A VAE, a classifier, a model with the ability Edits, and a folder of pictures of several sizes."""
     out = tmp_path_factory.mktemp("many")
     data = Data("avatars", None, 16, {"count": 60})
     train("vae", data, out / "vae", {"width": 4, "latent": 8}, steps=2, batch=8)
@@ -219,7 +219,7 @@ def test_what_is_said_of_many(made, x, capsys):
 
 
 def mien_main(capsys, *words):
-    """What a command prints to stdout alone."""
+    """The output of a command on stdout only."""
     from mien.cli import app
 
     capsys.readouterr()

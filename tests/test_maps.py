@@ -20,7 +20,7 @@ from test_cli import mien, refused
 
 
 def cost(positions, cells) -> float:
-    """What the points of a grid are moved in all, squared, by a naive loop."""
+    """The sum of squared moves of the points of a grid, by a naive loop."""
     table = maps.grid_costs(positions, *cells.shape)
     return sum(table[number, place] for place, number in enumerate(cells.flat) if number >= 0)
 

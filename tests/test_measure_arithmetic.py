@@ -16,7 +16,7 @@ ATTRIBUTES = ("Smiling", "Male", "Young")
 
 
 def test_leakage_counts_every_change_of_mind():
-    """The judge reads its probabilities off the picture; the edit changes other attributes in both directions."""
+    """The pixels are the judge's probabilities; the edit changes other attributes in both directions."""
     plain = torch.tensor([[0.1, 0.9, 0.9], [0.1, 0.9, 0.1], [0.9, 0.1, 0.1], [0.9, 0.1, 0.9]])  # (B, A)
     after = torch.tensor([[0.9, 0.1, 0.9], [0.9, 0.9, 0.9], [0.1, 0.1, 0.1], [0.9, 0.1, 0.1]])
     attributes = torch.where(plain > 0.5, 1.0, -1.0)

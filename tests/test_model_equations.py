@@ -1,4 +1,4 @@
-"""Equations of single models whose errors the laws of all models do not show."""
+"""Equations of single models, for errors that the laws of all models do not find."""
 
 import math
 
@@ -9,7 +9,7 @@ from conftest import NAMES, batch_of, tiny
 
 
 class Recorder:
-    """Stands for the update: keeps what a training step passes and moves nothing."""
+    """A substitute of the update: it records the arguments of a training step and moves no weights."""
 
     def __init__(self):
         self.losses, self.terms = [], {}

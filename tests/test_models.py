@@ -1,4 +1,4 @@
-"""Laws that hold for every model: they iterate the models there are, so a new one is tested by existing."""
+"""Laws for every model. The tests iterate over all models: a new model needs no entry here."""
 
 import copy
 import importlib
@@ -51,7 +51,7 @@ def test_a_step_moves_every_player(model):
 
 
 def test_an_update_moves_only_the_players_named(model):
-    """The same step with one player left out leaves that player's weights alone and moves the others as before."""
+    """A step without one player does not change that player's weights, and changes the others as before."""
     for left_out in model.players:
         net = copy.deepcopy(model)
         net.train()

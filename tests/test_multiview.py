@@ -97,7 +97,7 @@ def test_what_cannot_be_matched_is_refused_by_name():
 
 
 def drawn(n: int = 900, seed: int = 0) -> views_.Features:
-    """Three views of two attributes: the first knows one, the second the other, the third nothing."""
+    """Three views of two attributes: each of the first two has information on one of them, the third has none."""
     rng = np.random.default_rng(seed)
     y = np.where(rng.random((n, 2)) > 0.5, 1, -1).astype(np.int8)
     z = rng.normal(size=(n, 7)).astype(np.float32)
@@ -377,7 +377,7 @@ def test_encoder_refuses(runs, pictures):
 
 
 def statuses(estimator, expected) -> dict[str, set[str]]:
-    """What became of each of scikit-learn's checks."""
+    """The result of each of scikit-learn's checks."""
     found: dict[str, set[str]] = {}
     for check in check_estimator(estimator, expected_failed_checks=expected, on_fail=None, on_skip=None):
         found.setdefault(check["status"], set()).add(check["check_name"])
@@ -395,7 +395,7 @@ NEGATIVE = {"check_positive_only_tag_during_fit", "check_fit_non_negative"}
 
 
 class AnyTable(ImageEncoder):
-    """Makes pictures of any table, so that scikit-learn's checks reach what follows."""
+    """Turns any table into pictures, for scikit-learn's checks."""
 
     def _check(self, X, reset):
         flat = validate_data(self, X, reset=reset, dtype="numeric").astype(np.float64)

@@ -1,4 +1,4 @@
-"""The mutations of tools/mutations.py fit the source; running them takes minutes and is left to the script."""
+"""The mutations of tools/mutations.py fit the source; the script runs them, which takes minutes."""
 
 import importlib.util
 from pathlib import Path

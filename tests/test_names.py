@@ -1,4 +1,4 @@
-"""No message and no import outside the models and the recipes names a model: what a message recommends is looked up."""
+"""Outside models and recipes, no message and no import has the name of a model; messages look names up."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Whatever a folder holds: every kind of picture opens as RGB, everything else is one clear line."""
+"""Files of a folder: every kind of picture opens as RGB, and every other file gives a one-line error."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ def encoded(image: Image.Image, kind: str = "png", **options) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and has no pixels worth it."""
+    """A PNG with a size in its header and too few pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

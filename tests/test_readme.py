@@ -1,4 +1,4 @@
-"""What the README and the pages in docs/ show works: the Python code runs, and every command line is accepted."""
+"""The examples of the README and of docs/: the Python code runs, and every command line is valid."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The numbers of the README and of docs/ are those of the stored results, and nothing else."""
+"""The numbers of the README and of docs/ equal those of the stored results."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def report(monkeypatch):
 
 @pytest.fixture
 def copy(report, tmp_path, monkeypatch):
-    """The README, the pages and the results in another folder, where they may be changed."""
+    """Copies of the README, the pages and the results, which tests can change."""
     shutil.copy(PROJECT / "README.md", tmp_path / "README.md")
     (tmp_path / "docs").mkdir()
     for page in (PROJECT / "docs").glob("*.md"):

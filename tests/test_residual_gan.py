@@ -1,4 +1,4 @@
-"""Residual GAN: who edits what, which pictures it trains on, and what its losses see."""
+"""Residual GAN: the edits of both networks, the training pictures, and the inputs of the losses."""
 
 import numpy as np
 import pytest
@@ -150,7 +150,7 @@ def test_batches_of_any_composition_train(signs):
 
 
 def test_a_side_without_pictures_moves_nothing():
-    """Of a batch in which all smile, G0 learns only through the dual phase; without it, nothing."""
+    """If all pictures of a batch smile, G0 has a gradient from the dual phase only."""
     model = smiling(dual=False)
     model.D.train = lambda mode=True: model.D  # type: ignore[method-assign]
     for part in model.D.modules():

@@ -1,4 +1,4 @@
-"""SelfExGAN: the thesis's tables row by row, the sphere, the KL of moments, and whom each part of the value moves."""
+"""SelfExGAN: the thesis's tables row by row, the sphere, the KL of moments, and the players of each loss."""
 
 import numpy as np
 import pytest

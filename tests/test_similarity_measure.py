@@ -1,4 +1,4 @@
-"""The measure similarity_auc of an evaluation: its protocol, its baseline, where it does not apply."""
+"""The measure similarity_auc of an evaluation: its protocol, its baseline, and runs without it."""
 
 import json
 
@@ -10,7 +10,7 @@ from mien.abilities import Encodes
 from mien.applications.similarity import available
 from mien.evaluation import measures
 from mien.evaluation.measures.similarity_auc import LEAST
-from mien.evaluation.similarity import tell_persons
+from mien.evaluation.similarity import compare_persons
 from mien.experiment import train
 from mien.metrics.similarity_auc import draw_pairs
 from mien.run.data import Data
@@ -56,7 +56,7 @@ def test_the_command_and_the_measure_agree_on_the_same_pictures(run):
     opened = open_run(run)
     measured = evaluation.evaluate(opened, seed=1, metrics=["similarity_auc"])["similarity_auc"]
     pairs = draw_pairs(opened.dataset.identity[opened.splits.test], seed=1)
-    told, scores = tell_persons(opened, opened.splits.test, "test", 0.5, pairs, 1, lambda what, done, total: None)
+    told, scores = compare_persons(opened, opened.splits.test, "test", 0.5, pairs, 1, lambda what, done, total: None)
     assert measured.to_json() == {"n": told.n_same, **told.to_json()}
     assert {len(s) for s, _ in scores.values()} == {40}
 

@@ -1,4 +1,4 @@
-"""SSAVAE: its two steps, what each of them moves, which labels it sees, and pictures and signals alike."""
+"""SSAVAE: its two steps with their players, the use of labels, pictures and signals."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ VEC, DECODER = {"encoder", "classifier"}, {"decoder", "discriminator"}
 
 
 class Labeled:
-    """What a model asks of a data set: its labels."""
+    """A data set with labels only."""
 
     def __init__(self, labels):
         self.labels = np.asarray(labels, np.int64)

@@ -35,7 +35,7 @@ def same_weights(a, b) -> bool:
 
 
 class Killed(Exception):
-    """Stands for a kill: nothing is saved on the way out."""
+    """A substitute of a kill: the loop saves nothing when it is raised."""
 
 
 class Kill(Observer):
@@ -94,7 +94,7 @@ def test_every_model_resumes_bit_identical(tmp_path, model, saved):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_usable_run(tmp_path, number):
-    """A real process, a real signal: it stops after a step, its run loads, and the same command resumes."""
+    """A real process gets a real signal: it stops after a step, its run loads, and the same command resumes."""
     out = tmp_path / "run"
     command = [
         sys.executable, "-m", "mien.cli", "train", "vae", "--size", "16", "--data-option", "count=240", "--batch", "16",

@@ -1,4 +1,4 @@
-"""The convolution at the lower resolution is the one that is written: values, gradients, any device's layout."""
+"""The convolution at the lower resolution equals the separate layers: values, gradients and memory layouts."""
 
 import pytest
 import torch

@@ -1,7 +1,7 @@
 """Write the tables of README.md and docs/*.md, or store evaluated runs as a result.
 
-A number stands in a page only because a file in results/ holds it; this writes it there. A page marks where:
-`<!-- report: NAME -->` and, after the table, `<!-- /report -->`. Run it in the project's own folder.
+All numbers in the pages come from files in results/. A page marks the place of a table with `<!-- report: NAME -->`
+before it and `<!-- /report -->` after it. Run this script in the project's folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Blocks = Mapping[str, Callable[[], str]]
 
 
 def blocks(page: Path, results: Path = RESULTS) -> Blocks:
-    """Return what each mark of a page stands for; the README shows less of results and speed than other pages do."""
+    """Return the function of each mark of a page; the README has shorter tables of results and speed."""
 
     def all_results() -> str:
         makers = (tables.result_tables, tables.multiview_tables, tables.face_table, tables.label_table)
@@ -56,7 +56,7 @@ def write(readme: Path = README, docs: Path = DOCS, results: Path = RESULTS) -> 
     """Rewrite the marked blocks of the README and of the pages in docs/; return the paths of pages with marks.
 
     Raises:
-        MienError: no README, no marks in any page, or a mark that nobody knows: no page is written then.
+        MienError: no README, no marks in any page, or an unknown mark. No page is written in these cases.
     """
     if not readme.exists():
         raise MienError(f"expected {readme} in this folder, got none: run tools/report.py in the project's own folder")
@@ -73,7 +73,7 @@ def write(readme: Path = README, docs: Path = DOCS, results: Path = RESULTS) -> 
 
 
 def filled(page: Path, contents: Blocks) -> str | None:
-    """Return the text of a page with its marked blocks rewritten; None where it has no marks.
+    """Return the text of a page with rewritten blocks; None for a page without marks.
 
     Raises:
         MienError: a mark that is not in ``contents``, or that has no end.
@@ -96,7 +96,7 @@ def store(path: Path, title: str, about: str, commands: Sequence[str], runs: Seq
     """Write a result file from evaluated runs.
 
     Raises:
-        MienError: for a run that was not evaluated.
+        MienError: a run that was not evaluated.
     """
     rows = []
     for run in runs:
@@ -111,7 +111,7 @@ def store(path: Path, title: str, about: str, commands: Sequence[str], runs: Seq
                 "name": run.name,
                 "model": config["model"],
                 "settings": config["config"],
-                # not where the data lay on this machine
+                # without the folder of the data on this machine
                 "data": {key: value for key, value in config["data"].items() if key != "root"},
                 "training": {**config["training"], **training},
                 "made_with": config["made_with"],
@@ -131,8 +131,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="*", type=Path, help="evaluated runs to store as a result first")
     parser.add_argument("--store", type=Path, metavar="FILE", help="the result file to write from the runs")
     parser.add_argument("--title", default="", help="the result's title")
-    parser.add_argument("--about", default="", help="what was compared, on what machine")
-    parser.add_argument("--command", action="append", default=[], help="a command that made it; repeat for each")
+    parser.add_argument("--about", default="", help="the comparison and the machine")
+    parser.add_argument(
+        "--command", action="append", default=[], help="a command that made the result; can be repeated"
+    )
     options = parser.parse_args(words)
     try:
         if options.runs:

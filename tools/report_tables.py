@@ -69,7 +69,7 @@ def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
             by_label = [{row.label: row for row in _rows(run)} for run in runs]
             for label in by_label[0]:
                 of_seeds = [one.get(label) for one in by_label]
-                # beside several seeds, a spread over pictures would be mistaken for one over seeds
+                # with several seeds, a spread over pictures would look like a spread over seeds
                 texts = [NOTHING if row is None else row.value if len(runs) > 1 else row.text for row in of_seeds]
                 rows.setdefault(label, [NOTHING] * len(columns))[number] = " / ".join(texts)
         heads = " | ".join(f"`{name}`" for name in columns)
@@ -85,7 +85,7 @@ def result_tables(folder: Path, names: Sequence[str] = ()) -> str:
 
 
 def multiview_tables(folder: Path) -> str:
-    """Return every stored multi-view result: each run alone, and all of them together."""
+    """Return all stored multi-view results: a row for each single run, and one for all runs together."""
     parts = []
     for path in sorted((folder / "multiview").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -227,7 +227,7 @@ def _seconds(values: Mapping[str, float]) -> str:
 
 
 def _columns(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return runs by the name of their column: those that differ in their seed alone under one."""
+    """Return runs by the name of their column; runs that differ only in their seed share a column."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         training = {k: run["training"].get(k) for k in ("steps", "batch", "precision", "ema")}
@@ -244,7 +244,7 @@ def _columns(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _rows(run: dict[str, Any]) -> list[Row]:
-    """Return the rows of a stored run: its training, then what was measured."""
+    """Return the rows of a stored run: its training, then its measures."""
     training = run["training"]
     return [
         Row("images/s in training", f"{training['images_per_second']:.0f}", ""),

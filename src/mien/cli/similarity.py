@@ -111,7 +111,7 @@ def _same_person(
     """Print the AUC of every similarity on held-out pictures, and draw the ROC curves."""
     import numpy as np
 
-    from mien.evaluation.similarity import tell_persons
+    from mien.evaluation.similarity import compare_persons
     from mien.figures import explore
     from mien.metrics import similarity_auc as auc
     from mien.run.opening import open_run
@@ -127,7 +127,7 @@ def _same_person(
     pairs = auc.draw_pairs(dataset.identity[held], most, seed)
     console = _quiet() if json else make_console()  # nothing but the JSON on stdout
     with bars(console) as note:
-        same, scores = tell_persons(opened, held, "valid and test", noise, pairs, seed, note)
+        same, scores = compare_persons(opened, held, "valid and test", noise, pairs, seed, note)
     result = same.to_json()
     if json:
         print_json(result)

@@ -15,12 +15,14 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from mien.data.base import Source
@@ -31,10 +33,7 @@ from mien.files import write_json
 
 CHUNK = 512  # pictures between two records of progress, at most
 
-try:
-    import fcntl
-except ImportError:  # Windows: two processes can prepare the same set at once there
-    fcntl = None  # type: ignore[assignment]
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a disk without file locks, such as some network disks
 
 Progress = Callable[[int, int], None]
 
@@ -114,19 +113,25 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Wait until no other process prepares this folder. The system releases the lock when the process ends."""
-    # the file remains: if it were removed, a third process could lock a new file of the same name
-    with (folder.parent / f".{folder.name}.lock").open("w") as file:
-        if fcntl:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError as error:
-                # some network disks have no locks
-                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                    raise
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    """Wait until no other process prepares this folder. The system releases the lock when the process ends.
+
+    A disk without file locks gives a warning, and the preparation continues without a lock.
+    """
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        warnings.warn(
+            f"the disk of {folder.parent} has no file locks: prepare '{folder.name}' in one process at a time, "
+            "or set MIEN_CACHE to a folder on another disk",
+            stacklevel=2,
+        )
+    try:
         yield
+    finally:
+        lock.release()  # no effect without a lock
 
 
 def _pack(source: Source, size: int, folder: Path, mark: str, progress: Progress | None) -> None:

@@ -1,6 +1,6 @@
-"""``mien evaluate``: every measure that a run's abilities allow, on its own held-out pictures, stored beside it.
+"""``mien evaluate``: the measures of a run on its held-out pictures; the results are stored in the run's folder.
 
-A measure is one file in ``measures/``. Importing this does not import torch.
+A measure is one file in ``measures/``. The import of this package does not import torch.
 """
 
 from __future__ import annotations

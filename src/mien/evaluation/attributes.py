@@ -1,4 +1,4 @@
-"""Scores of attributes: what the measures that predict attributes share."""
+"""Scores of attributes, for the measures that predict attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mien.evaluation.record import Record
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeScore(Record):
-    """Accuracy, balanced accuracy (results of older versions have none) and majority baseline of one attribute."""
+    """Accuracy, balanced accuracy (None in results of older versions) and majority baseline of one attribute."""
 
     accuracy: float
     balanced: float | None = None
@@ -30,7 +30,7 @@ class AttributeScores(Record):
     per_attribute: dict[str, AttributeScore]
 
     def rows(self, what: str) -> list[Row]:
-        """Return rows; ``what`` says who predicts the attributes."""
+        """Return the rows of the means; ``what`` names the predictor of the attributes."""
         how = f"{self.n:,} held-out pictures, {len(self.per_attribute)} attributes; ± standard error"
         rows = [
             Row(f"attribute accuracy, {what}", f"{self.mean_accuracy:.2%}", how, "up", f"± {self.sem:.2%}"),

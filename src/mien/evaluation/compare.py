@@ -1,4 +1,4 @@
-"""Several runs side by side: the same protocol, the same held-out pictures, the same judge."""
+"""Comparison of several runs by one protocol, with the same held-out pictures and the same judge."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def check_alike(opened: Sequence[OpenRun]) -> None:
     """Refuse runs whose held-out pictures differ.
 
     Raises:
-        MienError: naming the two runs and what differs.
+        MienError: two runs have different data, sizes or splits; the message names them.
     """
     first = opened[0]
     for other in opened[1:]:
-        for what, one, two in (
+        for what, a, b in (
             ("data", (first.data.name, dict(first.data.options)), (other.data.name, dict(other.data.options))),
             ("size", first.data.size, other.data.size),
             ("split seed", first.data.split_seed, other.data.split_seed),
@@ -48,10 +48,10 @@ def check_alike(opened: Sequence[OpenRun]) -> None:
                 *(f"{len(r.splits.test):,} ({r.dataset.digest(r.splits.test)[:8]})" for r in (first, other)),
             ),
         ):
-            if one != two:
+            if a != b:
                 raise MienError(
                     f"expected runs on the same data and split, got {first.folder} and {other.folder}, whose {what} "
-                    f"differ: {one} and {two}; train them on the same --data, --size and split"
+                    f"differ: {a} and {b}; train them on the same --data, --size and split"
                 )
 
 
@@ -64,19 +64,19 @@ def compare(
     note: Note | None = None,
     metrics: Iterable[str] = (),
 ) -> tuple[list[Evaluation], Path]:
-    """Measure runs by one protocol and write ``compare.json`` and a page of their pictures and numbers.
+    """Measure runs by one protocol, and write ``compare.json`` and a page with their pictures and numbers.
 
-    Results that a run's own evaluation holds by the same protocol are not measured again.
+    A result that the run's own evaluation holds by the same protocol is not measured again.
 
     Args:
         opened: two runs or more; out: the folder to write.
-        judge, count, seed, note, metrics: as :func:`mien.evaluation.evaluate` takes them.
+        judge, count, seed, note, metrics: the arguments of :func:`mien.evaluation.evaluate`.
 
     Returns:
         The evaluations in the order of the runs, and the page.
 
     Raises:
-        MienError: for fewer than two runs, or runs on different data or splits.
+        MienError: fewer than two runs, or runs on different data or splits.
     """
     if len(opened) < 2:
         raise MienError(f"expected two runs or more to compare, got {len(opened)}")
@@ -111,7 +111,7 @@ def compare(
 
 
 def _missing(run: OpenRun, judge: str | None, count: int, seed: int, selection: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the measures that a run's own evaluation does not hold by this protocol, its weights and the judge."""
+    """Return the measures without a result by this protocol and judge in the run's own evaluation."""
     present = stored(run.folder, empty(run, count, seed), judge)
 
     def is_stored(name: str) -> bool:
@@ -122,7 +122,7 @@ def _missing(run: OpenRun, judge: str | None, count: int, seed: int, selection: 
 
 
 def comparable(results: Sequence[Evaluation], selection: Sequence[str]) -> list[Evaluation]:
-    """Return evaluations with the measures ``selection`` alone, and without those of different judges."""
+    """Return evaluations with the measures ``selection`` only; judged measures are removed if the judges differ."""
     judges = {judge for result in results for judge in result.judges.values()}
     if len(judges) < 2:
         return [result.only(selection) for result in results]
@@ -132,9 +132,9 @@ def comparable(results: Sequence[Evaluation], selection: Sequence[str]) -> list[
 
 
 def _sections(opened: Sequence[OpenRun], evaluations: Sequence[Evaluation]) -> list[Section]:
-    """Return the page's parts: the numbers, then the same pictures as every run makes them."""
+    """Return the sections of the page: the numbers, then the pictures of every run."""
     judge = evaluations[0].judge
-    whose = (
+    judge_text = (
         f"Judge: {judge.run}. "
         if judge
         else "Without a judge, or with different ones: measures that depend on the judge are left out. "
@@ -142,7 +142,7 @@ def _sections(opened: Sequence[OpenRun], evaluations: Sequence[Evaluation]) -> l
     parts = [
         Section(
             "Measures",
-            f"{whose}± is the deviation over pictures, or the standard error where it says so; one training each.",
+            f"{judge_text}± is the deviation over pictures, or the standard error where it says so; one training each.",
             Captioned(figures.metric_table(side_by_side(evaluations)), "The same protocol for all runs."),
         )
     ]
@@ -162,13 +162,13 @@ def _sections(opened: Sequence[OpenRun], evaluations: Sequence[Evaluation]) -> l
 
 def _edits(opened: Sequence[OpenRun], x: Tensor) -> list[Section]:
     """Return the same held-out pictures with one attribute added, by each run that edits."""
-    able = [(run, run.editor()) for run in opened if run.edits]
-    if not able:
+    editors = [(run, run.editor()) for run in opened if run.edits]
+    if not editors:
         return []
-    common = set.intersection(*(set(editable(run, editor)) for run, editor in able))
-    names = ["real", *(run.folder.name for run, _ in able)]
+    common = set.intersection(*(set(editable(run, editor)) for run, editor in editors))
+    names = ["real", *(run.folder.name for run, _ in editors)]
     parts = []
     for attribute in [name for name in TELLING if name in common][:EDITS]:
-        rows = [shown(editor(x, {attribute: 1.0})) for _, editor in able]
+        rows = [shown(editor(x, {attribute: 1.0})) for _, editor in editors]
         parts.append(Section(f"{attribute} +1", "", figures.reconstructions(shown(x), rows, names=names)))
     return parts

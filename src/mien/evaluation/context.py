@@ -1,4 +1,4 @@
-"""What the measures of one evaluation share."""
+"""The context of one evaluation, which its measures share."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Context:
     """One evaluation.
 
     Args:
-        run: what is measured.
+        run: the run to measure.
         test: positions (n,) of the held-out pictures.
         judge: the model of the judge run, or None; judge_sha256: the hash of its weights.
-        seed: of generated pictures.
+        seed: seed of the generated pictures.
         note: called with (what, done, total).
-        chosen: the names of all measures that are taken; shared: results of one measure that another one computed.
+        chosen: names of all measures of this evaluation; shared: results that one measure computed for other measures.
     """
 
     run: OpenRun
@@ -54,7 +54,7 @@ class Context:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         from mien.applications.basics import device_of
 
         return device_of(self.run.model)

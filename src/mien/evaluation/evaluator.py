@@ -1,4 +1,4 @@
-"""Taking measures of a run: every one that its abilities allow, on its own held-out pictures, stored beside it."""
+"""Evaluation of a run: the measures are taken on its held-out pictures and stored in its folder."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ ALL = "all"
 
 
 def choose(metrics: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the measures that names ask for: the usual ones for no name, every one for ``all``.
+    """Return the names of the measures to take: the usual ones by default, every one for ``all``.
 
     Raises:
-        UnknownName: for a measure that does not exist.
+        UnknownName: a measure that does not exist.
     """
     chosen, every = tuple(metrics), measures.names()
     for name in chosen:
@@ -45,16 +45,16 @@ def choose(metrics: Iterable[str] = ()) -> tuple[str, ...]:
 def check_judge(
     model: Model, judge: Path, judge_model: Model, attributes: tuple[str, ...], classes: tuple[str, ...] = ()
 ) -> None:
-    """Refuse a judge that cannot judge, or that is the loss network of the model to be judged.
+    """Raise an error if a run cannot be the judge, or if it is the loss network of the model.
 
     Raises:
-        MienError: saying which other judge to use.
+        MienError: the message says which other judge to use.
     """
-    able = " or ".join(models.models_with(["Recognizes", "Describes"]))
+    models_text = " or ".join(models.models_with(["Recognizes", "Describes"]))
     if not can(judge_model, Recognizes, Describes) or not isinstance(judge_model, Recognizes):
         raise MienError(
             f"expected a model that Recognizes and Describes as judge, got {judge}, a run of {judge_model.name}: "
-            f"use a run of {able}"
+            f"use a run of {models_text}"
         )
     if tuple(judge_model.config["shape"]) != tuple(model.config["shape"]):
         raise MienError(
@@ -71,12 +71,12 @@ def check_judge(
         if isinstance(value, LossNetwork) and value.sha256 == digest:
             raise MienError(
                 f"expected a judge other than the loss network, got {judge}, which {model.name} was trained with: "
-                f"train another {able} with another --seed and --share"
+                f"train another {models_text} with another --seed and --share"
             )
 
 
 def open_judge(run: OpenRun, judge: str | Path) -> tuple[Model, Judge]:
-    """Return a judge's model, checked by :func:`check_judge`, and which judge it is."""
+    """Return the model of a judge, checked by :func:`check_judge`, and the name and hash of the judge."""
     judge = resolve(judge)
     model = load(judge, device_of(run.model))
     check_judge(run.model, Path(judge), model, tuple(run.dataset.attributes), tuple(run.dataset.classes))
@@ -91,23 +91,23 @@ def evaluate(
     note: Note | None = None,
     metrics: Iterable[str] = (),
 ) -> Evaluation:
-    """Return every measure that the run's abilities allow, each with its sample sizes, and store them in the run.
+    """Take the measures that the run's abilities allow, store the results in the run's folder, and return them.
 
-    Results that the run's evaluation.json holds by the same protocol (weights, pictures, seed, judge) and that are not
-    measured anew stay in it. An evaluation by another protocol is kept in a file of its own, and is used again when the
-    same protocol is asked for. An evaluation that was interrupted continues where it stopped.
+    The run's evaluation.json keeps its other results by the same protocol (weights, pictures, seed, judge). An
+    evaluation by another protocol is moved to a separate file; a later evaluation by that protocol uses it again. An
+    interrupted evaluation continues after its last complete measure.
 
     Args:
         judge: a run that recognizes and describes pictures, for the measures that need one; never the run's own loss
             network.
-        count: at most this many held-out pictures, and generated ones where the measure's name fixes no number.
-        seed: of the generated pictures.
+        count: largest number of held-out pictures, and of generated ones unless the measure's name fixes the number.
+        seed: seed of the generated pictures.
         note: called with (what, done, total).
         metrics: names of measures; the usual ones by default, every one by ``all``.
 
     Raises:
-        UnknownName: for a measure that does not exist.
-        MienError: for a judge that must not or cannot judge, and where nothing can be measured.
+        UnknownName: a measure that does not exist.
+        MienError: the judge cannot be used for this run, or no measure can be taken.
     """
     selection = choose(metrics)
     result = measure(run, judge, count, seed, note, selection)
@@ -129,48 +129,50 @@ def measure(
     selection: tuple[str, ...],
     missing: tuple[str, ...] | None = None,
 ) -> Evaluation:
-    """Take the measures ``selection``, as :func:`evaluate` does; return and store all results of the run.
+    """Take the measures ``selection`` as in :func:`evaluate`; store and return all results of the run.
 
     Args:
-        missing: those of ``selection`` to take; the others are stored. All by default.
+        missing: the measures of ``selection`` without a stored result; only these are taken. All by default.
     """
-    judge_model, whose = open_judge(run, judge) if judge is not None else (None, None)
-    # a judge that no chosen measure needs leaves the results of another judge as they are
-    digest = whose.weights_sha256 if whose and any(measures.get(name).judged for name in selection) else None
+    judge_model, judge_about = open_judge(run, judge) if judge is not None else (None, None)
+    # if no chosen measure needs the judge, results of another judge stay
+    digest = (
+        judge_about.weights_sha256 if judge_about and any(measures.get(name).judged for name in selection) else None
+    )
     protocol = empty(run, count, seed)
     before = stored(run.folder, protocol, digest)
     chosen = selection if missing is None else missing
-    # without a judge, the results of an earlier one are worth more than what can be measured without
-    chosen = tuple(name for name in chosen if whose or name not in before.judges or name not in before)
+    # without a judge, results of an earlier judge are more complete than new ones
+    chosen = tuple(name for name in chosen if judge_about or name not in before.judges or name not in before)
     context = Context(
         run=run,
         test=spread(run.splits.test, count),
         judge=judge_model,
-        judge_sha256=whose.weights_sha256 if whose else None,
+        judge_sha256=judge_about.weights_sha256 if judge_about else None,
         seed=seed,
         note=note or (lambda what, done, total: None),
         chosen=chosen,
     )
     started = time.monotonic()
-    results, skipped = _take(context, chosen, Partial(run.folder, protocol, whose))
-    seconds = round(time.monotonic() - started, 1)  # of what was measured now
-    present = stored(run.folder, protocol, digest)  # again: another evaluation may have ended meanwhile
-    whole = _together(present, chosen, results, skipped, whose, digest, seconds)
+    results, skipped = _take(context, chosen, Partial(run.folder, protocol, judge_about))
+    seconds = round(time.monotonic() - started, 1)  # without stored results
+    present = stored(run.folder, protocol, digest)  # read again, because another evaluation may have ended meanwhile
+    whole = _merge(present, chosen, results, skipped, judge_about, digest, seconds)
     if chosen and whole.results:
         store(run.folder, whole)
     return whole
 
 
-def _together(
+def _merge(
     present: Evaluation,
     chosen: tuple[str, ...],
     results: dict[str, Record | None],
     skipped: dict[str, str],
-    whose: Judge | None,
+    judge_about: Judge | None,
     digest: str | None,
     seconds: float,
 ) -> Evaluation:
-    """Return the stored results with the new ones in their place; a new reason does not replace an old result."""
+    """Return the stored results, updated with the new ones. A reason for a skip does not replace an old result."""
     all_results, all_skipped, judges = dict(present.results), dict(present.skipped), dict(present.judges)
     for name in chosen:
         if name in skipped:
@@ -182,21 +184,21 @@ def _together(
             all_skipped.pop(name, None)
         elif name in all_results:
             continue
-        if whose and measures.get(name).judged:
-            judges[name] = whose.weights_sha256
-    judge = (whose if whose and digest else present.judge) if judges else None
+        if judge_about and measures.get(name).judged:
+            judges[name] = judge_about.weights_sha256
+    judge = (judge_about if judge_about and digest else present.judge) if judges else None
     return present.with_results({*present.measures, *chosen}, all_results, all_skipped, judges, judge, seconds)
 
 
 def _take(context: Context, chosen: Iterable[str], partial: Partial) -> tuple[dict[str, Record | None], dict[str, str]]:
-    """Return the result of each measure chosen, None where it does not apply, and why others are skipped."""
+    """Return the results by measure, None if it does not apply, and the reasons by skipped measure."""
     results: dict[str, Record | None] = {}
     skipped: dict[str, str] = {}
     for name in chosen:
         if name not in partial.results:
             try:
                 partial.add(name, measures.get(name)(context))
-            except Skipped as reason:  # not kept: the reason may not hold when the measure is asked for again
+            except Skipped as reason:  # not stored: the next call may have what is missing now
                 skipped[name] = str(reason)
                 continue
         results[name] = partial.results[name]

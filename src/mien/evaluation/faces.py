@@ -1,4 +1,4 @@
-"""What the measures of faces share: dlib's models, and to which runs they apply."""
+"""dlib's models and the runs to which they apply, for the measures of faces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def open_faces() -> Faces:
     """Return dlib's models.
 
     Raises:
-        Skipped: dlib or one of them is missing.
+        Skipped: dlib or a model is missing.
     """
     from mien.metrics.faces import Faces, import_dlib
 

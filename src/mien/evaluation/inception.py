@@ -1,6 +1,6 @@
-"""Distances between generated and real pictures on Inception's features: what the measures of that family share.
+"""Base class of the measures on Inception's features, which compare generated with real pictures.
 
-All measures of one evaluation that are chosen come from one pass over the real and one over the generated pictures.
+All chosen measures of one evaluation share one pass over the real and one over the generated pictures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Number = float | dict[str, float]
 
 @dataclass(frozen=True)
 class SetDistance(Record):
-    """A number of two sets of pictures, or several by name, its spread, and in ``extra`` the rest of the protocol."""
+    """A distance between two sets of pictures, or several by name, with the spread; ``extra`` has the protocol."""
 
     n_real: int
     n_generated: int
@@ -36,7 +36,7 @@ class SetDistance(Record):
     extra: dict[str, Any]
 
     def row(self, label: str, how: str, digits: int, better: Better) -> Row:
-        """Return one row; several values stand side by side, without spreads."""
+        """Return one row; several values share one cell, without spreads."""
         if isinstance(self.value, dict):
             return Row(label, " / ".join(f"{value:.{digits}f}" for value in self.value.values()), how, better)
         spread = None if isinstance(self.spread, dict) else self.spread
@@ -51,9 +51,9 @@ def real_pictures(context: Context, index: np.ndarray) -> Iterator[Tensor]:
 
 
 class InceptionMeasure(Measure[SetDistance]):
-    """A protocol of :data:`mien.metrics.distributions.PROTOCOLS` on Inception's features, by the measure's name.
+    """The protocol of :data:`mien.metrics.distributions.PROTOCOLS` that has the measure's name.
 
-    Minutes on a GPU, hours on a CPU, and weights that must be there: taken by name only.
+    It takes minutes on a GPU and hours on a CPU, and needs weights; therefore it is not one of the usual measures.
     """
 
     Result = SetDistance
@@ -66,7 +66,7 @@ class InceptionMeasure(Measure[SetDistance]):
         return can(run.model, Generates)
 
     def take(self, context: Context) -> SetDistance:
-        """Return the result; those of the other chosen protocols are kept for them in ``context.shared``."""
+        """Return the result. ``context.shared`` keeps the results of the other chosen protocols."""
         if self.name not in context.shared:
             context.shared.update(_pass(context, self.name))
         result = context.shared[self.name]
@@ -90,7 +90,7 @@ def _pass(context: Context, name: str) -> dict[str, SetDistance]:
     """Return the results of all chosen protocols that have enough pictures.
 
     Raises:
-        Skipped: Inception's weights are not there, or the pictures are too few for ``name``.
+        Skipped: Inception's weights are missing, or there are too few pictures for ``name``.
     """
     from mien.applications.basics import generate_batches
     from mien.metrics.distributions import check, distributions, draw, names

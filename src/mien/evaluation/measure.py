@@ -1,6 +1,6 @@
-"""What a measure declares: the base class of the files in ``measures/``, and the rows that tables are made of.
+"""The base class of measures, and the rows of their tables.
 
-Nothing here imports torch: ``mien show`` prints stored results without it.
+This module does not import torch, because ``mien show`` prints stored results without it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Better = Literal["up", "down"]
 
 
 class Skipped(MienError):
-    """A measure applies but cannot be taken; the message says what to do about it."""
+    """A measure that applies but cannot be taken; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Row:
     """One number of a table.
 
     Args:
-        label: what is measured.
-        value: the number, or several, as text.
-        how: how it was measured.
-        better: "up" or "down": where better values lie; None for a number that is only to be compared with another.
-        spread: what is written behind the value, such as "± 0.10" or "(0.10 to 0.20)".
-        indented: whether it belongs to the last row before it that is not indented.
+        label: name of the quantity.
+        value: the number, or several numbers, as text.
+        how: short description of the measurement.
+        better: "up" if larger values are better, "down" if smaller ones are; None for a baseline.
+        spread: text after the value, such as "± 0.10" or "(0.10 to 0.20)".
+        indented: whether the row belongs to the last row before it that is not indented.
     """
 
     label: str
@@ -60,7 +60,7 @@ class Row:
 
 
 Cells = dict[str, dict[str, str]]
-"""Text cells of the table by attribute: by the attribute's name, then by the column's."""
+"""Text cells of the table of attributes: by attribute, then by column."""
 
 R = TypeVar("R", bound=Record)
 
@@ -68,66 +68,67 @@ R = TypeVar("R", bound=Record)
 class Measure(ABC, Generic[R]):
     """A measure: one file in ``measures/`` holds one subclass, and the file's name is the measure's name.
 
-    The first line of the file's docstring is what ``mien`` and the documentation say of the measure.
+    The first line of the file's docstring is the description of the measure in ``mien`` and in the documentation.
     """
 
     Result: type[R]
-    """The class of its results."""
+    """Class of the results."""
     usual: ClassVar[bool] = True
-    """Whether it is taken when no measure is asked for by name."""
+    """Whether the measure is taken by default."""
     judged: ClassVar[bool] = False
-    """Whether its result depends on the judge."""
+    """Whether the result depends on the judge."""
     order: ClassVar[int] = 1000
-    """Its place in tables and files; measures of the same place are sorted by name."""
+    """Position in tables and files; measures of equal order are sorted by name."""
 
     @property
     def name(self) -> str:
-        """The name of its file."""
+        """The name of the measure's file."""
         return type(self).__module__.rpartition(".")[2]
 
     @property
     def title(self) -> str:
-        """What is measured, in one line."""
+        """The description of the measure, in one line."""
         module = inspect.getmodule(type(self))
         return ((module and module.__doc__) or "").split("\n", 1)[0]
 
     @abstractmethod
     def applies(self, run: OpenRun) -> bool:
-        """Return whether the run's abilities and data allow it."""
+        """Return whether the run's abilities and data allow the measure."""
 
     @abstractmethod
     def take(self, context: Context) -> R:
-        """Return the result for a run to which it applies.
+        """Return the result for a run to which the measure applies.
 
         Raises:
-            Skipped: it cannot be taken here and now; the message says what to do about it.
+            Skipped: the measure cannot be taken; the message says what to do.
         """
 
     @abstractmethod
     def rows(self, result: R) -> list[Row]:
-        """Return the rows of a result, for every table there is."""
+        """Return the rows of a result, for all tables."""
 
     def cells(self, result: R) -> Cells:
-        """Return what a result says of single attributes; nothing by default."""
+        """Return the cells of single attributes; none by default."""
         return {}
 
     def sections(self, run: OpenRun, result: R | None, judge: Model | None) -> list[Section]:
-        """Return its parts of the run's page, for a run to which it applies; none by default.
+        """Return the measure's sections of the run's page; none by default.
 
         Args:
-            result: its result; None where it was not taken.
-            judge: the judge's model, where it is at hand.
+            run: a run to which the measure applies.
+            result: the result; None if the measure was not taken.
+            judge: the judge's model; None without a judge.
         """
         return []
 
     def __call__(self, context: Context) -> R | None:
-        """Return its result, or None where it does not apply."""
+        """Return the result; None if the measure does not apply."""
         return self.take(context) if self.applies(context.run) else None
 
 
 @dataclass(frozen=True)
 class Mean(Record):
-    """The mean of a number over pictures, its standard deviation over them, and the standard error."""
+    """The mean of a number over pictures, its standard deviation over pictures, and the standard error."""
 
     mean: float
     std: float
@@ -145,7 +146,7 @@ class Mean(Record):
 
 
 def spread_text(spread: float | None, digits: int) -> str:
-    """Return a spread as it is written behind a value; nothing for None.
+    """Return the text of a spread, which follows a value; empty for None.
 
     >>> spread_text(0.1, 2), spread_text(None, 2)
     ('± 0.10', '')

@@ -1,4 +1,4 @@
-"""The page of one run: what its abilities make of held-out pictures, and every measure beside it."""
+"""The page of one run: pictures that show its abilities, and all measures."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ if TYPE_CHECKING:
     from mien.models.base import Model
     from mien.run.opening import OpenRun
 
-NOT_TERMS = {"step", "gradient_norm", "lr_factor", "images_per_second", "data_share"}  # of a record of the log
+NOT_TERMS = {
+    "step",
+    "gradient_norm",
+    "lr_factor",
+    "images_per_second",
+    "data_share",
+}  # keys of a record of the log that are not losses
 
 
 def write_page(run: OpenRun, evaluation: Evaluation, path: Path, judge: Model | None = None, title: str = "") -> Path:
     """Write the page of an evaluated run and return its path.
 
     Args:
-        evaluation: of the run.
-        path: the file.
-        judge: the judge's model; its view of pictures is shown where the run itself does not recognize.
+        evaluation: the evaluation of the run.
+        path: the file to write.
+        judge: the judge's model; the page shows its predictions if the run's model does not recognize.
     """
     data = evaluation.data
     subtitle = f"{evaluation.model} on {data.name} at {data.size} px; {data.test:,} held-out pictures"
@@ -33,7 +39,7 @@ def write_page(run: OpenRun, evaluation: Evaluation, path: Path, judge: Model | 
 
 
 def sections(run: OpenRun, evaluation: Evaluation, judge: Model | None = None) -> list[Section]:
-    """Return the parts of a run's page: pictures by ability, the parts of the measures, training, and all numbers."""
+    """Return the sections of a run's page: pictures by ability, sections of measures, training, and all numbers."""
     parts = pictures.general(run)
     for name in measures.names():
         measure = measures.get(name)
@@ -48,7 +54,7 @@ def sections(run: OpenRun, evaluation: Evaluation, judge: Model | None = None) -
 
 
 def numbers(evaluation: Evaluation) -> Section:
-    """Return the part of the page that holds every row and every cell."""
+    """Return the section with the rows and cells of all measures."""
     rows = [{"measure": row.heading, "value": row.text, "how": row.how} for row in evaluation.rows()]
     body: list[Any] = [Captioned(figures.metric_table(rows), "All measures.")]
     if cells := evaluation.cells():

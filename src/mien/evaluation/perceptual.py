@@ -1,4 +1,4 @@
-"""LPIPS between held-out pictures and their reconstructions: what the measures of that family share."""
+"""Base class of the measures of LPIPS between held-out pictures and their reconstructions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Perceptual(Record):
-    """The mean distance of n reconstructions, its deviation and standard error, and in ``extra`` the network."""
+    """The mean distance of n reconstructions, its deviation and standard error; ``extra`` describes the network."""
 
     n: int
     mean: float
@@ -30,7 +30,7 @@ class Perceptual(Record):
 
 
 class PerceptualMeasure(Measure[Perceptual]):
-    """LPIPS by the network of :mod:`mien.metrics.lpips` that has the measure's name; its weights must be there."""
+    """LPIPS by the network of :mod:`mien.metrics.lpips` that has the measure's name; the network needs weights."""
 
     Result = Perceptual
     usual = False
@@ -40,7 +40,7 @@ class PerceptualMeasure(Measure[Perceptual]):
         return autoencodes(run)
 
     def take(self, context: Context) -> Perceptual:
-        """Return the distance of the held-out pictures from their reconstructions."""
+        """Return the distance between held-out pictures and their reconstructions."""
         import torch
 
         from mien.metrics import lpips

@@ -1,4 +1,4 @@
-"""The pictures of a run's page: what the model makes of held-out pictures, by its abilities."""
+"""The pictures of a run's page, by the abilities of its model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALPHAS = [i / 10 for i in range(11)]
 
 
 def general(run: OpenRun) -> list[Section]:
-    """Return reconstructions, samples, interpolations and edits in steps, as far as the model can make them."""
+    """Return reconstructions, samples, interpolations and edits in steps, as the model's abilities allow."""
     model = run.model
     x = run.dataset.batch(spread(run.splits.test, 20)).x
     parts: list[Section] = []
@@ -52,7 +52,7 @@ def general(run: OpenRun) -> list[Section]:
 
 
 def edits(run: OpenRun) -> list[Section]:
-    """Return edits of held-out pictures in steps; nothing where no attribute can be changed."""
+    """Return edits of held-out pictures in steps; empty if no attribute can be changed."""
     editor, names = _editor(run)
     if editor is None or not names:
         return []
@@ -78,10 +78,10 @@ def edits(run: OpenRun) -> list[Section]:
 
 
 def truths(run: OpenRun) -> list[Section]:
-    """Return edits beside the pictures drawn with the attribute; nothing where pictures are not drawn."""
-    drawn = getattr(run.data.source(), "counterfactual", None)
+    """Return edits beside drawings with the attribute; empty if the data set does not draw its pictures."""
+    counterfactual = getattr(run.data.source(), "counterfactual", None)
     editor, names = _editor(run)
-    if drawn is None or editor is None or not names:
+    if counterfactual is None or editor is None or not names:
         return []
     real, edited, true = [], [], []
     for number, attribute in enumerate(names):
@@ -89,7 +89,7 @@ def truths(run: OpenRun) -> list[Section]:
         key = run.dataset.keys[_position(run, attribute, number + EDITS)]
         real.append(x[0].cpu().numpy())
         edited.append(editor(x, {attribute: 1.0})[0].cpu().numpy())
-        true.append(to_float(drawn(int(key), attribute, 1, run.data.size)))
+        true.append(to_float(counterfactual(int(key), attribute, 1, run.data.size)))
     labels = [f"+{name}" for name in names]
     figure = figures.counterfactuals(
         np.stack(real), np.stack(edited), np.stack(true), edits=labels, columns=min(len(labels), 11)
@@ -99,7 +99,7 @@ def truths(run: OpenRun) -> list[Section]:
 
 
 def recognition(run: OpenRun, judge: Model | None) -> list[Section]:
-    """Return what the model, or else the judge, recognizes in held-out pictures; nothing where neither can."""
+    """Return predictions of the model, or else of the judge, for held-out pictures; empty if neither recognizes."""
     own = isinstance(run.model, Recognizes)
     by: Any = run.model if own else judge
     if by is None:
@@ -123,7 +123,7 @@ def recognition(run: OpenRun, judge: Model | None) -> list[Section]:
 
 
 def _editor(run: OpenRun) -> tuple[Editor | None, list[str]]:
-    """Return the editor of a run, None without one, and the attributes that some held-out picture does not have."""
+    """Return the editor of a run or None, and the attributes that at least one held-out picture does not have."""
     if not run.edits:
         return None, []
     editor = run.editor()
@@ -131,7 +131,7 @@ def _editor(run: OpenRun) -> tuple[Editor | None, list[str]]:
 
 
 def _without(run: OpenRun, attribute: str, number: int = 0) -> int | None:
-    """Return the position of a held-out picture without ``attribute``, and without a hat, which hides hair."""
+    """Return the position of a held-out picture without ``attribute``, if possible without a hat, which hides hair."""
     names = list(run.dataset.attributes)
     table = np.asarray(run.dataset.attribute_table[run.splits.test])
     free = table[:, names.index(attribute)] == -1
@@ -143,7 +143,7 @@ def _without(run: OpenRun, attribute: str, number: int = 0) -> int | None:
 
 def _position(run: OpenRun, attribute: str, number: int) -> int:
     position = _without(run, attribute, number)
-    assert position is not None, "attributes that every picture has are left out before"
+    assert position is not None, "_editor() removes attributes that every picture has"
     return position
 
 

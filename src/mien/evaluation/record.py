@@ -1,4 +1,4 @@
-"""Typed values that are stored as JSON objects: a frozen dataclass on one side, plain values on the other."""
+"""Frozen dataclasses that are stored as JSON objects."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Self, Union
 
 from mien.errors import MienError
 
-EXTRA = "extra"  # a field of this name holds the keys that no other field names
+EXTRA = "extra"  # the field of this name holds all other keys of the JSON object
 
 
 @dataclass(frozen=True)
 class Record:
     """A frozen dataclass that reads and writes a JSON object, one key for each field, in the order of the fields.
 
-    A field whose default is None is left out of the JSON where it is None; one without a default is always written. A
-    field named ``extra`` holds all other keys, and is written in its place.
+    A field with the value and the default None is not written; a field without a default is always written. The field
+    ``extra`` holds all other keys; they are written in its position.
 
     >>> @dataclass(frozen=True)
     ... class Point(Record):
@@ -41,27 +41,27 @@ class Record:
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """Return what :meth:`to_json` wrote; keys that no field takes are ignored.
+        """Return the record of a JSON object that :meth:`to_json` wrote; keys without a field are ignored.
 
         Raises:
-            MienError: a key is missing, or holds something else.
+            MienError: a key is missing, or its value has another type.
         """
         if not isinstance(values, Mapping):
             raise MienError(f"expected {cls.__name__} as a table of values, got {type(values).__name__}: measure again")
-        kept: dict[str, Any] = {}
+        arguments: dict[str, Any] = {}
         kinds = _kinds(cls)
         for field in fields(cls):
             if field.name == EXTRA:
-                kept[EXTRA] = {key: value for key, value in values.items() if key not in kinds}
+                arguments[EXTRA] = {key: value for key, value in values.items() if key not in kinds}
             elif field.name in values:
-                kept[field.name] = typed(kinds[field.name], values[field.name])
+                arguments[field.name] = typed(kinds[field.name], values[field.name])
             elif field.default is MISSING:
                 raise MienError(f"expected {cls.__name__} with {field.name}, got none: measure again")
-        return cls(**kept)
+        return cls(**arguments)
 
 
 def _kinds(cls: type) -> dict[str, Any]:
-    """Return the types of a record's fields by name; they are resolved once for each class."""
+    """Return the types of a record's fields by name. The result is cached for each class."""
     if cls not in _KINDS:
         _KINDS[cls] = typing.get_type_hints(cls)
     return _KINDS[cls]
@@ -71,7 +71,7 @@ _KINDS: dict[type, dict[str, Any]] = {}
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON holds it: records and mappings as objects, tuples as lists."""
+    """Return a value as plain JSON types: records and mappings become objects, tuples become lists."""
     if isinstance(value, Record):
         return value.to_json()
     if isinstance(value, Mapping):
@@ -82,10 +82,10 @@ def plain(value: Any) -> Any:
 
 
 def typed(kind: Any, value: Any) -> Any:
-    """Return a JSON value as the type ``kind`` of a field: a record, a mapping, a tuple, a choice of these, a number.
+    """Return a JSON value as the type ``kind`` of a field: a record, mapping, tuple, union, number or string.
 
     Raises:
-        MienError: it is something else.
+        MienError: the value has another type.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
@@ -103,7 +103,7 @@ def typed(kind: Any, value: Any) -> Any:
     elif isinstance(kind, type) and issubclass(kind, Record):
         return kind.from_json(value)
     elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return value  # as it is: JSON has one kind of number, and 1 stays 1
+        return value  # no conversion: JSON has one type of number, and 1 stays 1
     elif origin is None and isinstance(kind, type) and isinstance(value, kind):
         return value
     raise MienError(f"expected {getattr(kind, '__name__', kind)}, got {value!r:.60}: measure again")

@@ -1,4 +1,4 @@
-"""An evaluation as a whole: what was measured of which run, by which protocol; no torch."""
+"""An evaluation: a run, the protocol, and the results of its measures. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Pictures(Record):
     """The held-out pictures of an evaluation.
 
     Args:
-        name: of the data set; size: their height and width in pixels; split: the rule of the split.
-        test: how many; held_out: a digest of their content (results of older versions have none).
+        name: name of the data set; size: height and width in pixels; split: rule of the split.
+        test: number of pictures; held_out: digest of their content (None in results of older versions).
     """
 
     name: str
@@ -42,13 +42,13 @@ class Evaluation:
     """An evaluation.
 
     Args:
-        run: the name of the run's folder; model: the name of its model; weights_sha256: of its weights.
-        data: the held-out pictures; seed: of the generated ones; mien: the version (older results have none).
-        measures: the names of those that were tried, whether they applied or not.
-        judges: SHA-256 of the judge, by the name of each measure that depends on one.
+        run: name of the run's folder; model: name of its model; weights_sha256: hash of its weights.
+        data: the held-out pictures; seed: seed of the generated ones; mien: version (None in older results).
+        measures: names of all attempted measures, also of those that do not apply.
+        judges: SHA-256 of the judge, by the name of each measure that depends on it.
         judge: the judge of these measures.
-        results: by the name of the measure; skipped: by the name, why it could not be taken.
-        seconds: of the last evaluation.
+        results: results by measure; skipped: reasons by measure that could not be taken.
+        seconds: duration of the last evaluation.
     """
 
     run: str
@@ -68,12 +68,12 @@ class Evaluation:
         return name in self.results
 
     def __getitem__(self, name: str) -> Any:
-        """Return the result of a measure, of the measure's own class."""
+        """Return the result of a measure, an instance of the measure's ``Result``."""
         return self.results[name]
 
     @property
     def protocol(self) -> tuple[Any, ...]:
-        """What two evaluations must share for a result of one to stand in the other."""
+        """The protocol. Two evaluations with equal protocols can share results."""
         return self.mien, self.weights_sha256, self.data, self.seed
 
     def with_results(
@@ -85,11 +85,11 @@ class Evaluation:
         judge: Judge | None,
         seconds: float | None = None,
     ) -> Evaluation:
-        """Return the same with other results, all in the order of the measures."""
-        names, kept = measures.names(), set(attempts)
+        """Return a copy with other results, in the order of the measures."""
+        names, selection = measures.names(), set(attempts)
         return replace(
             self,
-            measures=tuple(name for name in names if name in kept),
+            measures=tuple(name for name in names if name in selection),
             results={name: results[name] for name in names if name in results},
             skipped={name: skipped[name] for name in names if name in skipped},
             judges=dict(judges),
@@ -98,12 +98,12 @@ class Evaluation:
         )
 
     def only(self, names: Iterable[str]) -> Evaluation:
-        """Return the same with the measures ``names`` alone."""
-        kept = set(names)
+        """Return a copy with the measures ``names`` only."""
+        selection = set(names)
         return self.with_results(
-            [name for name in self.measures if name in kept],
-            {name: result for name, result in self.results.items() if name in kept},
-            {name: reason for name, reason in self.skipped.items() if name in kept},
+            [name for name in self.measures if name in selection],
+            {name: result for name, result in self.results.items() if name in selection},
+            {name: reason for name, reason in self.skipped.items() if name in selection},
             self.judges,
             self.judge,
             self.seconds,
@@ -114,7 +114,7 @@ class Evaluation:
         return [row for name, result in self.results.items() for row in measures.get(name).rows(result)]
 
     def cells(self) -> list[dict[str, str]]:
-        """Return one row of text cells for each attribute; where two measures fill a column, the first one does."""
+        """Return one row of text cells for each attribute; the first measure with a column fills it."""
         columns: list[str] = []
         table: dict[str, dict[str, str]] = {}
         for name, result in self.results.items():
@@ -124,15 +124,14 @@ class Evaluation:
                 continue
             columns += [column for column in new if column not in columns]
             for attribute, row in cells.items():
-                kept = table.setdefault(attribute, {})
-                table[attribute] = {**row, **kept}
+                table[attribute] = {**row, **table.get(attribute, {})}
         return [
             {"attribute": attribute, **{column: row.get(column, NOTHING) for column in columns}}
             for attribute, row in table.items()
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what evaluation.json holds."""
+        """Return the content of evaluation.json."""
         out: dict[str, Any] = {
             "run": self.run,
             "model": self.model,
@@ -153,10 +152,10 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
-        """Return what :meth:`to_json` wrote; measures that this version does not have are ignored.
+        """Return the evaluation that :meth:`to_json` wrote; measures that this version does not have are ignored.
 
         Raises:
-            MienError: something else.
+            MienError: the values are not an evaluation.
         """
         about = About.from_json(values)
         results, skipped = {}, {}
@@ -174,7 +173,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class About(Record):
-    """The keys of evaluation.json beside the results."""
+    """The keys of evaluation.json except the results."""
 
     run: str
     model: str

@@ -1,4 +1,4 @@
-"""The typed result of telling persons apart; no torch."""
+"""The result of the comparison of persons. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mien.evaluation.record import Record
 
 @dataclass(frozen=True)
 class AUC(Record):
-    """ROC-AUC of one similarity with its 95 % interval, and its medians over pairs of either kind."""
+    """ROC-AUC of one similarity with its 95 % interval, and its medians over the pairs of each kind."""
 
     auc: float
     low: float
@@ -20,7 +20,7 @@ class AUC(Record):
 
 @dataclass(frozen=True)
 class SamePerson(Record):
-    """The AUC of every similarity, and the pairs it was measured on: see :mod:`mien.metrics.similarity_auc`."""
+    """The AUC of every similarity and the counts of pairs, see :mod:`mien.metrics.similarity_auc`."""
 
     protocol: str
     data: str
@@ -41,7 +41,7 @@ class SamePerson(Record):
 
     @property
     def pairs(self) -> str:
-        """The pairs, in words."""
+        """A description of the pairs."""
         return (
             f"{self.n_same:,} pairs of one person ({self.paired_persons:,} persons, "
             f"{self.paired_persons_in_training:,} of them also in training), {self.n_strangers:,} of strangers, all "

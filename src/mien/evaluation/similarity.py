@@ -1,8 +1,8 @@
-"""Whether latents of held-out faces tell persons apart: what ``mien similarity`` and ``mien evaluate`` share.
+"""Similarities of held-out faces as a test of identity, for ``mien similarity`` and ``mien evaluate``.
 
-Both follow the protocol of :mod:`mien.metrics.similarity_auc` and differ in the pictures: ``mien similarity`` takes all
-of valid and test, for the most pairs; the measure ``similarity_auc`` takes the test pictures of the evaluation. Each
-names its pictures in ``split`` and ``protocol``.
+Both follow the protocol of :mod:`mien.metrics.similarity_auc`, with different pictures. ``mien similarity`` uses all
+validation and test pictures, to have more pairs. The measure ``similarity_auc`` uses the test pictures of the
+evaluation. ``split`` and ``protocol`` of the result name the pictures.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from mien.metrics import similarity_auc as auc
 from mien.run.opening import OpenRun
 
 
-def tell_persons(
+def compare_persons(
     run: OpenRun, held: np.ndarray, split: str, noise: float, pairs: auc.Pairs, seed: int, note: Note
 ) -> tuple[SamePerson, auc.Scores]:
     """Return the AUC of every similarity with its protocol, and the similarities of the pairs.
 
     Args:
-        held: positions (n,) of pictures the run was not trained on; split: what they are, in words.
-        noise: standard deviation of the noise of neighborhoods, which a model that decodes has.
-        pairs: rows of ``held``, of :func:`mien.metrics.similarity_auc.draw_pairs` with ``seed``.
-        seed: of the pairs, the noise and the bootstrap.
+        run: the run to measure.
+        held: positions (n,) of held-out pictures; split: name of these pictures for the result.
+        noise: standard deviation of the noise of neighborhoods, for models that decode.
+        pairs: pairs of rows of ``held``, drawn by :func:`mien.metrics.similarity_auc.draw_pairs` with ``seed``.
+        seed: seed of the pairs, the noise and the bootstrap.
         note: called with (what, done, total).
     """
     rows = pairs.rows()  # only these are encoded
@@ -43,7 +44,7 @@ def tell_persons(
     measures["pixels"] = alike.pixels(run.dataset, index)
     scores = auc.score_pairs(measures, placed, lambda d, t: note("comparing pairs", d, t))
     identity = run.dataset.identity
-    assert identity is not None, "pairs are drawn of persons"
+    assert identity is not None, "pairs need the identity of persons"
     paired = np.unique(identity[held[pairs.same[:, 0]]])
     result = {
         "protocol": auc.protocol(split),

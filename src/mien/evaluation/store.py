@@ -1,4 +1,4 @@
-"""What a run's folder holds of evaluations by the same protocol: no result is lost, and none is measured twice."""
+"""The stored evaluations of a run. No result is lost, and no result is measured twice by the same protocol."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARTIAL = "evaluation-unfinished.json"  # the results of an evaluation that was 
 
 
 def empty(run: OpenRun, count: int, seed: int) -> Evaluation:
-    """Return the evaluation of a run before anything is measured: its weights, the held-out pictures, the seed."""
+    """Return the evaluation of a run without results: its weights, the held-out pictures, the seed."""
     from mien.data.dataset import spread
 
     test = spread(run.splits.test, count)
@@ -44,19 +44,20 @@ def empty(run: OpenRun, count: int, seed: int) -> Evaluation:
 
 
 def stored(folder: Path, protocol: Evaluation, judge: str | None) -> Evaluation:
-    """Return ``protocol``, as :func:`empty` makes it, with all results that a run's folder holds by it.
+    """Return ``protocol``, a result of :func:`empty`, with all results by this protocol in the run's folder.
 
     Args:
-        judge: SHA-256 of the present judge: results of another one do not stand beside its own. Where there is none,
-            the results of the last judge count.
+        folder: the run's folder.
+        protocol: the evaluation without results.
+        judge: SHA-256 of the present judge; results of other judges are ignored. None for the last judge.
     """
     names: list[str] = []
     results: dict[str, Record] = {}
     skipped: dict[str, str] = {}
     judges: dict[str, str] = {}
-    whose: Judge | None = None
-    aside = sorted(folder.glob("evaluation-????????.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in (folder / RESULT, *aside):
+    judge_about: Judge | None = None
+    others = sorted(folder.glob("evaluation-????????.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in (folder / RESULT, *others):
         other = read(path)
         if other is None or other.protocol != protocol.protocol:
             continue
@@ -73,22 +74,22 @@ def stored(folder: Path, protocol: Evaluation, judge: str | None) -> Evaluation:
             elif name in other.skipped:
                 skipped[name] = other.skipped[name]
             if name in other.judges and judge is not None:
-                judges[name], whose = judge, other.judge
-    return protocol.with_results(names, results, skipped, judges, whose)
+                judges[name], judge_about = judge, other.judge
+    return protocol.with_results(names, results, skipped, judges, judge_about)
 
 
 def store(folder: Path, evaluation: Evaluation) -> None:
-    """Write an evaluation; an earlier one by another protocol or judge is kept in a file of its own."""
+    """Write an evaluation. An earlier one by another protocol or judge is moved to a separate file."""
     path = folder / RESULT
-    if path.exists() and (name := _name_aside(read(path), evaluation)):
+    if path.exists() and (name := _other_name(read(path), evaluation)):
         content = path.read_bytes()
         write_atomically(folder / name, lambda p: p.write_bytes(content))
     write_json(path, evaluation.to_json())
     (folder / PARTIAL).unlink(missing_ok=True)
 
 
-def _name_aside(old: Evaluation | None, new: Evaluation) -> str:
-    """Return the name of the file that keeps an earlier evaluation; empty where the new one holds all of it."""
+def _other_name(old: Evaluation | None, new: Evaluation) -> str:
+    """Return the name of the separate file for an earlier evaluation; empty if the new one has all its results."""
     words = "unreadable"
     if old is not None:
         others = set(old.judges.values()) - set(new.judges.values())
@@ -99,7 +100,7 @@ def _name_aside(old: Evaluation | None, new: Evaluation) -> str:
 
 
 def read(path: Path) -> Evaluation | None:
-    """Return a stored evaluation; None where there is none, or a damaged one."""
+    """Return a stored evaluation; None if the file is missing or damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return Evaluation.from_json(values)
@@ -108,9 +109,9 @@ def read(path: Path) -> Evaluation | None:
 
 
 class Partial:
-    """The results of one evaluation so far, kept in a file until the evaluation is stored.
+    """The results of an unfinished evaluation, in a file until the evaluation is stored.
 
-    A result of None says that the measure does not apply.
+    A result of None means that the measure does not apply.
     """
 
     def __init__(self, folder: Path, protocol: Evaluation, judge: Judge | None):
@@ -125,7 +126,7 @@ class Partial:
             return
 
     def add(self, name: str, result: Record | None) -> None:
-        """Keep a result."""
+        """Add a result and write the file."""
         self.results[name] = result
         blocks = {key: None if one is None else one.to_json() for key, one in self.results.items()}
         write_json(self.path, {"about": self.about, "blocks": blocks})

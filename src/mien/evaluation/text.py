@@ -1,4 +1,4 @@
-"""The tables of an evaluation, for the terminal; no torch."""
+"""The tables of an evaluation for the terminal. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """Return rich tables of an evaluation: its rows, then one row for each attribute."""
+    """Return rich tables of an evaluation: one of all rows, and one with a row for each attribute."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -27,7 +27,7 @@ def tables(evaluation: Evaluation) -> list[Table]:
     cells = evaluation.cells()
     if not cells:
         return [first]
-    # narrow, so that the longest of CelebA's names and six numbers go into 80 columns
+    # little padding: the longest of CelebA's names and six numbers fit into 80 columns
     second = Table(title="by attribute", title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for name in cells[0]:
         second.add_column(name, justify="left" if name == "attribute" else "right")
@@ -49,7 +49,7 @@ def side_by_side(evaluations: Sequence[Evaluation]) -> list[dict[str, str]]:
 
 
 def _by_label(evaluation: Evaluation) -> dict[tuple[str, str], str]:
-    """Return the texts of an evaluation's rows; the key of an indented row holds the row it belongs to, too."""
+    """Return the texts of rows. The key is the label of the last row without indent, and the row's own heading."""
     texts: dict[tuple[str, str], str] = {}
     lead = ""
     for row in evaluation.rows():

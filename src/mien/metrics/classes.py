@@ -1,7 +1,7 @@
 """Accuracy of classes predicted by a model, by a linear SVM on its latents, or on its reconstructions.
 
-Protocol: held-out pictures whose class is known; the class of the highest probability counts. The linear SVM is
-scikit-learn's LinearSVC (C = 1, one against the rest) on standardized latent means of training pictures.
+Protocol: held-out pictures with a known class; the prediction is the class of the highest probability. The linear SVM
+is scikit-learn's LinearSVC (C = 1, one against the rest) on standardized latent means of training pictures.
 Agreement compares the predictions of an independent classifier for x and for the reconstruction of x.
 """
 
@@ -19,8 +19,8 @@ def class_accuracy(predicted: np.ndarray, label: np.ndarray, names: tuple[str, .
 
     Args:
         predicted: (n,) class numbers.
-        label: (n,) class numbers, -1 where not known (left out).
-        names: of the classes.
+        label: (n,) class numbers, -1 for unknown classes (ignored).
+        names: names of the classes.
 
     >>> scores = class_accuracy(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]), ("a", "b"))
     >>> scores["accuracy"], round(scores["balanced_accuracy"], 3), scores["majority_baseline"]
@@ -28,14 +28,14 @@ def class_accuracy(predicted: np.ndarray, label: np.ndarray, names: tuple[str, .
     """
     known = label >= 0
     predicted, label = predicted[known], label[known]
-    right = predicted == label
+    correct = predicted == label
     n = len(label)
     counts = np.bincount(label, minlength=len(names))
-    per = {name: float(right[label == c].mean()) for c, name in enumerate(names) if counts[c]}
+    per = {name: float(correct[label == c].mean()) for c, name in enumerate(names) if counts[c]}
     return {
         "n": n,
-        "accuracy": float(right.mean()),
-        "sem": float(right.std() / n**0.5),
+        "accuracy": float(correct.mean()),
+        "sem": float(correct.std() / n**0.5),
         "balanced_accuracy": float(np.mean(list(per.values()))),
         "majority_baseline": float(counts.max() / n),
         "per_class": per,

@@ -1,4 +1,4 @@
-"""Distances between the real and the generated pictures: the protocols that the metrics' names stand for.
+"""Distances between real and generated pictures: each metric's name fixes its protocol.
 
 ============================  =========  ==========================================================  ==========
 name                          features   generated against real                                      value
@@ -6,16 +6,17 @@ name                          features   generated against real                 
 ``fid10k``, ``fid50k``        inception  10,000 or 50,000 against training pictures                  Fréchet
 ``kid10k``, ``kid50k``        inception  the same                                                    kernel
 ``precision_recall10k``       inception  10,000 against 10,000 training pictures                     two shares
-``inception2k``               inception  2,000, no real ones (Ma et al. 2019, Fig. 3 and 4)          score
+``inception2k``               inception  2,000, no real ones (Salimans et al. 2016)                  score
 ``feature_fid``               judge      as many as the held-out pictures, which are the real ones   Fréchet
 ``feature_kid``               judge      the same                                                    kernel
 ``feature_precision_recall``  judge      the same, at most 10,000                                    two shares
 ``feature_score``             judge      as many as the held-out pictures, no real ones              score
 ============================  =========  ==========================================================  ==========
 
-The real side of Inception's is the training split, as the field has it: at most 50,000 pictures of it. All measures
-of one network come of one pass over each side. What is kept of a pass does not grow with the number of pictures:
-sums, and for each count at most 10,000 rows of features (82 MB at 2,048 features) or logits, a seeded sample.
+For Inception, the real pictures are at most 50,000 of the training split, as is usual in the field. All measures of one
+network share one pass over the real and one over the generated pictures. Memory does not grow with the number of
+pictures: a pass stores sums and, for each count, a seeded sample of at most 10,000 rows of features (82 MB at 2,048
+features) or logits.
 """
 
 from __future__ import annotations
@@ -35,102 +36,102 @@ from mien.metrics.inception_score import SPLITS, inception_score
 from mien.metrics.kid import SUBSET_SIZE, kid
 from mien.metrics.precision_recall import NEIGHBORS, precision_recall
 
-MOST = 50_000  # real pictures that enter
-KEPT = 10_000  # rows of features kept of one side
+MAX_REAL = 50_000  # real pictures in a measure
+MAX_ROWS = 10_000  # rows of features stored for one side
 
 Note = Callable[[str, int, int], None] | None
 Progress = Callable[[int, int], None]
-Kept = TypeVar("Kept")
+Value = TypeVar("Value")
 MOMENTS, ROWS, LOGITS = "moments", "rows", "logits"
 
 
-class Seen:
-    """What is kept of the features of n pictures.
+class Collection:
+    """Statistics of the features of n pictures, collected batch by batch.
 
     Args:
-        n: how many will come.
-        network: whose features they are.
-        keeps: of ``moments``, ``rows`` (a seeded sample of at most 10,000) and ``logits`` (of the same rows).
-        seed: of the sample.
+        n: number of pictures.
+        network: the network that computes the features.
+        needs: what to store: ``moments``, ``rows`` (a seeded sample of at most 10,000), ``logits`` (of the same rows).
+        seed: seed of the sample.
     """
 
-    def __init__(self, n: int, network: FeatureNetwork, keeps: Iterable[str], seed: int):
-        # Apple's devices have no float64
+    def __init__(self, n: int, network: FeatureNetwork, needs: Iterable[str], seed: int):
+        # Apple's devices have no float64, so the statistics stay on the CPU there
         place = network.device if network.device.type in ("cpu", "cuda") else torch.device("cpu")
-        self.n, self.seen, self.filled, keeps = n, 0, 0, set(keeps)
-        self.chosen = np.ones(n, bool)
-        if n > KEPT:
-            self.chosen[:] = False
-            self.chosen[np.random.default_rng(seed).choice(n, KEPT, replace=False)] = True
-        kept = min(n, KEPT)
-        self.moments = Moments(network.number, place) if MOMENTS in keeps else None
-        self.rows = torch.empty(kept, network.number, device=place) if ROWS in keeps else None
-        self.logits = torch.empty(kept, network.classes, device=place) if LOGITS in keeps else None
+        self.n, self.count, self.row, needs = n, 0, 0, set(needs)
+        self.sample = np.ones(n, bool)
+        if n > MAX_ROWS:
+            self.sample[:] = False
+            self.sample[np.random.default_rng(seed).choice(n, MAX_ROWS, replace=False)] = True
+        rows = min(n, MAX_ROWS)
+        self.moments = Moments(network.number, place) if MOMENTS in needs else None
+        self.rows = torch.empty(rows, network.number, device=place) if ROWS in needs else None
+        self.logits = torch.empty(rows, network.classes, device=place) if LOGITS in needs else None
 
     def update(self, features: Tensor, logits: Tensor | None) -> None:
-        """Take in the features (B, D) and logits (B, classes) of the next pictures; those after the n-th are left."""
-        features = features[: self.n - self.seen]
+        """Add the features (B, D) and logits (B, classes) of the next pictures; pictures after the n-th are ignored."""
+        features = features[: self.n - self.count]
         if self.moments is not None:
             self.moments.update(features)
-        mask = self.chosen[self.seen : self.seen + len(features)]
-        where = torch.from_numpy(np.flatnonzero(mask))
-        until = self.filled + len(where)
-        for kept, given in ((self.rows, features), (self.logits, logits)):
-            if kept is not None:
-                assert given is not None
-                kept[self.filled : until] = given[where.to(given.device)].to(kept)
-        self.seen, self.filled = self.seen + len(features), until
+        mask = self.sample[self.count : self.count + len(features)]
+        index = torch.from_numpy(np.flatnonzero(mask))
+        end = self.row + len(index)
+        for store, values in ((self.rows, features), (self.logits, logits)):
+            if store is not None:
+                assert values is not None
+                store[self.row : end] = values[index.to(values.device)].to(store)
+        self.count, self.row = self.count + len(features), end
 
 
-Measure = Callable[[Seen | None, Seen, int, Progress], dict[str, Any]]
+Measure = Callable[[Collection | None, Collection, int, Progress], dict[str, Any]]
 
 
-def _fid(real: Seen | None, generated: Seen, seed: int, progress: Progress) -> dict[str, Any]:
+def _fid(real: Collection | None, generated: Collection, seed: int, progress: Progress) -> dict[str, Any]:
     assert real is not None
-    return fid(_kept(real.moments), _kept(generated.moments), _kept(generated.rows), seed, progress)
+    return fid(_required(real.moments), _required(generated.moments), _required(generated.rows), seed, progress)
 
 
-def _kid(real: Seen | None, generated: Seen, seed: int, progress: Progress) -> dict[str, Any]:
+def _kid(real: Collection | None, generated: Collection, seed: int, progress: Progress) -> dict[str, Any]:
     assert real is not None
-    a, b = _kept(real.rows), _kept(generated.rows)
-    # subsets of all there are would all be the same, and their spread would say nothing
+    a, b = _required(real.rows), _required(generated.rows)
+    # subsets of all rows would all be equal, and their spread would be zero
     size = min(SUBSET_SIZE, min(len(a), len(b)) // 2)
     return kid(a, b, seed, subset_size=size, progress=progress)
 
 
-def _precision_recall(real: Seen | None, generated: Seen, seed: int, progress: Progress) -> dict[str, Any]:
+def _precision_recall(real: Collection | None, generated: Collection, seed: int, progress: Progress) -> dict[str, Any]:
     assert real is not None
-    return precision_recall(_kept(real.rows), _kept(generated.rows), progress=progress)
+    return precision_recall(_required(real.rows), _required(generated.rows), progress=progress)
 
 
-def _score(real: Seen | None, generated: Seen, seed: int, progress: Progress) -> dict[str, Any]:
-    return inception_score(_kept(generated.logits), seed)
+def _score(real: Collection | None, generated: Collection, seed: int, progress: Progress) -> dict[str, Any]:
+    return inception_score(_required(generated.logits), seed)
 
 
-def _kept(what: Kept | None) -> Kept:
-    assert what is not None  # a protocol asks for what its measure needs
-    return what
+def _required(value: Value | None) -> Value:
+    assert value is not None  # a protocol's needs name what its measure reads
+    return value
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a metric's name fixes.
+    """The protocol that a metric's name fixes.
 
     Args:
-        name: of the metric.
+        name: name of the metric.
         network: name of its feature network.
-        generated: how many generated pictures; 0 for as many as there are real ones.
-        split: which pictures are the real ones: ``training`` or ``held-out``; empty where none are needed.
-        keeps: what is kept of either side.
-        fewest: pictures a side below which it is refused.
-        measure: makes the numbers.
+        generated: number of generated pictures; 0 means the number of real pictures.
+        split: split of the real pictures, ``training`` or ``held-out``; empty if no real pictures are needed.
+        needs: statistics that the measure reads of each side: ``moments``, ``rows``, ``logits``.
+        fewest: smallest number of pictures on each side.
+        measure: function that computes the numbers.
     """
 
     name: str
     network: str
     generated: int
     split: str
-    keeps: tuple[str, ...]
+    needs: tuple[str, ...]
     fewest: int
     measure: Measure
 
@@ -157,7 +158,7 @@ PROTOCOLS = _all_protocols()
 
 
 def names(network: FeatureNetwork | None = None) -> tuple[str, ...]:
-    """Return the names of all protocols, or of those that a network can serve.
+    """Return the names of all protocols, or of the protocols that ``network`` can serve.
 
     >>> names()[:3]
     ('fid10k', 'fid50k', 'kid10k')
@@ -166,18 +167,18 @@ def names(network: FeatureNetwork | None = None) -> tuple[str, ...]:
 
 
 def _serves(network: FeatureNetwork, protocol: Protocol) -> bool:
-    return network.name == protocol.network and (LOGITS not in protocol.keeps or network.classes > 1)
+    return network.name == protocol.network and (LOGITS not in protocol.needs or network.classes > 1)
 
 
-def check(wanted: Sequence[str], network: FeatureNetwork, n_real: int) -> list[Protocol]:
-    """Return the protocols named; cheap, to be called before anything is computed.
+def check(metrics: Sequence[str], network: FeatureNetwork, n_real: int) -> list[Protocol]:
+    """Return the protocols of the named metrics. The check is cheap: call it before the pictures are computed.
 
     Raises:
-        UnknownName: a name that is none of a protocol.
-        MienError: a protocol of another network, one that needs classes, or too few pictures.
+        UnknownName: a metric that does not exist.
+        MienError: a metric of another network, a metric that needs classes, or too few pictures.
     """
     protocols = []
-    for name in wanted:
+    for name in metrics:
         if name not in PROTOCOLS:
             raise UnknownName("metric", name, PROTOCOLS)
         protocol = PROTOCOLS[name]
@@ -196,28 +197,31 @@ def check(wanted: Sequence[str], network: FeatureNetwork, n_real: int) -> list[P
 
 
 def draw(positions: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return at most 50,000 of the positions of a split, drawn at random and sorted: those that are the real side."""
-    return np.sort(np.random.default_rng(seed).permutation(positions)[:MOST])
+    """Return the positions of the real pictures: at most 50,000 of a split, drawn at random and sorted."""
+    return np.sort(np.random.default_rng(seed).permutation(positions)[:MAX_REAL])
 
 
-def see(
+def collect(
     network: FeatureNetwork,
     pictures: Iterable[Tensor],
     plans: Mapping[int, Iterable[str]],
     seed: int = 0,
     note: Note = None,
     what: str = "features",
-) -> dict[int, Seen]:
-    """Return what is kept of one pass over pictures, for each count.
+) -> dict[int, Collection]:
+    """Return the statistics of the first n pictures for each count n of ``plans``, from one pass over the pictures.
 
     Args:
-        pictures: batches (B, C, H, W) in [-1, 1]; no more are asked for than the largest count.
-        plans: what to keep (``moments``, ``rows``, ``logits``) of the first so many.
+        pictures: batches (B, C, H, W) in [-1, 1]; reading stops at the largest count.
+        plans: for each count n, the statistics to store: ``moments``, ``rows``, ``logits``.
+        seed: seed of the samples of rows.
+        note: called with (what, done, total).
+        what: name of the pass in messages.
 
     Raises:
-        MienError: fewer pictures than the largest count, or values that are no numbers.
+        MienError: fewer pictures than the largest count, or values that are not finite.
     """
-    kept = {n: Seen(n, network, keeps, seed) for n, keeps in plans.items()}
+    collections = {n: Collection(n, network, needs, seed) for n, needs in plans.items()}
     most, done = max(plans, default=0), 0
     source = iter(pictures)
     with torch.inference_mode():
@@ -226,55 +230,60 @@ def see(
             if not bool(torch.isfinite(x).all()):
                 raise MienError(f"expected pictures in [-1, 1] for {what}, got values that are no numbers: train again")
             features, logits = network.look(x)
-            for seen in kept.values():
-                if seen.seen < seen.n:
-                    seen.update(features, logits)
+            for collection in collections.values():
+                if collection.count < collection.n:
+                    collection.update(features, logits)
             done += len(x)
             if note:
                 note(what, done, most)
     if done < most:
         raise MienError(f"expected {most} pictures for {what}, got {done}: give as many as were announced")
-    return kept
+    return collections
 
 
 def _plans(protocols: Sequence[Protocol], count: Callable[[Protocol], int]) -> dict[int, set[str]]:
     plans: dict[int, set[str]] = {}
     for protocol in protocols:
-        plans.setdefault(count(protocol), set()).update(protocol.keeps)
+        plans.setdefault(count(protocol), set()).update(protocol.needs)
     return plans
 
 
-def see_real(
-    wanted: Sequence[str],
+def collect_real(
+    metrics: Sequence[str],
     network: FeatureNetwork,
     pictures: Iterable[Tensor],
     n: int,
     seed: int = 0,
     note: Note = None,
-) -> dict[int, Seen]:
-    """Return what is kept of n real pictures, or of the first 50,000; it may serve several :func:`measure`."""
-    plans = _plans([p for p in check(wanted, network, n) if p.split], lambda p: min(n, MOST))
-    return see(network, pictures, plans, seed, note, "features of real pictures")
+) -> dict[int, Collection]:
+    """Return the statistics of n real pictures, at most of the first 50,000; several :func:`measure` can use them."""
+    plans = _plans([p for p in check(metrics, network, n) if p.split], lambda p: min(n, MAX_REAL))
+    return collect(network, pictures, plans, seed, note, "features of real pictures")
 
 
 def measure(
-    wanted: Sequence[str],
+    metrics: Sequence[str],
     network: FeatureNetwork,
-    real: Mapping[int, Seen],
+    real: Mapping[int, Collection],
     n_real: int,
     generated: Callable[[int], Iterable[Tensor]],
     seed: int = 0,
     note: Note = None,
 ) -> dict[str, dict[str, Any]]:
-    """Return the measures of generated pictures against what :func:`see_real` kept; see :func:`distributions`."""
-    protocols = check(wanted, network, n_real)
-    there = min(n_real, MOST)
+    """Return the measures of generated pictures against ``real``, a result of :func:`collect_real`.
+
+    The other arguments, the result and the errors are those of :func:`distributions`.
+    """
+    protocols = check(metrics, network, n_real)
+    real_count = min(n_real, MAX_REAL)
 
     def count(protocol: Protocol) -> int:
-        return protocol.generated or there
+        return protocol.generated or real_count
 
     plans = _plans(protocols, count)
-    seen = see(network, generated(max(plans)), plans, seed, note, "features of generated pictures") if plans else {}
+    fakes: dict[int, Collection] = {}
+    if plans:
+        fakes = collect(network, generated(max(plans)), plans, seed, note, "features of generated pictures")
     results = {}
     for protocol in protocols:
 
@@ -282,11 +291,11 @@ def measure(
             if note:
                 note(name, done, total)
 
-        numbers = protocol.measure(real.get(there), seen[count(protocol)], seed, progress)
+        numbers = protocol.measure(real.get(real_count), fakes[count(protocol)], seed, progress)
         results[protocol.name] = {
-            "n_real": there if protocol.split else 0,
+            "n_real": real_count if protocol.split else 0,
             "n_generated": count(protocol),
-            **numbers,  # which may say that fewer entered
+            **numbers,  # may hold smaller counts, where a measure uses a sample
             "seed": seed,
             "split": protocol.split or None,
             **network.about(),
@@ -295,7 +304,7 @@ def measure(
 
 
 def distributions(
-    wanted: Sequence[str],
+    metrics: Sequence[str],
     network: FeatureNetwork,
     real: Iterable[Tensor],
     n_real: int,
@@ -306,21 +315,22 @@ def distributions(
     """Return the named measures of generated pictures, from one pass over the real and one over the generated ones.
 
     Args:
-        wanted: names of protocols of one network; :func:`names` lists them.
-        network: whose features are compared.
-        real: batches (B, C, H, W) in [-1, 1] of the split that ``PROTOCOLS[name].split`` says; of more than 50,000
-            the first, so let :func:`draw` choose them.
-        n_real: how many those are.
+        metrics: names of metrics of one network; :func:`names` lists them.
+        network: the network that computes the features.
+        real: batches (B, C, H, W) in [-1, 1] of the split ``PROTOCOLS[name].split``. Only the first 50,000 pictures
+            are used; :func:`draw` draws a random subset of a larger split.
+        n_real: number of real pictures.
         generated: takes n, returns batches of n generated pictures; called once, with the largest n needed.
-        seed: of samples of rows, subsets and shuffles; that of the pictures is the caller's.
+        seed: seed of samples of rows, subsets and shuffles; the caller seeds the generated pictures.
         note: called with (what, done, total).
 
     Returns:
-        For each name: ``value``, ``spread`` and what it is a spread of, n_real, n_generated, seed, split, the network
-        with the hash of its weights, the preprocessing, and what else fixes the protocol. Precision and recall are
-        two values, each with its spread.
+        For each name: ``value``, ``spread`` and ``spread_of`` (the meaning of the spread), n_real, n_generated, seed,
+        split, the network with the hash of its weights, the preprocessing, and the other constants of the protocol.
+        Precision and recall are two values, each with its spread.
 
     Raises:
-        MienError: a protocol that is not this network's, too few pictures, fewer than announced.
+        MienError: a metric of another network, too few pictures, or fewer pictures than ``n_real``.
     """
-    return measure(wanted, network, see_real(wanted, network, real, n_real, seed, note), n_real, generated, seed, note)
+    statistics = collect_real(metrics, network, real, n_real, seed, note)
+    return measure(metrics, network, statistics, n_real, generated, seed, note)

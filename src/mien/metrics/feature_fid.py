@@ -1,9 +1,9 @@
-"""Fréchet distance on an attribute classifier's features; not the FID of Inception features, and not named so.
+"""Fréchet distance on the features of an attribute classifier. It is not FID, which uses Inception's features.
 
-Protocol: the pooled features of a judge run (its hash stands beside the number) of n held-out real pictures
-and of n generated ones, at the model's own size; Heusel et al. 2017's distance between the two Gaussians.
-The distance is biased upwards for small n: compare only at equal n. With its spread, and beside other measures of
-the same features, it is ``feature_fid`` of :mod:`mien.metrics.distributions`.
+Protocol: the pooled features of a judge run, for n held-out real pictures and n generated ones, at the model's own
+size; the distance between the two Gaussians (Heusel et al. 2017). The judge's hash is stored with the result. The
+distance is biased upwards for small n: compare only at equal n. ``feature_fid`` of :mod:`mien.metrics.distributions`
+adds the spread and other measures of the same features.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def feature_fid(
     """Return the Fréchet distance between the features of two sets of pictures.
 
     Args:
-        features: (B, C, H, W) in [-1, 1] → (B, number).
-        number: how many features.
+        features: function from pictures (B, C, H, W) in [-1, 1] to features (B, number).
+        number: number of features.
         real, fake: batches of pictures.
 
     Raises:

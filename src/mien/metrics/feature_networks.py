@@ -1,8 +1,8 @@
-"""The networks whose features the distances between sets of pictures are made of, each with its preprocessing.
+"""The feature networks of the distances between sets of pictures, each with its preprocessing.
 
-There are two, and a metric's name tells which: ``fid10k``, ``kid10k``, ``inception2k``, … are made of InceptionV3,
-``feature_fid``, ``feature_kid``, … of an attribute classifier (a judge), where Inception's weights cannot be had.
-Every result repeats the network's name, the hash of its weights and the preprocessing.
+There are two, and the name of a metric tells the network. ``fid10k``, ``kid10k``, ``inception2k``, … use InceptionV3.
+``feature_fid``, ``feature_kid``, … use an attribute classifier (a judge), and need no weights of Inception.
+Every result stores the network's name, the hash of its weights and the preprocessing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mien.files import sha256
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_VARIABLE = "MIEN_INCEPTION"
-INCEPTION_BATCH = 32  # pictures of 299 px at once: about 300 MB
+INCEPTION_BATCH = 32  # pictures of 299 px in one batch: about 300 MB
 
 Look = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
@@ -34,13 +34,13 @@ class FeatureNetwork:
 
     Args:
         name: ``inception`` or ``judge``.
-        weights: what they are, for people.
-        sha256: of the file of the weights.
-        number: how many features.
-        classes: how many logits; 0 where it has none.
-        preprocessing: what is done to a picture before the network sees it.
-        device: where it is.
-        look: returns features, and logits or None.
+        weights: name of the weights, for readers.
+        sha256: hash of the file of the weights.
+        number: number of features.
+        classes: number of logits; 0 without logits.
+        preprocessing: description of the preprocessing of pictures.
+        device: device of the network.
+        look: function from pictures to features, and logits or None.
     """
 
     name: str
@@ -61,7 +61,7 @@ class FeatureNetwork:
         return self.look(x)[1]
 
     def about(self) -> dict[str, Any]:
-        """Return what stands beside every number made of this network."""
+        """Return the description of the network that every result stores."""
         return {
             "network": self.name,
             "weights": self.weights,
@@ -73,10 +73,10 @@ class FeatureNetwork:
 
 
 def as_color(x: Tensor, what: str) -> Tensor:
-    """Return pictures (B, 3, H, W) of pictures of one or three channels: gray ones are repeated.
+    """Return pictures of one or three channels as (B, 3, H, W); the gray channel is repeated.
 
     Raises:
-        MienError: for signals, which no network of photographs sees, and other numbers of channels.
+        MienError: signals, or another number of channels: the networks were trained on photographs.
     """
     if x.ndim != 4 or x.shape[1] not in (1, 3) or x.shape[2] == 1:
         raise MienError(
@@ -87,7 +87,7 @@ def as_color(x: Tensor, what: str) -> Tensor:
 
 
 def to_bytes(x: Tensor) -> Tensor:
-    """Return pictures in [-1, 1] as the uint8 levels a PNG would hold; what lies outside is clipped.
+    """Return pictures in [-1, 1] as uint8 levels, as in a PNG file; values outside the range are clipped.
 
     >>> to_bytes(torch.tensor([-1.1, -1.0, 0.0, 0.001, 1.0])).tolist()
     [0, 0, 128, 128, 255]
@@ -96,20 +96,21 @@ def to_bytes(x: Tensor) -> Tensor:
 
 
 def local_weights(name: str, variable: str, path: str | Path | None = None) -> Path | None:
-    """Return the file of published weights that is here: as given, else as the environment says, else in torch's cache.
+    """Return the local file of published weights: ``path``, else the environment variable, else torch's cache; or None.
 
     Args:
-        name: of the published file; its last word is the beginning of its hash.
-        variable: of the environment.
+        name: name of the published file, which ends with the first digits of its hash.
+        variable: name of the environment variable.
+        path: the file; None for the environment variable or the cache.
 
     Raises:
-        MienError: a file that was asked for and is not there, or a damaged one in the cache.
+        MienError: there is no file at that path, or the file in the cache is damaged.
     """
-    for given, whence in ((path, ""), (os.environ.get(variable), f" ({variable})")):
-        if given:
-            if not Path(given).expanduser().is_file():
-                raise MienError(f"expected the weights {name} in {given}{whence}, got no such file: give another path")
-            return Path(given).expanduser()
+    for choice, origin in ((path, ""), (os.environ.get(variable), f" ({variable})")):
+        if choice:
+            if not Path(choice).expanduser().is_file():
+                raise MienError(f"expected the weights {name} in {choice}{origin}, got no such file: give another path")
+            return Path(choice).expanduser()
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not cached.is_file():
         return None
@@ -119,7 +120,7 @@ def local_weights(name: str, variable: str, path: str | Path | None = None) -> P
 
 
 def is_published(name: str, digest: str) -> bool:
-    """Tell whether the SHA-256 ``digest`` is the one that the file's name ends with.
+    """Return whether the SHA-256 ``digest`` starts with the digits at the end of the file's name.
 
     >>> is_published(INCEPTION_FILE, "6726825d" + "0" * 56)
     True
@@ -128,13 +129,13 @@ def is_published(name: str, digest: str) -> bool:
 
 
 def find_weights(name: str, url: str, variable: str, path: str | Path | None = None) -> Path:
-    """Return the file of published weights: what is here, else downloaded into torch's cache, its hash checked.
+    """Return the file of published weights: a local file, else a download into torch's cache with a checked hash.
 
     Raises:
-        MienError: where neither can be had, with which file to put where.
+        MienError: there is no local file and the download fails; the message names the file and its place.
     """
-    if (here := local_weights(name, variable, path)) is not None:
-        return here
+    if (file := local_weights(name, variable, path)) is not None:
+        return file
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
@@ -148,10 +149,10 @@ def find_weights(name: str, url: str, variable: str, path: str | Path | None = N
 
 
 def read_weights(path: Path, what: str) -> dict[str, Tensor]:
-    """Return the tensors of a file by the restricted unpickler, which builds tensors and containers and runs nothing.
+    """Return the tensors of a file. The restricted unpickler builds tensors and containers only; it runs no code.
 
     Raises:
-        MienError: a file that holds anything else.
+        MienError: the file has other content.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -171,25 +172,25 @@ def local_inception() -> Path | None:
 def inception(path: str | Path | None = None, device: str | torch.device = "cpu") -> FeatureNetwork:
     """Return FID's InceptionV3: 2,048 pooled features and 1,008 logits without their bias (Szegedy et al. 2015).
 
-    Its architecture and resizing are torch-fidelity's, which follow the TensorFlow graph of the field's first
-    implementations.
+    Architecture and resizing come from torch-fidelity. They follow the TensorFlow graph of the original FID.
 
     Args:
-        path: of the weights; else ``MIEN_INCEPTION`` names them, else torch's cache, else they are downloaded.
+        path: file of the weights; by default the file of ``MIEN_INCEPTION``, else of torch's cache, else a download.
+        device: device of the network.
 
     Raises:
-        MienError: where the weights cannot be had, or the file holds others.
+        MienError: the weights are not available, or the file has other weights.
     """
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
     file = find_weights(INCEPTION_FILE, URL_INCEPTION_V3, INCEPTION_VARIABLE, path)
     digest, what = sha256(file), "the weights of FID's InceptionV3"
-    # torch-fidelity reads weights with the unrestricted unpickler: it gets nothing but tensors written here
+    # torch-fidelity reads weights with the unrestricted unpickler, so it gets tensors that are written here
     tensors = io.BytesIO()
     torch.save(read_weights(file, what), tensors)
     tensors.seek(0)
     try:
-        # the constructor draws initial weights from the global state and then overwrites them
+        # the constructor draws initial weights from the global generator before it loads the weights
         with torch.random.fork_rng(devices=[]):
             network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], tensors)
     except RuntimeError as error:
@@ -218,14 +219,14 @@ def inception(path: str | Path | None = None, device: str | torch.device = "cpu"
 
 
 def of_judge(judge_model: Any, digest: str) -> FeatureNetwork:
-    """Return an attribute classifier's pooled features, and its logits where it tells classes apart.
+    """Return the network of a judge: its pooled features, and its logits if it recognizes classes.
 
     Args:
         judge_model: a model that recognizes and describes pictures, in evaluation mode.
         digest: SHA-256 of its weights.
 
     Raises:
-        MienError: a model without pooled features, or one that is training.
+        MienError: the model has no pooled features, or is in training mode.
     """
     require(judge_model, Recognizes, Describes)
     model: Any = judge_model
@@ -233,7 +234,7 @@ def of_judge(judge_model: Any, digest: str) -> FeatureNetwork:
         raise MienError("expected a judge in evaluation mode, got one in training mode: call judge_model.eval()")
     place = next(model.parameters()).device
     shape = tuple(model.config["shape"])
-    classes = () if model.attributes else tuple(model.classes)  # one that has both learned the attributes
+    classes = () if model.attributes else tuple(model.classes)  # a judge with both was trained on the attributes
 
     def look(x: Tensor) -> tuple[Tensor, Tensor | None]:
         if x.ndim != 4 or tuple(x.shape[1:]) != shape:

@@ -1,7 +1,7 @@
 """Fréchet distance between two sets of features (Heusel et al. 2017): |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁Σ₂)^½).
 
-Needs only means and covariances, which are gathered batch by batch in float64. The distance is biased upwards for
-few pictures: compare only at equal counts.
+Means and covariances are accumulated batch by batch in float64. The distance is biased upwards for few pictures:
+compare only at equal counts.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BLOCKS = 10  # of the jackknife
-FEWEST_SPREAD = 20  # with fewer pictures there is no spread
+BLOCKS = 10  # blocks of the jackknife
+FEWEST_SPREAD = 20  # fewest pictures for a spread
 
 Progress = Callable[[int, int], None] | None
 
@@ -41,32 +41,33 @@ class Moments:
 
     @property
     def covariance(self) -> Tensor:
-        """(D, D), of n - 1 degrees of freedom."""
+        """The unbiased covariance (D, D), divided by n - 1."""
         return self.scatter / (self.n - 1)
 
     def update(self, rows: Tensor) -> None:
-        """Take in rows (n, D)."""
+        """Add rows (n, D)."""
         m = len(rows)
         if not m:
             return
         rows = rows.to(self.mean)
         mean = rows.mean(0)
         rows = rows - mean
-        apart = mean - self.mean
+        difference = mean - self.mean
         self.scatter.addmm_(rows.T, rows)
-        # Chan, Golub & LeVeque 1979: no difference of large sums
-        self.scatter.addr_(apart, apart, alpha=self.n * m / (self.n + m))
-        self.mean += apart * (m / (self.n + m))
+        # the update of Chan, Golub & LeVeque 1979 subtracts no large sums
+        self.scatter.addr_(difference, difference, alpha=self.n * m / (self.n + m))
+        self.mean += difference * (m / (self.n + m))
         self.n += m
 
     def without(self, rows: Tensor) -> Moments:
-        """Return the moments of all rows but these (m, D), which were among them."""
-        gone = Moments.of(rows.to(self.mean))
+        """Return the moments without ``rows`` (m, D), which were added before."""
+        removed = Moments.of(rows.to(self.mean))
         rest = Moments(len(self.mean), self.mean.device)
-        rest.n = self.n - gone.n
-        rest.mean = (self.n * self.mean - gone.n * gone.mean) / rest.n
-        apart = gone.mean - rest.mean
-        rest.scatter = self.scatter - gone.scatter - torch.outer(apart, apart) * (gone.n * rest.n / self.n)
+        rest.n = self.n - removed.n
+        rest.mean = (self.n * self.mean - removed.n * removed.mean) / rest.n
+        difference = removed.mean - rest.mean
+        between = torch.outer(difference, difference) * (removed.n * rest.n / self.n)
+        rest.scatter = self.scatter - removed.scatter - between
         return rest
 
 
@@ -82,27 +83,28 @@ def frechet_distance(first: Moments, second: Moments, first_root: Tensor | None 
     """Return the Fréchet distance between two Gaussians.
 
     Args:
-        first, second: of D features each.
-        first_root: the root of the first's covariance, where it is at hand.
+        first, second: moments of D features each.
+        first_root: :func:`root` of the first covariance, if it is already computed.
     """
     r = root(first.covariance) if first_root is None else first_root
     covariance = second.covariance
-    # Σ₁Σ₂ has the eigenvalues of the symmetric RΣ₂Rᵀ, which cost a tenth and are never complex
+    # Σ₁Σ₂ has the eigenvalues of the symmetric RΣ₂Rᵀ: these are real, and take a tenth of the time
     shared = torch.linalg.eigvalsh(r @ covariance @ r.T).clamp(min=0).sqrt().sum()
-    apart = (first.mean - second.mean).square().sum()
-    return float(apart + first.scatter.trace() / (first.n - 1) + covariance.trace() - 2 * shared)
+    difference = (first.mean - second.mean).square().sum()
+    return float(difference + first.scatter.trace() / (first.n - 1) + covariance.trace() - 2 * shared)
 
 
 def fid(real: Moments, generated: Moments, rows: Tensor, seed: int = 0, progress: Progress = None) -> dict[str, Any]:
     """Return the Fréchet distance and its standard error over generated pictures.
 
-    The error is the delete-a-block jackknife's: ten disjoint blocks of the kept rows are left out in turn. The real
-    pictures are fixed.
+    The standard error is that of the delete-a-block jackknife: each of ten disjoint blocks of ``rows`` is removed in
+    turn. The real pictures are fixed.
 
     Args:
-        real, generated: moments.
-        rows: features (m, D) of generated pictures: all that ``generated`` saw, or a random sample of them.
-        seed: of the blocks.
+        real, generated: moments of the two sets.
+        rows: features (m, D) of all pictures of ``generated``, or of a random sample of them.
+        seed: seed of the blocks.
+        progress: called with (done, total).
     """
     real_root = root(real.covariance)
     value = frechet_distance(real, generated, real_root)
@@ -110,7 +112,7 @@ def fid(real: Moments, generated: Moments, rows: Tensor, seed: int = 0, progress
         progress(1, 1 + BLOCKS)
     spread, size = None, len(rows) // BLOCKS
     if len(rows) >= FEWEST_SPREAD:
-        # generated pictures may be sorted by what they were asked for
+        # generated pictures may be sorted, for example by class
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows))).to(rows.device)
         distances = []
         for number, block in enumerate(torch.split(order[: size * BLOCKS], size)):

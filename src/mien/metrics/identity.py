@@ -1,10 +1,11 @@
-"""Whether a changed picture still shows the same person: distances of face embeddings, and what they mean.
+"""Distances of face embeddings between a picture and its edit, with baselines of the data set.
 
-FaceNet's role in Iterative GAN (§5.2, Fig. 5: "a lower score indicates that the two images are more similar") is
-taken by dlib's embedding (:mod:`mien.metrics.faces`), whose models can be had; the scores of the two do not compare.
-A distance says nothing by itself: beside it belong the distances of the data set's own same-person pairs and of its
-strangers, at the same size: the smaller the pictures, the fewer faces are found and the more the two overlap, which
-the AUC shows (results/faces/face_baselines.json has CelebA's at 89, 64 and 32 pixels).
+Iterative GAN measures identity with FaceNet (§5.2, Fig. 5: "a lower score indicates that the two images are more
+similar"). This module uses dlib's embedding (:mod:`mien.metrics.faces`), because its models are available. The scores
+of the two networks cannot be compared. A distance needs baselines: the distances of pairs of the same person and of
+pairs of strangers, from the same data set at the same size. On smaller pictures fewer faces are detected and the two
+distributions overlap more; the AUC measures this (results/faces/face_baselines.json has the AUC of CelebA at 89, 64 and
+32 pixels).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from torch import Tensor
 from mien.errors import MienError
 from mien.metrics.faces import Embed, Progress
 
-SAME = 0.6  # the embedder's own threshold: up to it, dlib takes two faces for one person
-PART = 16  # pictures read and embedded at a time
+SAME = 0.6  # threshold of dlib: two faces at most this far apart show one person
+PART = 16  # pictures of one batch
 
 
 @dataclass(frozen=True)
@@ -30,29 +31,29 @@ class IdentityDistances:
     """Distances of n pairs of pictures.
 
     Args:
-        values: (n,) Euclidean, 0 to about 1.5; NaN where a face was not found in both.
-        found: (n, 2) whether a face was found in the first and in the second picture.
+        values: (n,) Euclidean, 0 to about 1.5; NaN where a picture of the pair has no detected face.
+        found: (n, 2) whether a face was detected in the first and in the second picture.
     """
 
     values: NDArray[np.float64]
     found: NDArray[np.bool_]
 
     def summary(self, threshold: float = SAME) -> dict[str, Any]:
-        """Return plain numbers: none is left out silently, pairs without two faces are counted.
+        """Return plain numbers. ``pairs`` counts all pairs, ``n`` the pairs in which both faces were detected.
 
-        ``within`` is the share of the n measured pairs up to the threshold, ``within_of_all`` of all pairs.
+        ``within`` is the share of the n pairs with a distance up to the threshold, ``within_of_all`` that of all pairs.
         """
-        got = self.values[~np.isnan(self.values)]
-        pairs, n = len(self.values), len(got)
-        within = int((got <= threshold).sum())
+        values = self.values[~np.isnan(self.values)]
+        pairs, n = len(self.values), len(values)
+        within = int((values <= threshold).sum())
         return {
             "pairs": pairs,
             "n": n,
             "found": n / pairs if pairs else None,
             "found_first": float(self.found[:, 0].mean()) if pairs else None,
             "found_second": float(self.found[:, 1].mean()) if pairs else None,
-            "mean": float(got.mean()) if n else None,
-            "sd": float(got.std(ddof=1)) if n > 1 else None,
+            "mean": float(values.mean()) if n else None,
+            "sd": float(values.std(ddof=1)) if n > 1 else None,
             "threshold": threshold,
             "within": within / n if n else None,
             "within_of_all": within / pairs if pairs else None,
@@ -60,7 +61,7 @@ class IdentityDistances:
 
 
 def distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> IdentityDistances:
-    """Return the distances of embeddings (n, K), row by row; NaN rows are faces not found.
+    """Return the distances of embeddings (n, K), row by row; a row of NaN means that no face was detected.
 
     >>> distances(np.array([[0.0, 3.0]]), np.array([[4.0, 0.0]])).values
     array([5.])
@@ -74,10 +75,10 @@ def distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> Identi
 
 
 def identity_distance(x: Tensor, y: Tensor, embed: Embed) -> IdentityDistances:
-    """Return how far the persons in pictures ``x`` and ``y`` (B, C, H, W) are from each other, picture by picture.
+    """Return the distance between the faces in pictures ``x`` and ``y`` (B, C, H, W), pair by pair.
 
     Args:
-        embed: pictures to embeddings (B, K), NaN where no face is found, such as ``Faces().embeddings``.
+        embed: pictures to embeddings (B, K), NaN where no face is detected, such as ``Faces().embeddings``.
     """
     return identity_distances(x, {"y": y}, embed)["y"]
 
@@ -85,10 +86,16 @@ def identity_distance(x: Tensor, y: Tensor, embed: Embed) -> IdentityDistances:
 def identity_distances(
     x: Tensor, changed: Mapping[str, Tensor], embed: Embed, progress: Progress = None
 ) -> dict[str, IdentityDistances]:
-    """Return how far each of several changes took the persons in pictures ``x`` (B, C, H, W) from themselves.
+    """Return the distances between the faces in pictures ``x`` (B, C, H, W) and in each set of changed pictures.
 
     Args:
-        changed: by name, what was made of ``x``: reconstructions, edits; each (B, C, H, W) in the same order.
+        changed: by name, sets of changed pictures, such as reconstructions or edits; each (B, C, H, W) in the order
+            of ``x``.
+        embed: function from pictures to embeddings (B, K), NaN where no face is detected.
+        progress: called with (done, total).
+
+    Raises:
+        MienError: a set of another length.
     """
     for name, y in changed.items():
         if len(y) != len(x):
@@ -108,7 +115,7 @@ def identity_distances(
 
 @dataclass(frozen=True)
 class Pairs:
-    """Positions of pictures in pairs: ``same`` (m, 2) of one person each, m may be 0, and ``strangers`` (n, 2)."""
+    """Positions of pictures in pairs: ``same`` (m, 2) show one person, ``strangers`` (n, 2) two; m can be 0."""
 
     same: NDArray[np.int64]
     strangers: NDArray[np.int64]
@@ -118,16 +125,17 @@ class Pairs:
 def pair_people(identity: NDArray[np.int64] | None, index: NDArray[np.int64], count: int = 300, seed: int = 0) -> Pairs:
     """Draw pairs of one person and pairs of strangers, from the same 2 x ``count`` pictures.
 
-    Each person gives one pair at most, so pairs are independent of each other; fewer come where fewer people have
-    two pictures. A stranger's pair is one person's first picture and the next person's second.
+    Each person is in at most one pair, and the pairs are independent. There are fewer pairs if fewer people have two
+    pictures. A pair of strangers joins the first picture of one person and the second picture of the next person.
 
     Args:
-        identity: (N,) the number of the person, -1 where not known; None where nobody is known.
+        identity: (N,) number of the person, -1 for unknown persons; None if the data set names no persons.
         index: positions to draw from.
-        seed: fixes the draw.
+        count: largest number of pairs of each kind.
+        seed: seed of the draw.
 
     Raises:
-        MienError: fewer than two pictures, or of fewer than two people.
+        MienError: fewer than two pictures, or pictures of fewer than two people.
 
     >>> pair_people(np.array([7, 7, 5, 5]), np.arange(4), 2).same.tolist()
     [[2, 3], [0, 1]]
@@ -138,7 +146,7 @@ def pair_people(identity: NDArray[np.int64] | None, index: NDArray[np.int64], co
     order = rng.permutation(index)
     people: dict[int, list[int]] = {}
     for i in order.tolist():
-        # who is not known counts as a person of his own
+        # each unknown person counts as a different person
         people.setdefault(int(identity[i]) if identity is not None and identity[i] >= 0 else -1 - i, []).append(i)
     several = [rows[:2] for rows in people.values() if len(rows) > 1][:count]
     if len(several) > 1:
@@ -157,17 +165,17 @@ def pair_people(identity: NDArray[np.int64] | None, index: NDArray[np.int64], co
 
 @dataclass(frozen=True)
 class IdentityBaselines:
-    """What distances are like on the data set itself: one person's, strangers', and a face's from its mirror image."""
+    """Distances in the data set: pairs of one person, pairs of strangers, and faces with their mirror images."""
 
     same: IdentityDistances
     strangers: IdentityDistances
     mirrored: IdentityDistances
-    found: float  # of all pictures looked at, mirrored ones apart
+    found: float  # share of the pictures with a detected face; mirror images do not count
     pictures: int
     note: str
 
     def summary(self) -> dict[str, Any]:
-        """Return plain numbers; ``auc`` is how often one person's pair is nearer than a pair of strangers."""
+        """Return plain numbers; ``auc`` compares the pairs of one person with the pairs of strangers."""
         named = {"same": self.same, "strangers": self.strangers, "mirrored": self.mirrored}
         return {
             "pictures": self.pictures,
@@ -181,36 +189,38 @@ class IdentityBaselines:
 def identity_baselines(
     read: Callable[[NDArray[np.int64]], Tensor], pairs: Pairs, embed: Embed, progress: Progress = None
 ) -> IdentityBaselines:
-    """Measure the pairs of a data set, each picture embedded once, and the first of each pair mirrored too.
+    """Measure the pairs of a data set. Each picture is embedded once, and the first one of each pair also mirrored.
 
     Args:
-        read: positions to pictures (B, C, H, W), such as ``lambda i: dataset.batch(i).x``; asked for a few at a time.
-        pairs: what :func:`pair_people` drew.
+        read: positions to pictures (B, C, H, W), such as ``lambda i: dataset.batch(i).x``; called with a few positions.
+        pairs: result of :func:`pair_people`.
+        embed: function from pictures to embeddings (B, K), NaN where no face is detected.
+        progress: called with (done, total).
     """
-    needed = np.unique(np.concatenate([pairs.same, pairs.strangers]))
+    positions = np.unique(np.concatenate([pairs.same, pairs.strangers]))
     first = np.unique(pairs.strangers[:, 0])
-    total = len(needed) + len(first)
+    total = len(positions) + len(first)
     rows: list[NDArray[np.float64]] = []
-    turned: dict[int, NDArray[np.float64]] = {}
-    for start in range(0, len(needed), PART):
-        index = needed[start : start + PART]
+    mirror: dict[int, NDArray[np.float64]] = {}
+    for start in range(0, len(positions), PART):
+        index = positions[start : start + PART]
         x = read(index)
         rows += list(embed(x))
-        asked = np.isin(index, first)
-        if asked.any():
-            turned |= dict(zip(index[asked].tolist(), embed(x[asked.tolist()].flip(-1)), strict=True))
+        mask = np.isin(index, first)
+        if mask.any():
+            mirror |= dict(zip(index[mask].tolist(), embed(x[mask.tolist()].flip(-1)), strict=True))
         if progress:
-            progress(len(rows) + len(turned), total)
+            progress(len(rows) + len(mirror), total)
     table = np.stack(rows)
 
-    def of(positions: NDArray[np.int64]) -> NDArray[np.float64]:
-        return table[np.searchsorted(needed, positions)]
+    def rows_of(column: NDArray[np.int64]) -> NDArray[np.float64]:
+        return table[np.searchsorted(positions, column)]
 
-    mirrored = np.stack([turned[i] for i in pairs.strangers[:, 0].tolist()])
+    mirrored = np.stack([mirror[i] for i in pairs.strangers[:, 0].tolist()])
     return IdentityBaselines(
-        same=distances(of(pairs.same[:, 0]), of(pairs.same[:, 1])),
-        strangers=distances(of(pairs.strangers[:, 0]), of(pairs.strangers[:, 1])),
-        mirrored=distances(of(pairs.strangers[:, 0]), mirrored),
+        same=distances(rows_of(pairs.same[:, 0]), rows_of(pairs.same[:, 1])),
+        strangers=distances(rows_of(pairs.strangers[:, 0]), rows_of(pairs.strangers[:, 1])),
+        mirrored=distances(rows_of(pairs.strangers[:, 0]), mirrored),
         found=float((~np.isnan(table).any(1)).mean()),
         pictures=len(table),
         note=pairs.note,
@@ -218,7 +228,7 @@ def identity_baselines(
 
 
 def auc(near: NDArray[np.float64], far: NDArray[np.float64]) -> float | None:
-    """Return how often a value of ``near`` is below one of ``far``, ties by half, NaN left out; None without values.
+    """Return the share of pairs with ``near`` below ``far``; ties count half, NaN is ignored; None without values.
 
     >>> auc(np.array([0.1, 0.5]), np.array([0.4, 0.9, np.nan]))
     0.75

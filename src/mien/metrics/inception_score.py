@@ -16,9 +16,10 @@ def inception_score(logits: Tensor, seed: int = 0, splits: int = SPLITS) -> dict
 
     Args:
         logits: (n, classes), n ≥ ``splits``.
-        seed: of the shuffling.
+        seed: seed of the shuffling.
+        splits: number of parts.
 
-    >>> certain = 50 * torch.eye(4).repeat(20, 1)  # as sure as can be, each class as often
+    >>> certain = 50 * torch.eye(4).repeat(20, 1)  # certain predictions, each class equally often
     >>> round(inception_score(certain, splits=1)["value"], 3)
     4.0
     """

@@ -20,7 +20,7 @@ def kernel_distance(x: Tensor, y: Tensor) -> float:
     """
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
-        # the sums of a million entries need float64, the entries do not
+        # a sum of a million entries needs float64; the entries themselves do not
         return ((a @ b.T).double() / a.shape[1] + 1) ** DEGREE
 
     def within(a: Tensor) -> Tensor:
@@ -42,7 +42,10 @@ def kid(
 
     Args:
         real, generated: features (m, D) and (n, D).
-        subset_size: of each; at most as many as there are.
+        subset_size: rows of each subset, at most the rows of the smaller set.
+        seed: seed of the subsets.
+        subsets: number of subsets.
+        progress: called with (done, total).
     """
     size = min(subset_size, len(real), len(generated))
     rng = np.random.default_rng(seed)

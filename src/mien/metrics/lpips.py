@@ -1,8 +1,8 @@
-"""LPIPS: a learned perceptual distance between two pictures (Zhang et al. 2018), version 0.1, by torchmetrics.
+"""LPIPS, a learned perceptual distance between two pictures (Zhang et al. 2018), version 0.1, by torchmetrics.
 
-Two networks, two names: ``lpips_alex`` and ``lpips_vgg``. The linear weights come with torchmetrics, the backbone's
-(torchvision's, trained on ImageNet) from a file. Pictures whose shorter side is under 64 pixels, which is what the
-distance was fitted on, are enlarged to that bilinearly; larger ones are taken as they are.
+There are two networks, ``lpips_alex`` and ``lpips_vgg``. The linear weights are part of torchmetrics. The weights of
+the backbone (torchvision's, trained on ImageNet) come from a file. The distance was fitted on pictures of 64 pixels: if
+the shorter side is smaller, pictures are enlarged bilinearly. Larger pictures are not resized.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ PREPROCESSING = (
 
 @dataclass(frozen=True)
 class PerceptualNetwork:
-    """A network that tells how far two pictures look apart.
+    """A network that measures the perceptual distance between two pictures.
 
     Args:
-        name: ``lpips_alex`` or ``lpips_vgg``: the name of the metric.
-        weights: of the backbone, for people.
-        sha256: of the backbone's file; linear_sha256: of the file of the linear weights.
-        device: where it is.
-        distance: two sets of pictures (B, 3, H, W) in [-1, 1], prepared → (B,).
+        name: name of the metric, ``lpips_alex`` or ``lpips_vgg``.
+        weights: name of the backbone's weights, for readers.
+        sha256: hash of the backbone's file; linear_sha256: hash of the file of the linear weights.
+        device: device of the network.
+        distance: function from two sets of prepared pictures (B, 3, H, W) in [-1, 1] to distances (B,).
     """
 
     name: str
@@ -50,7 +50,7 @@ class PerceptualNetwork:
     distance: Callable[[Tensor, Tensor], Tensor] = field(repr=False, compare=False)
 
     def about(self) -> dict[str, Any]:
-        """Return what stands beside every number made of this network."""
+        """Return the description of the network that every result stores."""
         return {
             "network": self.name,
             "weights": self.weights,
@@ -62,13 +62,13 @@ class PerceptualNetwork:
 
 
 def lpips_alex(path: str | Path | None = None, device: str | torch.device = "cpu") -> PerceptualNetwork:
-    """Return LPIPS on AlexNet, the one its authors recommend as a measure.
+    """Return LPIPS on AlexNet, which its authors recommend as a measure.
 
     Args:
         path: of torchvision's AlexNet weights; else ``MIEN_ALEXNET`` names them, else torch's cache, else downloaded.
 
     Raises:
-        MienError: where the weights cannot be had, or the file holds others.
+        MienError: the weights are not available, or the file has other weights.
     """
     from torchvision.models import AlexNet_Weights
 
@@ -82,7 +82,7 @@ def lpips_vgg(path: str | Path | None = None, device: str | torch.device = "cpu"
         path: of torchvision's VGG-16 weights; else ``MIEN_VGG16`` names them, else torch's cache, else downloaded.
 
     Raises:
-        MienError: where the weights cannot be had, or the file holds others.
+        MienError: the weights are not available, or the file has other weights.
     """
     from torchvision.models import VGG16_Weights
 
@@ -94,21 +94,21 @@ def _network(
 ) -> PerceptualNetwork:
     from torchmetrics.functional.image import lpips as torchmetrics_lpips
 
-    # the public class loads backbones from torch's cache with the unrestricted unpickler, or downloads them
+    # torchmetrics' public class loads backbones with the unrestricted unpickler, or downloads them
     make: Any = torchmetrics_lpips._NoTrainLpips
     published = Path(url).name
     file = find_weights(published, url, variable, path)
     digest, what = sha256(file), f"torchvision's weights {published}"
     state = read_weights(file, what)
-    with torch.random.fork_rng(devices=[]):  # the backbone's first weights are drawn from the global state
+    with torch.random.fork_rng(devices=[]):  # the constructor draws initial weights from the global generator
         network = make(net=backbone, pnet_rand=True)
     for key, own in network.net.named_parameters():
         _, number, kind = key.split(".")
-        given = state.get(f"features.{number}.{kind}")
-        if given is None or given.shape != own.shape:
-            got = "nothing" if given is None else tuple(given.shape)
+        value = state.get(f"features.{number}.{kind}")
+        if value is None or value.shape != own.shape:
+            got = "nothing" if value is None else tuple(value.shape)
             raise MienError(f"expected {what} in {file}, got {got} for features.{number}.{kind} {tuple(own.shape)}")
-        own.data.copy_(given)
+        own.data.copy_(value)
     linear = Path(inspect.getfile(make)).parent / "lpips_models" / f"{backbone}.pth"
     return PerceptualNetwork(
         name=name,
@@ -121,7 +121,7 @@ def _network(
 
 
 def prepare(x: Tensor) -> Tensor:
-    """Return pictures (B, 3, H, W) of 64 pixels a side or more, of pictures (B, 1 or 3, H, W) in [-1, 1].
+    """Return pictures (B, 1 or 3, H, W) in [-1, 1] as (B, 3, H, W), enlarged to at least 64 pixels on the shorter side.
 
     >>> prepare(torch.zeros(2, 1, 32, 48)).shape
     torch.Size([2, 3, 64, 96])
@@ -135,7 +135,7 @@ def prepare(x: Tensor) -> Tensor:
 
 
 def lpips(x: Tensor, x_rec: Tensor, network: PerceptualNetwork) -> Tensor:
-    """Return the perceptual distance of each pair of pictures, (B,); both (B, C, H, W) in [-1, 1].
+    """Return the perceptual distance (B,) of each pair of pictures; both (B, C, H, W) in [-1, 1].
 
     Args:
         network: :func:`lpips_alex` or :func:`lpips_vgg`.

@@ -1,7 +1,8 @@
 """Precision and recall of generated pictures by nearest neighbors among features (Kynkäänniemi et al. 2019).
 
-A set's manifold is the union of balls around its rows, each as far as the row's third nearest neighbor. Precision is
-the share of generated pictures in the real manifold, recall the share of real ones in the generated manifold.
+The manifold of a set is the union of balls around its rows. The radius of a ball is the distance to the row's third
+nearest neighbor. Precision is the share of generated pictures in the manifold of the real ones; recall is the share of
+real pictures in the manifold of the generated ones.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import torch
 from torch import Tensor
 
 NEIGHBORS = 3
-BLOCK = 1000  # rows whose distances to all others are held at once
-SAME = 1e-12  # squared distance, as a share of the squared lengths, under which two rows are one
+BLOCK = 1000  # rows of one block of the distance matrix
+SAME = 1e-12  # two rows are equal below this share: squared distance to sum of squared norms
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
@@ -36,9 +37,11 @@ def precision_recall(
     """Return precision and recall; their spread is the standard error over pictures with both manifolds fixed.
 
     Args:
-        real, generated: features (m, D) and (n, D), more than ``k`` each.
+        real, generated: features (m, D) and (n, D), more than ``k`` rows each.
+        k: the neighbor whose distance is the radius.
+        progress: called with (done, total).
     """
-    center = real.mean(0)  # near the rows, distances lose less to rounding
+    center = real.mean(0)  # centered rows reduce the rounding errors of distances
     real, generated = real - center, generated - center
     steps = 2 * -(-len(real) // BLOCK) + 2 * -(-len(generated) // BLOCK)
     done = 0
@@ -50,20 +53,20 @@ def precision_recall(
             progress(done, steps)
 
     def radii(rows: Tensor) -> Tensor:
-        """Squared distance of each row to its k-th neighbor other than itself."""
+        """Return the squared distance of each row to its k-th neighbor other than itself."""
         parts = []
         for start, part in zip(range(0, len(rows), BLOCK), torch.split(rows, BLOCK), strict=True):
             distances = _distances(part, rows)
-            distances[torch.arange(len(part)), start + torch.arange(len(part))] = -1  # itself comes first
+            distances[torch.arange(len(part)), start + torch.arange(len(part))] = -1  # the row itself is the nearest
             parts.append(distances.kthvalue(k + 1, dim=1).values)
             report()
         return torch.cat(parts)
 
-    def inside(rows: Tensor, others: Tensor, reach: Tensor) -> float:
-        """Share of rows within the reach of any of the others."""
+    def inside(rows: Tensor, others: Tensor, radius: Tensor) -> float:
+        """Return the share of rows in the ball of at least one of the others."""
         count = 0
         for part in torch.split(rows, BLOCK):
-            count += int((_distances(part, others) <= reach).any(1).sum())
+            count += int((_distances(part, others) <= radius).any(1).sum())
             report()
         return count / len(rows)
 

@@ -1,7 +1,7 @@
 """PSNR and SSIM of reconstructions, per picture, on pictures scaled to [0, 1].
 
-SSIM is torchmetrics'. PSNR is its one line, as importing torchmetrics takes the command line seven seconds; a test
-holds the two together.
+SSIM comes from torchmetrics. PSNR is implemented here, because the import of torchmetrics takes seven seconds. A test
+compares it with the PSNR of torchmetrics.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def psnr(x: Tensor, x_rec: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio of each picture in dB, (B,); both (B, C, H, W) in [-1, 1].
+    """Return the peak signal-to-noise ratio (B,) of each picture in dB; both (B, C, H, W) in [-1, 1].
 
     >>> import torch
     >>> psnr(torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.2))  # 10 log10(1 / 0.1²)
@@ -21,7 +21,7 @@ def psnr(x: Tensor, x_rec: Tensor) -> Tensor:
 
 
 def ssim(x: Tensor, x_rec: Tensor) -> Tensor:
-    """Return the structural similarity of each picture, (B,); both (B, C, H, W) in [-1, 1], H and W ≥ 11."""
+    """Return the structural similarity (B,) of each picture; both (B, C, H, W) in [-1, 1], H and W ≥ 11."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     value = structural_similarity_index_measure(

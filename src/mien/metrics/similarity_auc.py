@@ -1,11 +1,11 @@
-"""Whether a similarity distinguishes persons: ROC-AUC of pairs of one person against pairs of strangers.
+"""ROC-AUC of a similarity as a test of identity: pairs of one person against pairs of strangers.
 
-Protocol: pictures that the model was not trained on, of a set that names persons (SelfExGAN §4.2.2 proposes the
-use and measures nothing). All pairs of one person's pictures, or as many as are asked for, against as many pairs of
-two persons, all drawn by the seed. AUC is the chance that a pair of one person is more alike than one of strangers,
-.5 for guessing. Its interval is the middle 95 % of a bootstrap over pairs, of either kind by itself; pairs of one
-person overlap where there are more than two pictures, so it is a little too narrow. CelebA's random split has
-pictures of the same persons in training: what is held out is the picture, not the person.
+Protocol: the pictures were not used in training, and the data set names the persons. SelfExGAN §4.2.2 proposes this
+use, without measurements. All pairs of one person, or a seeded sample of them, are compared with equally many seeded
+pairs of two persons. The AUC is the probability that a pair of one person is more similar than a pair of strangers; a
+random guess has .5. The interval is the middle 95 % of a bootstrap over pairs, separately for the two kinds. Pairs of
+one person share pictures if the person has more than two, therefore the interval is slightly too narrow. In a random
+split of CelebA, other pictures of the same persons are in the training part.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 
 from mien.errors import MienError
 
-MOST = 5000  # pairs of either kind
-DRAWS = 1000  # of the bootstrap
+MOST = 5000  # largest number of pairs of each kind
+DRAWS = 1000  # draws of the bootstrap
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of pictures by their rows: ``same`` (P, 2) of one person each, ``strangers`` (Q, 2) of two."""
+    """Pairs of pictures by their rows: ``same`` (P, 2) show one person, ``strangers`` (Q, 2) two persons."""
 
     same: np.ndarray
     strangers: np.ndarray
-    persons: int  # with two pictures or more
+    persons: int  # persons with two pictures or more
 
     def rows(self) -> np.ndarray:
-        """Return the rows that occur, sorted."""
+        """Return the rows of all pairs, sorted."""
         rows: NDArray[np.int64] = np.unique(np.concatenate([self.same, self.strangers]))
         return rows
 
@@ -41,11 +41,11 @@ def draw_pairs(identity: np.ndarray, most: int = MOST, seed: int = 0) -> Pairs:
     """Return pairs of one person and of strangers, each pair once, drawn by ``seed``.
 
     Args:
-        identity: (n,) numbers of persons, -1 where not known (left out).
-        most: pairs of either kind at most.
+        identity: (n,) numbers of persons, -1 for unknown persons (ignored).
+        most: largest number of pairs of each kind.
 
     Raises:
-        MienError: nobody has two pictures, or all pictures are of one person.
+        MienError: no person has two pictures, or all pictures show one person.
 
     >>> pairs = draw_pairs(np.array([7, 7, 3, -1]))
     >>> pairs.same.tolist(), sorted(pairs.strangers.tolist())
@@ -78,11 +78,11 @@ def _strangers(
         pairs = pairs[np.sort(rng.permutation(len(pairs))[:most])]
         return pairs
     pairs = np.empty((0, 2), known.dtype)
-    for _ in range(100):  # one or two, unless nearly all pictures are of one person
-        drawn = np.sort(known[rng.integers(len(known), size=(2 * most, 2))], 1)
-        drawn = np.concatenate([pairs, drawn[identity[drawn[:, 0]] != identity[drawn[:, 1]]]])
-        _, first = np.unique(drawn, axis=0, return_index=True)
-        pairs = drawn[np.sort(first)][:most]
+    for _ in range(100):  # one or two loops, unless nearly all pictures show one person
+        draw = np.sort(known[rng.integers(len(known), size=(2 * most, 2))], 1)
+        candidates = np.concatenate([pairs, draw[identity[draw[:, 0]] != identity[draw[:, 1]]]])
+        _, first = np.unique(candidates, axis=0, return_index=True)
+        pairs = candidates[np.sort(first)][:most]
         if len(pairs) == most:
             break
     return pairs
@@ -90,7 +90,7 @@ def _strangers(
 
 @dataclass(frozen=True)
 class AUC:
-    """ROC-AUC, and the middle 95 % of its bootstrap over pairs."""
+    """ROC-AUC, and the limits of the middle 95 % of its bootstrap over pairs."""
 
     auc: float
     low: float
@@ -98,10 +98,14 @@ class AUC:
 
 
 def similarity_auc(same: np.ndarray, strangers: np.ndarray, seed: int = 0, draws: int = DRAWS) -> AUC:
-    """Return how well similarities tell pairs of one person (P,) from pairs of strangers (Q,); equal ones count half.
+    """Return the ROC-AUC of similarities of one person's pairs (P,) against those of strangers (Q,); ties count half.
 
     Args:
-        draws: of the bootstrap, which draws pairs of either kind with replacement, by ``seed``.
+        draws: number of draws of the bootstrap. Each draws pairs of both kinds with replacement.
+        seed: seed of the bootstrap.
+
+    Raises:
+        MienError: no pairs of one kind, or similarities that are not finite.
 
     >>> similarity_auc(np.array([3.0, 2.0]), np.array([1.0, 2.0])).auc
     0.875
@@ -115,14 +119,14 @@ def similarity_auc(same: np.ndarray, strangers: np.ndarray, seed: int = 0, draws
     rng = np.random.default_rng(seed)
     ordered = np.sort(strangers)
     below, up_to = np.searchsorted(ordered, same, "left"), np.searchsorted(ordered, same, "right")
-    drawn = np.empty(draws)
+    results = np.empty(draws)
     for number in range(draws):
-        # how often each pair is drawn, and so how many strangers lie below
+        # the number of draws of each pair, and the number of strangers' pairs below it
         count = np.bincount(rng.integers(len(same), size=len(same)), minlength=len(same))
         among = np.bincount(rng.integers(len(ordered), size=len(ordered)), minlength=len(ordered))
-        passed = np.concatenate([[0], np.cumsum(among)])
-        drawn[number] = count @ (passed[below] + passed[up_to]) / (2 * len(same) * len(ordered))
-    low, high = np.percentile(drawn, [2.5, 97.5])
+        total = np.concatenate([[0], np.cumsum(among)])
+        results[number] = count @ (total[below] + total[up_to]) / (2 * len(same) * len(ordered))
+    low, high = np.percentile(results, [2.5, 97.5])
     return AUC(auc, float(low), float(high))
 
 
@@ -131,7 +135,7 @@ Scores = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def protocol(split: str) -> str:
-    """Return in words how the AUC is taken on the pictures of ``split``, to stand beside the number.
+    """Return the description of the protocol for the pictures of ``split``, which results store.
 
     >>> protocol("test").partition(";")[0]
     "ROC-AUC of pairs of one person's pictures against pairs of strangers, both among the test pictures"
@@ -148,7 +152,7 @@ def score_pairs(
     pairs: Pairs,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Return what each measure, a function of pairs (P, 2) of rows, says of the pairs of either kind."""
+    """Return the similarities of the pairs of both kinds by each measure, a function of pairs (P, 2) of rows."""
     scores: Scores = {}
     for name, measure in measures.items():
         scores[name] = measure(pairs.same), measure(pairs.strangers)
@@ -158,12 +162,12 @@ def score_pairs(
 
 
 def same_person(scores: Scores, pairs: Pairs, seed: int = 0) -> dict[str, Any]:
-    """Return the AUC of each measure with what it was measured on, as JSON can hold it.
+    """Return the AUC of each measure and the counts of the pairs, as plain values for JSON.
 
     Args:
-        scores: of :func:`score_pairs`.
-        pairs: of :func:`draw_pairs`.
-        seed: what they were drawn by; also of the bootstrap.
+        scores: result of :func:`score_pairs`.
+        pairs: result of :func:`draw_pairs`.
+        seed: seed of the pairs and of the bootstrap.
     """
     return {
         "n_same": len(pairs.same),

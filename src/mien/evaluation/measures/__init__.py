@@ -1,6 +1,6 @@
-"""The measures: one file for each; the file's name is the measure's name.
+"""The measures. Each file holds one measure and has its name.
 
-Nothing is registered anywhere: the names are the files of this folder. Importing a measure does not import torch.
+There is no list: the names are the files of this folder. The import of a measure does not import torch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def get(name: str) -> Measure[Any]:
     """Return the measure ``name``.
 
     Raises:
-        UnknownName: with the nearest names.
+        UnknownName: a measure that does not exist; the message suggests the nearest names.
     """
     if name not in names():
         raise UnknownName("metric", name, names())

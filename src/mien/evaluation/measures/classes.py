@@ -1,4 +1,4 @@
-"""Class accuracy: of the model, of a linear SVM on its latents, and of the judge on its reconstructions."""
+"""Class accuracy of the model, of a linear SVM on its latents, and of the judge on its reconstructions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mien.run.opening import OpenRun
 
-MOST = 20_000  # training pictures that the SVM is fitted on
+MOST = 20_000  # largest number of training pictures of the SVM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class ClassScores(Record):
 
 @dataclass(frozen=True)
 class Accuracies(Record):
-    """Class accuracies; ``agreement`` is of the judge with itself, on pictures and on their reconstructions."""
+    """Class accuracies; ``agreement`` compares the judge's classes of pictures and of their reconstructions."""
 
     recognition: ClassScores | None = None
     agreement: ClassScores | None = None
@@ -45,7 +45,7 @@ class Accuracies(Record):
     latent_svm: ClassScores | None = None
 
 
-# the fields in the order of rows, and their labels; an indented one belongs to the one before it
+# the fields in the order of rows, and their labels; two spaces indent a row
 LABELS = {
     "recognition": "class accuracy",
     "latent_svm": "class accuracy, linear SVM on latents",
@@ -56,7 +56,7 @@ LABELS = {
 
 
 class Classes(Measure[Accuracies]):
-    """Classes as several classifiers predict them."""
+    """Classes, predicted by several classifiers."""
 
     Result = Accuracies
     judged = True
@@ -75,7 +75,7 @@ class Classes(Measure[Accuracies]):
         run, test, judge = context.run, context.test, context.judge
         model: Any = run.model
         labels, names = run.dataset.labels, tuple(run.dataset.classes)
-        assert labels is not None, "applies() asks for labels"
+        assert labels is not None, "applies() requires labels"
         scores: dict[str, ClassScores] = {}
         with torch.inference_mode():
             if isinstance(model, Recognizes) and model.classes:
@@ -115,7 +115,7 @@ def _scores(predicted: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -
 
 
 def _predicted(context: Context, function: Callable[[Tensor], Tensor]) -> np.ndarray:
-    """Return the class (n,) of the highest probability that a function gives each held-out picture."""
+    """Return the class (n,) of the highest probability for each held-out picture, by ``function``."""
     import torch
 
     from mien.applications.basics import batches
@@ -126,7 +126,7 @@ def _predicted(context: Context, function: Callable[[Tensor], Tensor]) -> np.nda
 
 
 def _judged(context: Context, labels: np.ndarray, names: tuple[str, ...]) -> dict[str, ClassScores]:
-    """Return what the judge says of pictures and of their reconstructions."""
+    """Return the scores of the judge on pictures and on their reconstructions."""
     from dataclasses import replace
 
     judge = context.judge
@@ -135,7 +135,7 @@ def _judged(context: Context, labels: np.ndarray, names: tuple[str, ...]) -> dic
     fake = _predicted(context, lambda x: judge.recognize(context.plain(x)))
     context.note("classes by the judge", 2, 2)
     return {
-        # its truth is the judge's own view, so baselines say nothing
+        # the truth is the judge's own prediction, so baselines have no meaning
         "agreement": replace(_scores(fake, real, names), balanced_accuracy=None, majority_baseline=None),
         "judge_on_real": _scores(real, labels, names),
         "judge_on_reconstructions": _scores(fake, labels, names),
@@ -143,7 +143,7 @@ def _judged(context: Context, labels: np.ndarray, names: tuple[str, ...]) -> dic
 
 
 def _svm(context: Context, labels: np.ndarray, names: tuple[str, ...]) -> dict[str, ClassScores]:
-    """Return the accuracy of a linear SVM on latents; nothing where training pictures have one class only."""
+    """Return the accuracy of a linear SVM on latents; empty if all training pictures have the same class."""
     from dataclasses import replace
 
     import numpy as np

@@ -1,6 +1,6 @@
-"""Fréchet and kernel distance, precision and recall on a judge's features: samples, reconstructions, real pictures.
+"""Fréchet and kernel distance, precision and recall of samples and reconstructions on a judge's features.
 
-Training pictures against the held-out ones are the floor of the measure.
+The same distances between training pictures and held-out pictures are the lower limit of the measure.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from mien.run.opening import OpenRun
 
-KID_LEAST = 50  # pictures a side below which subsets would hold a handful of pictures
+KID_LEAST = 50  # fewest pictures on each side: subsets of fewer are too small
 FEWEST = {"feature_kid": KID_LEAST, "feature_precision_recall": KID_LEAST, "feature_score": KID_LEAST}
 SIDES = ("samples", "reconstructions", "real_against_real")
-# the other measures of a side: field, digits, where better values lie, label, how it is measured
+# the other measures of a side: field, digits, better direction, label, description
 KINDS: tuple[tuple[str, int, Better, str, str], ...] = (
     ("kid", 4, "down", "feature-KID", "the same; ± deviation over subsets"),
     ("precision_recall", 3, "up", "feature precision / recall", "the same; 3 neighbors"),
@@ -45,9 +45,9 @@ class Side(Record):
 
 @dataclass(frozen=True)
 class FeatureDistances(Record):
-    """The measures of each side by n pictures against n, on ``features`` features of the judge.
+    """The measures of each side, n pictures against n held-out pictures, on ``features`` features of the judge.
 
-    Results of versions without the kernel distance have no ``protocol``, and no spreads.
+    Results of versions without the kernel distance have no ``protocol`` and no spreads.
     """
 
     n: int
@@ -56,7 +56,7 @@ class FeatureDistances(Record):
     sides: dict[str, Side]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values: Fréchet distances by side, the other measures each with a table of sides."""
+        """Return plain values: Fréchet distances by side, then each other measure as a table of sides."""
         out: dict[str, Any] = {"n": self.n, "features": self.features}
         if self.protocol is not None:
             out["protocol"] = dict(self.protocol)
@@ -71,7 +71,7 @@ class FeatureDistances(Record):
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """Return what :meth:`to_json` wrote."""
+        """Return the distances that :meth:`to_json` wrote."""
         try:
             sides = {}
             for name in SIDES:
@@ -86,7 +86,7 @@ class FeatureDistances(Record):
 
 
 class FeatureFID(Measure[FeatureDistances]):
-    """How far generated pictures, as a set, are from real ones, by the judge's features."""
+    """The distance between sets of generated and real pictures, on the judge's features."""
 
     Result = FeatureDistances
     judged = True
@@ -97,8 +97,8 @@ class FeatureFID(Measure[FeatureDistances]):
         return can(run.model, Generates)
 
     def take(self, context: Context) -> FeatureDistances:
-        """Return the distances of samples, of reconstructions, and of training pictures."""
-        from mien.metrics.distributions import measure, names, see_real
+        """Return the distances of samples, reconstructions and training pictures from held-out pictures."""
+        from mien.metrics.distributions import collect_real, measure, names
         from mien.metrics.feature_networks import of_judge
 
         if context.judge is None or context.judge_sha256 is None:
@@ -106,7 +106,7 @@ class FeatureFID(Measure[FeatureDistances]):
         network = of_judge(context.judge, context.judge_sha256)
         n, seed, note = len(context.test), context.seed, context.note
         chosen = [name for name in names(network) if n >= FEWEST.get(name, 2)]
-        real = see_real(chosen, network, real_pictures(context, context.test), n, seed, note)
+        real = collect_real(chosen, network, real_pictures(context, context.test), n, seed, note)
         protocol = network.about()
         sides = {}
         for side, pictures in _sides(context).items():
@@ -115,14 +115,14 @@ class FeatureFID(Measure[FeatureDistances]):
             for name, block in blocks.items():
                 if name == "feature_fid":
                     values |= {"fid": block["value"], "fid_spread": block["spread"]}
-                else:  # the protocol stands once for all
-                    kept = {key: value for key, value in block.items() if key not in protocol}
-                    values[name.removeprefix("feature_")] = kept
+                else:  # the common keys of the protocol are stored once
+                    own = {key: value for key, value in block.items() if key not in protocol}
+                    values[name.removeprefix("feature_")] = own
             sides[side] = Side.from_json(values)
         return FeatureDistances(n, network.number, protocol, sides)
 
     def rows(self, result: FeatureDistances) -> list[Row]:
-        """Return the rows of each measure, side by side."""
+        """Return the rows: for each measure, one row for each side."""
         how = f"{result.n:,} against {result.n:,}, judge's {result.features} features (not Inception)"
         rows = []
         for name, side in result.sides.items():
@@ -144,7 +144,7 @@ def _words(side: str) -> str:
 
 
 def _sides(context: Context) -> dict[str, Callable[[int], Iterable[Tensor]]]:
-    """Return, by name, the functions from n to batches of n pictures that are compared with the held-out ones."""
+    """Return the sets to compare with held-out pictures: by name, a function from n to batches of n pictures."""
     import numpy as np
 
     from mien.applications.basics import generate_batches

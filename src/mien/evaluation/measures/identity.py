@@ -1,7 +1,7 @@
-"""Distance of the persons in held-out faces from themselves in reconstructions and edits, beside the data's own.
+"""Distance between the embeddings of a face and of its reconstruction or edit, with baselines of the data set.
 
-Fig. 5 of Ma et al. 2019, by dlib's embedding; the baselines are same-person pairs, strangers and mirror images of
-the data set itself at the same size. ``pip install 'mien[faces]'``.
+The measure of Ma et al. 2019, Fig. 5, with dlib's embedding for FaceNet's. The baselines are pairs of one person,
+pairs of strangers, and mirror images, from the same data set at the same size. ``pip install 'mien[faces]'``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from mien.evaluation.record import Record
 if TYPE_CHECKING:
     from mien.run.opening import OpenRun
 
-MOST = 200  # faces looked at: 80 ms each, for every change
-CHANGES = 4  # attributes that are reversed
+MOST = 200  # largest number of faces: each takes 80 ms for every change
+CHANGES = 4  # number of reversed attributes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Distances(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Baselines(Record):
-    """Distances on the data set itself, see :class:`mien.metrics.identity.IdentityBaselines`."""
+    """Distances in the data set, see :class:`mien.metrics.identity.IdentityBaselines`."""
 
     pictures: int
     found: float
@@ -53,7 +53,7 @@ class Baselines(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityScores(Record):
-    """Distances of n faces from themselves, by what was changed."""
+    """Distances between n faces and their changed versions, by change."""
 
     n: int
     changed: dict[str, Distances]
@@ -62,10 +62,10 @@ class IdentityScores(Record):
 
 
 class Identity(Measure[IdentityScores]):
-    """Whether a face still shows the same person."""
+    """Preservation of identity by reconstructions and edits."""
 
     Result = IdentityScores
-    usual = False  # of photographs of faces only, 80 ms a face
+    usual = False  # only for photographs of faces, 80 ms for each face
     order = 80
 
     def applies(self, run: OpenRun) -> bool:
@@ -110,16 +110,16 @@ class Identity(Measure[IdentityScores]):
         of_data = result.baselines
         changes = [_row(f"identity distance, {name}", one, "down") for name, one in result.changed.items()]
         rows = [row for row in changes if row is not None]
-        beside = bool(rows)  # without a distance to stand beside, a baseline has a full label
+        indented = bool(rows)  # without a row before it, a baseline has a full label
         for name, one in (("same", of_data.same), ("strangers", of_data.strangers), ("mirrored", of_data.mirrored)):
-            label = f"{name} (real pairs)" if beside else f"identity distance, {name} (real pairs)"
-            if (row := _row(label, one, None, indented=beside)) is not None:
+            label = f"{name} (real pairs)" if indented else f"identity distance, {name} (real pairs)"
+            if (row := _row(label, one, None, indented=indented)) is not None:
                 rows.append(row)
         return rows
 
 
 def _row(label: str, one: Distances | None, better: Better | None, indented: bool = False) -> Row | None:
-    """Return the row of a mean distance; None where no pair has two faces that were found."""
+    """Return the row of a mean distance; None if no pair has two detected faces."""
     if one is None or not one.n:
         return None
     how = f"{one.n} of {one.pairs} with both faces found; {one.within:.1%} within {one.threshold:g}"

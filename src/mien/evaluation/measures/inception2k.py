@@ -6,7 +6,7 @@ from mien.evaluation.inception import InceptionMeasure
 
 
 class InceptionScore2k(InceptionMeasure):
-    """Salimans et al. 2016; no real pictures are needed."""
+    """Salimans et al. 2016. The score needs no real pictures."""
 
     order = 120
     better = "up"

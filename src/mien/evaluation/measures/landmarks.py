@@ -1,7 +1,7 @@
-"""How surely landmarks are placed on faces without glasses (D0), with them (D1) and with them removed (D1m).
+"""Errors of landmarks on faces without glasses (D0), with glasses (D1) and with the glasses removed (D1m).
 
-Table 2 of Shen & Liu 2017, against CelebA's five points where their file lies beside the pictures; without it,
-the stability of the 68 points under known moves, which needs no truth. ``pip install 'mien[faces]'``.
+This is Table 2 of Shen & Liu 2017 with CelebA's five points as the ground truth, if their file is in the data folder.
+The stability of the 68 points under known moves needs no ground truth. ``pip install 'mien[faces]'``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from mien.metrics.landmarks import LandmarkErrors
     from mien.run.opening import OpenRun
 
-MOST = 200  # faces looked at
+MOST = 200  # largest number of faces
 GLASSES = "Eyeglasses"
 
 
 @dataclass(frozen=True)
 class Part(Record):
-    """Errors of the landmarks of one part of a face, in distances between the eyes; None where no face was found."""
+    """Errors of the landmarks of one part of a face, in distances between the eyes; None if no face was detected."""
 
     mean: float | None
     median: float | None
@@ -51,7 +51,7 @@ class Errors(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class LandmarkScores(Record):
-    """Errors of n faces by the set (D0, D1, D1m): under known moves and, where known, against the truth."""
+    """Errors of n faces by set (D0, D1, D1m): under known moves, and against the ground truth if it is known."""
 
     n: int
     stability: dict[str, Errors]
@@ -60,14 +60,14 @@ class LandmarkScores(Record):
 
 
 class Landmarks(Measure[LandmarkScores]):
-    """Whether removing glasses makes landmarks surer."""
+    """The effect of the removal of glasses on landmarks."""
 
     Result = LandmarkScores
-    usual = False  # of photographs of faces only
+    usual = False  # only for photographs of faces
     order = 90
 
     def applies(self, run: OpenRun) -> bool:
-        """Return whether the pictures can be faces, some of them with glasses, that the model reconstructs or edits."""
+        """Return whether the data set can show faces, names glasses, and the model reconstructs or edits."""
         return shows_faces(run) and GLASSES in run.dataset.attributes
 
     def take(self, context: Context) -> LandmarkScores:
@@ -87,7 +87,9 @@ class Landmarks(Measure[LandmarkScores]):
         edited: dict[str, Tensor] = {}
         if run.edits and GLASSES in editable(run, editor := run.editor()):
             edited["D1m"] = reverse(editor, x, has, GLASSES)
-        if context.autoencodes:  # decoding smooths a face, which alone steadies landmarks: the control of D1m
+        if (
+            context.autoencodes
+        ):  # the control of D1m: a decoder smooths faces, and this alone makes landmarks more stable
             edited["D1 reconstructed"] = context.plain(x)
         against = None
         stability = metric.landmark_table(_stability(context, faces, has, len(edited)), x, has, edited)
@@ -95,7 +97,8 @@ class Landmarks(Measure[LandmarkScores]):
         roots = [root] if isinstance(root, str) else root or run.data.roots
         path = next((path for path in map(metric.find_five, roots) if path), None)
         if path:
-            truth = metric.read_five(path, [run.dataset.keys[i] for i in index], x.shape[-1])
+            keys, crop = [run.dataset.keys[i] for i in index], run.data.options.get("crop", metric.WIDTH)
+            truth = metric.read_five(path, keys, x.shape[-1], crop)
             against = metric.landmark_table(
                 lambda pictures, rows: metric.celeba5_error(faces.landmarks(pictures), truth[rows]), x, has, edited
             )
@@ -107,7 +110,7 @@ class Landmarks(Measure[LandmarkScores]):
         )
 
     def rows(self, result: LandmarkScores) -> list[Row]:
-        """Return a row for each set: against the truth, then under known moves."""
+        """Return a row for each set: errors against the ground truth, then under known moves."""
         rows = []
         for kind, table in (("error", result.celeba5 or {}), ("stability", result.stability)):
             for name, one in table.items():
@@ -123,7 +126,7 @@ def _errors(table: dict[str, LandmarkErrors]) -> dict[str, Errors]:
 
 
 def _stability(context: Context, faces: Faces, has: np.ndarray, edits: int) -> Any:
-    """Return a function (pictures, rows) to errors under known moves, which reports progress over all sets."""
+    """Return a function from (pictures, rows) to errors under known moves; it reports the progress over all sets."""
     from mien.metrics.landmarks import landmark_stability
 
     total, done = int((has != 0).sum() + edits * (has > 0).sum()), 0

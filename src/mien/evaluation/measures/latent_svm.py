@@ -17,12 +17,12 @@ from mien.evaluation.record import Record
 if TYPE_CHECKING:
     from mien.run.opening import OpenRun
 
-MOST = 20_000  # training pictures that the SVMs are fitted on
+MOST = 20_000  # largest number of training pictures of the SVMs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted(Record):
-    """What the SVMs were fitted on, as JSON has it beside the scores."""
+    """The training data of the SVMs: keys of the JSON object beside the scores."""
 
     n_train: int | None = None
     left_out: tuple[str, ...]
@@ -30,20 +30,20 @@ class Fitted(Record):
 
 @dataclass(frozen=True)
 class SVMScores(Record):
-    """Scores of SVMs fitted on ``n_train`` pictures; ``left_out`` names attributes of which only one value is there."""
+    """Scores of SVMs fitted on ``n_train`` pictures; ``left_out`` names attributes with one value only."""
 
     scores: AttributeScores | None
     n_train: int | None
     left_out: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the scores and what they were taken of in one table."""
-        of_all = {**self.scores.to_json(), "n_train": self.n_train} if self.scores else {}
-        return {**of_all, "left_out": list(self.left_out)}
+        """Return the scores and the training data in one table."""
+        scores = {**self.scores.to_json(), "n_train": self.n_train} if self.scores else {}
+        return {**scores, "left_out": list(self.left_out)}
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """Return what :meth:`to_json` wrote."""
+        """Return the scores that :meth:`to_json` wrote."""
         fitted = Fitted.from_json(values)
         scores = AttributeScores.from_json(values) if fitted.n_train is not None else None
         return cls(scores, fitted.n_train, fitted.left_out)
@@ -76,9 +76,9 @@ class LatentSVM(Measure[SVMScores]):
         fitted = latent_svm(z_train, y_train, z_test, y_test, names, lambda d, t: note("linear SVMs", d, t))
         if not fitted.names:
             return SVMScores(None, None, tuple(fitted.left_out))
-        kept = [names.index(name) for name in fitted.names]
-        commoner = np.where(y_train[:, kept].sum(0) >= 0, 1, -1)
-        scores = attribute_scores(fitted.predicted, y_test[:, kept], commoner, fitted.names)
+        columns = [names.index(name) for name in fitted.names]
+        majority = np.where(y_train[:, columns].sum(0) >= 0, 1, -1)
+        scores = attribute_scores(fitted.predicted, y_test[:, columns], majority, fitted.names)
         return SVMScores(AttributeScores.from_json(scores), fitted.n_train, tuple(fitted.left_out))
 
     def rows(self, result: SVMScores) -> list[Row]:

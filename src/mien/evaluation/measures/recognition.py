@@ -1,4 +1,4 @@
-"""Attributes as the model itself recognizes them: accuracy, balanced accuracy, majority baseline, Hamming loss."""
+"""Attributes recognized by the model: accuracy, balanced accuracy, majority baseline, Hamming loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Recognition(Measure[AttributeScores]):
-    """Attributes whose probability is above one half, against the labels."""
+    """Attributes with a probability above one half, compared with the labels."""
 
     Result = AttributeScores
     order = 40
@@ -41,8 +41,8 @@ class Recognition(Measure[AttributeScores]):
         predicted = np.where(np.concatenate(probabilities) > 0.5, 1, -1)
         columns = [run.dataset.attributes.index(name) for name in model.attributes]
         truth = np.asarray(run.dataset.attribute_table[test])[:, columns]
-        commoner = np.where(np.asarray(run.dataset.attribute_table[run.index])[:, columns].sum(0) >= 0, 1, -1)
-        return AttributeScores.from_json(attribute_scores(predicted, truth, commoner, tuple(model.attributes)))
+        majority = np.where(np.asarray(run.dataset.attribute_table[run.index])[:, columns].sum(0) >= 0, 1, -1)
+        return AttributeScores.from_json(attribute_scores(predicted, truth, majority, tuple(model.attributes)))
 
     def rows(self, result: AttributeScores) -> list[Row]:
         """Return a row for each mean over attributes."""

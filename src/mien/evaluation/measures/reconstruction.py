@@ -1,4 +1,4 @@
-"""PSNR, SSIM, squared error and KL of the held-out pictures' reconstructions."""
+"""PSNR, SSIM, squared error and KL divergence of reconstructions of held-out pictures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mien.evaluation.record import Record
 if TYPE_CHECKING:
     from mien.run.opening import OpenRun
 
-SMALLEST_SSIM = 11  # pixels of a side: SSIM's window
+SMALLEST_SSIM = 11  # side of SSIM's window in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Errors(Record):
-    """Errors of n reconstructions; SSIM of pictures only, KL of models whose latent is a distribution."""
+    """Errors of n reconstructions; SSIM for pictures only, KL for models with a distribution of latents."""
 
     n: int
     psnr_db: Mean

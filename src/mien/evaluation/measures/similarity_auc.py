@@ -1,6 +1,6 @@
-"""ROC-AUC of pairs of one person against pairs of strangers, by latents, beside that of plain pixels.
+"""ROC-AUC of pairs of one person against pairs of strangers by similarities of latents, with pixels as the baseline.
 
-Of the held-out test pictures of the evaluation; ``mien similarity`` takes all of valid and test.
+It uses the test pictures of the evaluation; ``mien similarity`` uses all validation and test pictures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mien.evaluation.same_person import SamePerson
 if TYPE_CHECKING:
     from mien.run.opening import OpenRun
 
-LEAST = 20  # pairs of either kind; of fewer, the interval is wider than .25
+LEAST = 20  # fewest pairs of each kind; with fewer, the interval is wider than .25
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PersonScores(SamePerson):
 
 
 class SimilarityAUC(Measure[PersonScores]):
-    """How well similarities tell one person's pictures from strangers'."""
+    """Similarities as a test of identity."""
 
     Result = PersonScores
     order = 70
@@ -42,11 +42,11 @@ class SimilarityAUC(Measure[PersonScores]):
     def take(self, context: Context) -> PersonScores:
         """Return the AUC of every similarity that the model allows."""
         from mien.applications.similarity import NOISE
-        from mien.evaluation.similarity import tell_persons
+        from mien.evaluation.similarity import compare_persons
         from mien.metrics import similarity_auc as auc
 
         run = context.run
-        assert run.dataset.identity is not None, "applies() asks for it"
+        assert run.dataset.identity is not None, "applies() requires it"
         try:
             pairs = auc.draw_pairs(run.dataset.identity[context.test], auc.MOST, context.seed)
         except MienError as reason:
@@ -57,11 +57,11 @@ class SimilarityAUC(Measure[PersonScores]):
                 f"{len(pairs.strangers)} among {len(context.test):,} test pictures: "
                 "mien similarity takes valid ones too"
             )
-        result, _ = tell_persons(run, context.test, "test", NOISE, pairs, context.seed, context.note)
+        result, _ = compare_persons(run, context.test, "test", NOISE, pairs, context.seed, context.note)
         return PersonScores.from_json(result.to_json())
 
     def rows(self, result: PersonScores) -> list[Row]:
-        """Return a row for each similarity; that of pixels, the baseline, belongs to the one before it."""
+        """Return a row for each similarity; the row of pixels, the baseline, is indented."""
         rows: list[Row] = []
         for name, one in result.measures.items():
             pixels = name == "pixels"
