@@ -133,7 +133,7 @@ def train(
         "config": json_config(net),
         "data": {
             **data.to_json(),
-            "fingerprint": source.fingerprint(),
+            "fingerprint": _fingerprint(folder, source),
             "attributes": list(opened.attributes),
             "classes": list(opened.classes),
             "split": splits.rule,
@@ -148,6 +148,16 @@ def train(
     fabric.barrier()
     outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric, observers)
     return folder, outcome
+
+
+def _fingerprint(folder: Path, source: Source) -> str:
+    """Return the fingerprint of the data; that of an earlier version if the run in the folder has it."""
+    mark = source.fingerprint()
+    if (folder / "config.json").exists():
+        old = run_folder.read_config(folder).get("data", {}).get("fingerprint")
+        if old != mark and old == source.earlier_fingerprint():
+            return str(old)
+    return mark
 
 
 def _shape(source: Source, size: int) -> tuple[int, int, int]:
