@@ -16,6 +16,7 @@ from rich.console import Console
 import mien
 from mien import data as datasets
 from mien.data.dataset import Source
+from mien.data.report import omission_line
 from mien.errors import MienError
 from mien.files import write_json
 from mien.models.base import FROM_DATA, Model, arguments, build, json_config
@@ -123,6 +124,8 @@ def train(
     net = make_model(model, settings or {}, source, data.size)
     net.needs(tuple(source.attributes), tuple(source.classes))
     opened = data.open(progress)
+    if console and (line := omission_line(opened.report)):
+        console.print(line, markup=False, highlight=False)
     splits = opened.split(data.split_seed)
     index = data.training_index(splits)
     chosen = plan(model, len(index), steps, epochs, training)
