@@ -608,7 +608,10 @@ def test_what_a_folder_rejects_is_named(tmp_path):
         ("file,Happy,Happy\na.png,1,1\n", r"line 1, column 3: expected a new attribute's name, got 'Happy'"),
         ("file,\na.png,1\n", r"line 1, column 2: expected a new attribute's name, got ''"),
         ("file\na.png\n", r"line 1: expected a header 'file,attribute,…' with commas, got 'file'"),
-        ("a.png,1\nb.png,-1\n", r"t\.csv, line 1: expected a header .*, got a row of values, 'a\.png,1': add a first line"),
+        (
+            "a.png,1\nb.png,-1\n",
+            r"t\.csv, line 1: expected a header .*, got a row of values, 'a\.png,1': add a first line",
+        ),
         ("a,1\nb,-1\n", r"t\.csv, line 1: expected a header .*, got a row of values"),
         (
             "file,Happy\na.png,0\nb.png,-1\n",
@@ -718,7 +721,11 @@ def test_metadata_of_an_image_folder(tmp_path):
     root = pictures_in(tmp_path / "p", "train/a.png", "train/b.png", "test/a.png")
     (root / "train/metadata.csv").write_text("file_name,Happy,age\na.png,True,40\nb.png,False,42\n")
     (root / "test/metadata.csv").write_text("file_name,Happy,age\na.png,False,23\n")
-    assert attributes_of(root) == {"train/a.png": {"Happy": 1}, "train/b.png": {"Happy": -1}, "test/a.png": {"Happy": -1}}
+    assert attributes_of(root) == {
+        "train/a.png": {"Happy": 1},
+        "train/b.png": {"Happy": -1},
+        "test/a.png": {"Happy": -1},
+    }
     assert "train/metadata.csv, column 3 (age) is no attribute and is left out" in Folder(root).notes
 
 

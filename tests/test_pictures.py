@@ -255,7 +255,9 @@ def test_profiles_of_gray_transparency_and_palettes():
     linear = open_picture(encoded(gray, icc_profile=icc.gray_profile(1.0)))  # 100 / 255 of the light is sRGB 168
     assert np.asarray(linear)[0, 0].tolist() == pytest.approx([168] * 3, abs=1.5)
     pale = Image.new("LA", (16, 12), (100, 255))
-    assert open_picture(encoded(pale, icc_profile=icc.gray_profile(1.0))).getpixel((0, 0))[0] == pytest.approx(168, abs=2)
+    assert open_picture(encoded(pale, icc_profile=icc.gray_profile(1.0))).getpixel((0, 0))[0] == pytest.approx(
+        168, abs=2
+    )
     profile, expected = icc.rgb_profile(icc.P3, 2.2), icc.to_srgb((150, 110, 90), icc.P3, 2.2)
     clear = Image.new("RGBA", (16, 12), (150, 110, 90, 255))
     clear.paste((150, 110, 90, 0), (0, 0, 8, 12))

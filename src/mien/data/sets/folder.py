@@ -198,7 +198,10 @@ class Source(base.Source):
         for other in tables[1:]:
             if other.attributes != first.attributes:
                 one, two = ", ".join(first.attributes), ", ".join(other.attributes)
-                raise MienError(f"{other.name}: expected the attributes of {first.name} ({one}), got {two}: rename them")
+                raise MienError(
+                    f"{other.name}: expected the attributes of {first.name} ({one}), got {two}: rename them"
+                )
+            first.notes += other.notes
             first.rows += other.rows
             first.values = np.concatenate([first.values, other.values])
         return first
@@ -244,7 +247,9 @@ class Source(base.Source):
     def notes(self) -> Sequence[str]:
         notes = list(self._table.notes) if self._table else []
         if self._parts and 1 not in self._parts.values():
-            notes.append("there is no folder for validation beside train and test: every tenth training picture is used")
+            notes.append(
+                "there is no folder for validation beside train and test: every tenth training picture is used"
+            )
         return notes
 
     def other_files(self) -> dict[tuple[str, str], int]:
