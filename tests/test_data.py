@@ -675,7 +675,7 @@ def attributes_of(root, **options) -> dict[str, dict[str, int]]:
 def test_zeros_are_what_the_option_says(tmp_path, zeros, expected):
     root = pictures_in(tmp_path / "p", "a.png", "b.png", "c.png")
     (root / "attributes.csv").write_text("file,Happy\na.png,1\nb.png,0\nc.png,-1\n")
-    with pytest.raises(MienError, match="zeros=unknown .* zeros=no"):
+    with pytest.raises(MienError, match=r"zeros=unknown .* zeros=no"):
         Folder(root)
     opened = data.load("folder", root, size=16, cache=tmp_path / "cache", zeros=zeros)
     assert opened.attribute_table[:, 0].tolist() == expected

@@ -81,7 +81,7 @@ def _transform(profile: bytes, mode: str) -> Any:
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
         if mode == "RGB":
             # there are many sRGB profiles under many names: one that changes no color is one of them
-            grid = np.stack(np.meshgrid(*[np.arange(0, 256, 51, np.uint8)] * 3), -1).reshape(1, -1, 3)
+            grid = np.stack(np.meshgrid(*[np.arange(0, 256, 51)] * 3), -1).astype(np.uint8).reshape(1, -1, 3)
             colors = np.asarray(transform.apply(Image.fromarray(grid)))
             if abs(colors.astype(int) - grid).max() <= 2:
                 return None

@@ -55,11 +55,11 @@ def match(
     stems = _Stems([path for path in pictures if path not in numbers])
     for r in remaining:
         line, name = rows[r]
-        picture = stems.find(_normal(name), tops)
-        if picture is None or picture in numbers:
+        hit = stems.find(_normal(name), tops)
+        if hit is None or hit in numbers:
             rejected.append((name, f"in the table (line {line}), but there is no such picture"))
         else:
-            numbers[picture] = r
+            numbers[hit] = r
     return numbers, rejected, len(remaining) - len(rejected)
 
 

@@ -105,8 +105,8 @@ def _lines(data: bytes, name: str) -> tuple[list[str], list[tuple[int, list[str]
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         first, _, rest = text.partition("\n")
         if first.strip().isdigit():  # CelebA's form: the number of rows, the names, then rows, all between spaces
-            fields = [line.split() for line in rest.splitlines()]
-            header, numbered = ["file", *(fields or [[]])[0]], list(enumerate(fields[1:], 3))
+            split = [line.split() for line in rest.splitlines()]
+            header, numbered = ["file", *(split or [[]])[0]], list(enumerate(split[1:], 3))
         else:
             separator, skipped = None, 0
             if mark := re.fullmatch(r'\s*"?sep=(.)"?\s*', first.rstrip("\r\n"), re.IGNORECASE):

@@ -208,7 +208,7 @@ class Source(base.Source):
 
     @cached_property
     def _matches(self) -> tuple[list[str], list[int], list[tuple[str, str]], int]:
-        """The usable pictures, the row of each (-1 without a table), (name, reason) of the others, rows matched anew."""
+        """The usable pictures, the row of each (-1 without a table), (name, reason) of the others, inexact rows."""
         pictures = self._listing.pictures
         if self._table is None:
             return pictures, [-1] * len(pictures), [], 0
