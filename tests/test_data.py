@@ -415,7 +415,7 @@ def test_wrong_fractions(counted, fractions):
 
 
 def test_no_part_is_ever_empty(tmp_path, counted):
-    with pytest.raises(MienError, match="counted has 4 pictures: too few for parts"):
+    with pytest.raises(MienError, match="expected 6 pictures or more to split, got 4 in counted: add pictures"):
         Dataset(prepare(Counted(4), 8, tmp_path)).split()
     with pytest.raises(MienError, match="expected the rule auto, official or seeded, got 'random'"):
         counted.split(rule="random")
@@ -601,7 +601,7 @@ def test_a_table_as_people_write_it(tmp_path, ending, mark):
         '"a, b.png",1,yes,1',
         "ünï çødé.jpg,0, No ,",
         "",
-        "c d.png,TRUE,,0",
+        "c d.png,TRUE,,",
         "./e.png,false,no,-1",
     ]
     (root / "attributes.csv").write_bytes((mark + ending.join(lines)).encode())
@@ -650,10 +650,18 @@ def test_what_a_folder_rejects_is_named(tmp_path):
         ("file,Happy\na.png,1\nb.png,1,1\n", r"t\.csv, line 3: expected 2 columns.*got 3"),
         ("file,Happy,Happy\na.png,1,1\n", r"line 1, column 3: expected a new attribute's name, got 'Happy'"),
         ("file,\na.png,1\n", r"line 1, column 2: expected a new attribute's name, got ''"),
+        ("file\na.png\n", r"line 1: expected a header 'file,attribute,…' with commas, got 'file'"),
         (
-            "file;Happy\na.png;1\n",
-            r"line 1: expected a header 'file,attribute,…' with commas, got 'file;Happy'",
+            "a.png,1\nb.png,-1\n",
+            r"t\.csv, line 1: expected a header .*, got a row of values, 'a\.png,1': add a first line",
         ),
+        ("a,1\nb,-1\n", r"t\.csv, line 1: expected a header .*, got a row of values"),
+        (
+            "file,Happy\na.png,0\nb.png,-1\n",
+            r"column 2 \(Happy\): expected 1 and 0, or 1 and -1, got 0 and -1 in one column: pass --data-option zeros=",
+        ),
+        ("file,Happy\na.png,yes\nb.png,maybe\n", r"line 3, column 2 \(Happy\): expected 1, -1, .*, got 'maybe'"),
+        ("file,Age\na.png,41\nb.png,23\n", r"line 2, column 2 \(Age\): expected 1, -1, .*, got '41'"),
         ("", r"line 1: expected a header"),
         ("file,Happy\na.png,1\na.png,1\n", r"line 3: expected one row for a\.png, got another in line 2"),
         (
@@ -695,3 +703,168 @@ def test_a_folder_is_prepared_anew_when_a_picture_changes(tmp_path):
     os.utime(root / "a.png", (5, 5))
     second = data.load("folder", root, size=16, cache=tmp_path / "cache")
     assert (first.pictures([0]) != second.pictures([0])).any()
+
+
+# -- tables, splits and copies as people have them --
+
+
+def attributes_of(root, **options) -> dict[str, dict[str, int]]:
+    source = Folder(root, **options)
+    return {source.key(i): dict(zip(source.attributes, source.attribute_row(i).tolist(), strict=True))
+            for i in range(len(source))}  # fmt: skip
+
+
+@pytest.mark.parametrize(("zeros", "expected"), [("unknown", [1, 0, -1]), ("no", [1, -1, 0])])
+def test_zeros_are_what_the_option_says(tmp_path, zeros, expected):
+    root = pictures_in(tmp_path / "p", "a.png", "b.png", "c.png")
+    (root / "attributes.csv").write_text("file,Happy\na.png,1\nb.png,0\nc.png,-1\n")
+    with pytest.raises(MienError, match=r"zeros=unknown .* zeros=no"):
+        Folder(root)
+    opened = data.load("folder", root, size=16, cache=tmp_path / "cache", zeros=zeros)
+    assert opened.attribute_table[:, 0].tolist() == expected
+    assert opened.report["attributes"] == {"Happy": {"yes": 1, "no": 1, "unknown": 1}}
+    assert opened.source.options()["zeros"] == zeros
+    with pytest.raises(UnknownName, match="unknown meaning of zeros 'nothing'"):
+        Folder(root, zeros="nothing")
+
+
+@pytest.mark.parametrize("text", [
+    "file;Happy;Old\na.png;y;0\nb.png;n;1\n", "file\tHappy\tOld\na.png\tYes\t0\nb.png\tNo\t1\n",
+    "sep=;\r\nfile;Happy;Old\r\na.png;true;0\r\nb.png;false;1\r\n", "2\nHappy Old\na.png  1 -1\nb.png -1  1\n",
+    "Happy,file_name,Old\n1,a.png,-1\n-1,b.png,1\n", "file,Happy,Old\na,1,-1\nb,-1,1\n",
+    "file,Happy,Old\np/a.png,1,-1\n/home/me/p/b.jpg,-1,1\n",
+])  # fmt: skip
+def test_tables_of_many_forms_say_the_same(tmp_path, text):
+    root = pictures_in(tmp_path / "p", "a.png", "b.png")
+    (root / "attributes.csv").write_bytes(text.encode())
+    assert attributes_of(root) == {"a.png": {"Happy": 1, "Old": -1}, "b.png": {"Happy": -1, "Old": 1}}
+    (root / "attributes.csv").write_bytes(text.encode("utf-16"))
+    assert attributes_of(root)["a.png"] == {"Happy": 1, "Old": -1}
+
+
+def test_a_column_of_texts_is_an_attribute_for_each_text(tmp_path):
+    root = pictures_in(tmp_path / "p", "a.png", "b.png", "c.png")
+    (root / "attributes.csv").write_text("file,Hair\na.png,dark brown\nb.png,red\nc.png,\n")
+    assert attributes_of(root) == {
+        "a.png": {"Hair_dark_brown": 1, "Hair_red": -1},
+        "b.png": {"Hair_dark_brown": -1, "Hair_red": 1},
+        "c.png": {"Hair_dark_brown": 0, "Hair_red": 0},
+    }
+    with pytest.raises(MienError, match=r"up to 1 different texts, got 2: remove the column, or pass .*values=2"):
+        Folder(root, values=1)
+
+
+def test_a_picture_of_another_folder_is_not_taken(tmp_path):
+    root = pictures_in(tmp_path / "p", "dog/1.png", "dog/2.png")
+    (root / "attributes.csv").write_text("file,Happy\ncat/1.png,1\ndog/2.png,-1\n")
+    assert attributes_of(root) == {"dog/2.png": {"Happy": -1}}
+
+
+def test_metadata_of_an_image_folder(tmp_path):
+    root = pictures_in(tmp_path / "p", "train/a.png", "train/b.png", "test/a.png")
+    (root / "train/metadata.csv").write_text("file_name,Happy,age\na.png,True,40\nb.png,False,42\n")
+    (root / "test/metadata.csv").write_text("file_name,Happy,age\na.png,False,23\n")
+    assert attributes_of(root) == {
+        "train/a.png": {"Happy": 1},
+        "train/b.png": {"Happy": -1},
+        "test/a.png": {"Happy": -1},
+    }
+    assert "train/metadata.csv, column 3 (age) is no attribute and is left out" in Folder(root).notes
+
+
+def test_folders_of_parts_are_the_official_split(tmp_path):
+    names = [f"{part}/{kind}/{i}.png" for part in ("train", "val", "test") for kind in ("cat", "dog") for i in range(2)]
+    opened = data.load("folder", pictures_in(tmp_path / "p", *names), size=16, cache=tmp_path / "c", classes="folders")
+    parts = opened.split()
+    assert (parts.rule, opened.classes) == ("official", ("cat", "dog"))
+    for index, part in ((parts.train, "train"), (parts.valid, "val"), (parts.test, "test")):
+        assert [opened.keys[i] for i in index] == sorted(name for name in names if name.startswith(part))
+    assert opened.labels.tolist() == [0, 0, 1, 1] * 3
+    two = [f"train/{i:02}.png" for i in range(20)] + ["val/1.png", "val/2.png"]
+    opened = data.load("folder", pictures_in(tmp_path / "q", *two), size=16, cache=tmp_path / "c")
+    parts = opened.split()
+    assert [opened.keys[i] for i in parts.test] == ["val/1.png", "val/2.png"]
+    assert [opened.keys[i] for i in parts.valid] == ["train/09.png", "train/19.png"]
+
+
+def test_a_zip_is_a_folder(tmp_path):
+    root = pictures_in(tmp_path / "p", "cat/a.png", "dog/b.png")
+    (root / "attributes.csv").write_text("file,Happy\na.png,1\nb.png,-1\n")
+    archive = Path(shutil.make_archive(str(tmp_path / "z"), "zip", tmp_path, "p"))
+    assert attributes_of(archive) == attributes_of(root) == {"cat/a.png": {"Happy": 1}, "dog/b.png": {"Happy": -1}}
+    one, two = (data.load("folder", r, size=16, cache=tmp_path / "c", classes="folders") for r in (root, archive))
+    assert (one.pictures([0, 1]) == two.pictures([0, 1])).all()
+    assert two.labels.tolist() == [0, 1]
+
+
+def test_a_copied_or_touched_folder_is_the_same_data(tmp_path):
+    root = pictures_in(tmp_path / "p", "a.png", "sub/b.png")
+    first = Folder(root).fingerprint()
+    copy = shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)
+    os.utime(root / "a.png", (5, 5))
+    assert Folder(root).fingerprint() == Folder(copy).fingerprint() == first
+    assert Folder(copy).earlier_fingerprint() != Folder(root).earlier_fingerprint()
+    content = bytearray((root / "a.png").read_bytes())
+    content[len(content) // 2] ^= 1
+    (root / "a.png").write_bytes(content)
+    os.utime(root / "a.png", (5, 5))  # the same size and time
+    assert Folder(root).fingerprint() != first
+
+
+def test_a_set_of_an_earlier_version_stays_prepared(tmp_path, monkeypatch):
+    root = pictures_in(tmp_path / "p", "a.png")
+    mark = Folder(root).earlier_fingerprint()
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "fingerprint", lambda self: mark)
+        old = prepare(Folder(root), 16, tmp_path / "cache")
+    assert prepare(Folder(root), 16, tmp_path / "cache") == old
+
+
+def test_what_is_left_out_is_counted(tmp_path, monkeypatch):
+    from mien.data import pictures
+    from mien.data.report import omission_line
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    pictures.unreadable.cache_clear()
+    root = pictures_in(tmp_path / "p", "a.jfif", "b.jpe", "c.png")
+    for name in ("d.heic", "e.HEIC", "notes.txt", "bare"):
+        (root / name).write_bytes(b"x")
+    (root / "cut.png").write_bytes((root / "c.png").read_bytes()[:200])
+    opened = data.load("folder", root, size=16, cache=tmp_path / "cache")
+    pictures.unreadable.cache_clear()
+    assert opened.keys == ("a.jfif", "b.jpe", "c.png")
+    assert opened.report["omissions"] == [
+        {"suffix": ".heic", "reason": "HEIC needs the extra heic: pip install 'mien[heic]'", "count": 2},
+        {"suffix": "", "reason": "a name without a suffix", "count": 1},
+        {"suffix": ".png", "reason": "truncated", "count": 1},
+        {"suffix": ".txt", "reason": "the suffix of no picture", "count": 1},
+    ]
+    assert omission_line(opened.report).startswith("left out: 2 .heic (HEIC needs the extra heic")
+
+
+def test_celeba_as_kaggle_ships_it(tmp_path):
+    root = celeba_folder(tmp_path / "c", zipped=False)
+    expected = Dataset(prepare(CelebA(root), 32, tmp_path / "cache"))
+    rows = (root / "list_attr_celeba.txt").read_text().splitlines()[1:]
+    lines = [",".join(["image_id", *rows[0].split()]), *(",".join(row.split()) for row in rows[1:])]
+    (root / "list_attr_celeba.csv").write_text("\n".join(lines) + "\n")
+    parts = (root / "list_eval_partition.txt").read_text().replace(" ", ",")
+    (root / "list_eval_partition.csv").write_text("image_id,partition\n" + parts)
+    for name in ("list_attr_celeba.txt", "list_eval_partition.txt"):
+        (root / name).unlink()
+    for path in (root / "img_align_celeba").iterdir():
+        Image.open(path).save(path.with_suffix(".png"))
+        path.unlink()
+    opened = Dataset(prepare(CelebA(root), 32, tmp_path / "cache"))
+    assert (opened.keys, opened.attributes) == (expected.keys, expected.attributes)
+    assert (opened.attribute_table == expected.attribute_table).all()
+    assert (opened.partition == expected.partition).all()
+    assert (opened.identity == expected.identity).all()
+    assert abs(opened.pictures([3])[0].astype(int) - expected.pictures([3])[0]).max() < 12
+    assert opened.report["rejected"] == []
+
+
+@pytest.mark.parametrize("count", range(6, 15))
+def test_a_small_set_has_two_pictures_in_each_part(tmp_path, count):
+    parts = Dataset(prepare(Counted(count), 8, tmp_path)).split()
+    assert [len(parts.train), len(parts.valid), len(parts.test)] == [count - 4, 2, 2]

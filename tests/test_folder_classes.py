@@ -66,7 +66,7 @@ def test_names_and_order_can_be_given(tmp_path):
     [
         (("1.png", "2.png"), "", r"two folders or more in .*, one for each class, got none"),
         (("cat/1.png", "2.png"), "", r"one for each class, got only cat"),
-        (("train/cat/1.png", "Test/dog/1.png"), "", r"got Test, train: pass one of these as the root"),
+        (("train/cat/1.png", "Train/dog/1.png"), "", r"got Train, train: pass one of these as the root"),
         (("a/1.png", "b/1.png"), "a,b\n", r"classes\.csv: expected a header 'folder,class' and two names in each line"),
         (("a/1.png", "b/1.png"), "folder,class\na\n", r"two names in each line"),
         (("a/1.png", "b/1.png"), "folder,class\na,A\n", r"expected a line for each folder, got none for b"),

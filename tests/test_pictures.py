@@ -4,13 +4,16 @@ import contextlib
 import io
 import os
 import struct
+import sys
 import warnings
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, features
 
+import icc
 from mien.data import pictures
 from mien.data.pictures import BadPicture, from_float, open_picture, save_picture, to_float, to_square
 from mien.errors import MienError
@@ -222,3 +225,125 @@ def test_saving_names_what_it_expects(tmp_path):
 def test_limits_are_what_the_messages_say():
     assert pictures.SMALLEST == 8
     assert pictures.LARGEST == 64_000_000
+
+
+# -- colors --
+
+
+@pytest.mark.parametrize(("colorants", "gamma"), [(icc.P3, 2.2), (icc.ADOBE, 2.2), (icc.PROPHOTO, 1.8)])
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "webp"])
+def test_a_profile_is_converted_to_srgb(colorants, gamma, kind):
+    for color in [(150, 110, 90), (90, 120, 100), (128, 128, 128)]:
+        options = {"lossless": True} if kind == "webp" else {"quality": 100} if kind == "jpeg" else {}
+        image = Image.new("RGB", (16, 16), color)
+        data = encoded(image, kind, icc_profile=icc.rgb_profile(colorants, gamma), **options)
+        expected = icc.to_srgb(color, colorants, gamma)
+        opened = np.asarray(open_picture(data))[8, 8]
+        assert abs(opened - expected).max() <= (4 if kind == "jpeg" else 2.5), (color, opened, expected)
+        if color != (128, 128, 128):
+            assert abs(np.array(color) - expected).max() > 5, "the profile changes this color"
+
+
+def test_a_profile_of_srgb_changes_no_value():
+    colors = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert (np.asarray(open_picture(encoded(Image.fromarray(colors), icc_profile=profile))) == colors).all()
+
+
+def test_profiles_of_gray_transparency_and_palettes():
+    gray = Image.new("L", (16, 12), 100)
+    linear = open_picture(encoded(gray, icc_profile=icc.gray_profile(1.0)))  # 100 / 255 of the light is sRGB 168
+    assert np.asarray(linear)[0, 0].tolist() == pytest.approx([168] * 3, abs=1.5)
+    pale = Image.new("LA", (16, 12), (100, 255))
+    assert open_picture(encoded(pale, icc_profile=icc.gray_profile(1.0))).getpixel((0, 0))[0] == pytest.approx(
+        168, abs=2
+    )
+    profile, expected = icc.rgb_profile(icc.P3, 2.2), icc.to_srgb((150, 110, 90), icc.P3, 2.2)
+    clear = Image.new("RGBA", (16, 12), (150, 110, 90, 255))
+    clear.paste((150, 110, 90, 0), (0, 0, 8, 12))
+    levels = np.asarray(open_picture(encoded(clear, icc_profile=profile)))
+    assert (levels[:, :8] == 255).all()
+    assert abs(levels[:, 8:] - expected).max() <= 2
+    palette = Image.new("RGB", (16, 12), (150, 110, 90)).quantize(4)
+    assert abs(np.asarray(open_picture(encoded(palette, icc_profile=profile))) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["tiff", "jpeg"])
+def test_a_cmyk_profile_says_how_dark_an_ink_is(kind):
+    ink = Image.new("CMYK", (16, 12), (0, 0, 0, 128))
+    assert open_picture(encoded(ink, kind)).getpixel((8, 8)) == (127, 127, 127)
+    for gamma, expected in ((1, 119), (2, 184)):  # the lightness L* is 49.8 and 74.8
+        opened = open_picture(encoded(ink, kind, icc_profile=icc.cmyk_profile(gamma)))
+        assert np.asarray(opened)[8, 8].tolist() == pytest.approx([expected] * 3, abs=2)
+
+
+def test_a_damaged_or_unfit_profile_is_ignored():
+    image = Image.new("RGB", (16, 12), (150, 110, 90))
+    good = icc.rgb_profile(icc.P3, 2.2)
+    rng = np.random.default_rng(0)
+    for profile in (b"x", good[:100], good[:200], icc.gray_profile(1.0), icc.cmyk_profile(2), b"\0" * 500):
+        assert open_picture(encoded(image, icc_profile=profile)).getpixel((3, 3)) == (150, 110, 90)
+    for _ in range(40):
+        broken = bytearray(good)
+        for at in rng.integers(0, len(good), 4):
+            broken[at] = rng.integers(256)
+        assert open_picture(encoded(image, icc_profile=bytes(broken))).mode == "RGB"
+
+
+@pytest.mark.parametrize(("largest", "full"), [(200, 255), (1000, 1023), (4095, 4095), (9000, 16383), (40000, 65535)])
+def test_more_than_eight_bits_are_scaled_by_what_is_there(largest, full):
+    ramp = np.linspace(0, largest, 256).reshape(16, 16)
+    for values, kind in ((np.uint16(ramp), "png"), (np.uint16(ramp), "tiff"), (np.int32(ramp), "tiff")):
+        levels = np.asarray(open_picture(encoded(Image.fromarray(values), kind)))
+        assert abs(levels[..., 0] - values * 255.0 / full).max() <= 0.51
+
+
+@pytest.mark.parametrize(("largest", "full"), [(1.0, 1), (0.4, 1), (255.0, 255), (4000.0, 4095)])
+def test_floating_point_numbers_are_scaled_by_what_is_there(largest, full):
+    ramp = np.linspace(0, largest, 256, dtype=np.float32).reshape(16, 16)
+    ramp[0, 0] = np.nan
+    levels = np.asarray(open_picture(encoded(Image.fromarray(ramp), "tiff")))
+    assert abs(levels[..., 0] - np.nan_to_num(ramp) * 255 / full).max() <= 0.51
+
+
+# -- formats that need more --
+
+
+def heic_header() -> bytes:
+    return struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + b"\0" * 200
+
+
+def test_heic_names_the_extra_that_reads_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # an import of it fails
+    pictures.unreadable.cache_clear()
+    with pytest.raises(BadPicture, match=r"HEIC needs the extra heic: pip install 'mien\[heic\]'"):
+        open_picture(heic_header())
+    pictures.unreadable.cache_clear()
+
+
+def test_heic_is_read_with_the_extra(monkeypatch):
+    """The package is a stand-in that opens each file of this brand as a red picture."""
+
+    def read(file, name):
+        return Image.new("RGB", (16, 12), (255, 0, 0))
+
+    def register():
+        Image.register_open("HEIF", read, lambda prefix: prefix[4:12] == b"ftypheic")
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
+    pictures.unreadable.cache_clear()
+    try:
+        assert open_picture(heic_header()).getpixel((0, 0)) == (255, 0, 0)
+    finally:
+        pictures.unreadable.cache_clear()
+        Image.OPEN.pop("HEIF", None)
+        Image.ID.remove("HEIF")
+
+
+def test_avif_names_the_version_that_reads_it(monkeypatch):
+    data = struct.pack(">I", 24) + b"ftypavif\0\0\0\0mif1avif" + b"\0" * 200
+    monkeypatch.setattr(features, "check", lambda name: False)
+    pictures.unreadable.cache_clear()
+    with pytest.raises(BadPicture, match=r"AVIF needs Pillow 11\.3 or newer"):
+        open_picture(data)
+    pictures.unreadable.cache_clear()

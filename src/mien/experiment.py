@@ -16,6 +16,7 @@ from rich.console import Console
 import mien
 from mien import data as datasets
 from mien.data.dataset import Source
+from mien.data.report import omission_line
 from mien.errors import MienError
 from mien.files import write_json
 from mien.models.base import FROM_DATA, Model, arguments, build, json_config
@@ -123,6 +124,8 @@ def train(
     net = make_model(model, settings or {}, source, data.size)
     net.needs(tuple(source.attributes), tuple(source.classes))
     opened = data.open(progress)
+    if console and (line := omission_line(opened.report)):
+        console.print(line, markup=False, highlight=False)
     splits = opened.split(data.split_seed)
     index = data.training_index(splits)
     chosen = plan(model, len(index), steps, epochs, training)
@@ -133,7 +136,7 @@ def train(
         "config": json_config(net),
         "data": {
             **data.to_json(),
-            "fingerprint": source.fingerprint(),
+            "fingerprint": _fingerprint(folder, source),
             "attributes": list(opened.attributes),
             "classes": list(opened.classes),
             "split": splits.rule,
@@ -148,6 +151,16 @@ def train(
     fabric.barrier()
     outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric, observers)
     return folder, outcome
+
+
+def _fingerprint(folder: Path, source: Source) -> str:
+    """Return the fingerprint of the data; that of an earlier version if the run in the folder has it."""
+    mark = source.fingerprint()
+    if (folder / "config.json").exists():
+        old = run_folder.read_config(folder).get("data", {}).get("fingerprint")
+        if old != mark and old == source.earlier_fingerprint():
+            return str(old)
+    return mark
 
 
 def _shape(source: Source, size: int) -> tuple[int, int, int]:

@@ -28,6 +28,7 @@ def prepare(
     """
     check_data(name)
     from mien import data as datasets
+    from mien.data.report import attribute_lines, omission_line
 
     options = datasets.parse_options(name, data_option or [])
     size = datasets.default_size(name) if size is None else size
@@ -38,6 +39,10 @@ def prepare(
     rejected = dataset.report.get("rejected", [])
     height, width = dataset.shape[1:]
     console.print(f"{len(dataset):,} pictures of {height}x{width}, {len(rejected)} rejected", highlight=False)
+    if line := omission_line(dataset.report):
+        console.print(line, markup=False, highlight=False)
+    for line in attribute_lines(dataset.report):
+        console.print(f"  {line}", markup=False, highlight=False)
     for row in rejected[:SHOWN]:
         console.print(f"  {row['file']}: {row['reason']}", markup=False, highlight=False)
     if len(rejected) > SHOWN:

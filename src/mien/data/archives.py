@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
+from mien.data import marks
 from mien.data.pictures import BadPicture
 from mien.errors import MienError
 
@@ -98,13 +99,12 @@ class Files:
             raise BadPicture(f"cannot be read from {self.path.name}: {reason(error)}") from None
 
     def fingerprint(self) -> str:
-        """Return a text that changes with the files: of a zip, its size and end; of a folder, sizes and times.
+        """Return a text that changes with the files: of a zip, its size and end; of a folder, the contents.
 
-        A zip that was moved or copied keeps its fingerprint.
+        A zip or a folder that was moved or copied keeps its fingerprint.
         """
         if self.path.is_dir():
-            states = [(name, (self.path / name).stat()) for name in self.names]
-            return json.dumps([(name, state.st_size, state.st_mtime_ns) for name, state in states])
+            return json.dumps(marks.mark(self.path, {name: (self.path / name).stat() for name in self.names}))
         size = self.path.stat().st_size
         with self.path.open("rb") as file:
             file.seek(max(0, size - ZIP_END))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mien.data import marks
 
 
 class Source(ABC):
@@ -47,10 +49,22 @@ class Source(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a text that changes when the pictures would change: options, files, their sizes and times.
+        """Return a text that changes when the pictures would change: options and files.
 
-        This must be cheap.
+        Copies of the same files have the same fingerprint. This must be cheap, see :mod:`mien.data.marks`.
         """
+
+    def earlier_fingerprint(self) -> str:
+        """Return the fingerprint of earlier versions, which used the times of loose files instead of their content.
+
+        Sets and runs of these versions remain valid as long as the times are the same.
+        """
+        with marks.by_times():
+            return self.fingerprint()
+
+    def other_files(self) -> Mapping[tuple[str, str], int]:
+        """Return the number of files beside the pictures by (suffix, reason why they are no pictures)."""
+        return {}
 
     def at(self, size: int) -> Source:
         """Return the source for pictures of ``size``: another one if the number of pictures depends on the size."""

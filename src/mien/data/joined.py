@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -123,6 +124,13 @@ class Joined(Source):
     def notes(self) -> Sequence[str]:
         """The parts' notes, in their order."""
         return [note for part in self.parts for note in part.notes]
+
+    def other_files(self) -> dict[tuple[str, str], int]:
+        """Return the number of files beside the pictures in all folders, by (suffix, reason)."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for part in self.parts:
+            counts.update(part.other_files())
+        return dict(counts)
 
     def fingerprint(self) -> str:
         """Return a digest of the parts' fingerprints, in their order."""

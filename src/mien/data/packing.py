@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from mien.data.base import Source
 from mien.data.dataset import FORMAT, HEADER, STORED
 from mien.data.pictures import BadPicture
+from mien.data.report import counts, omissions
 from mien.errors import MienError
 from mien.files import write_json
 
@@ -77,6 +78,9 @@ def prepare(
     folder = Path(cache) / f"{source.name}-{size}-{_name(mark)}"
     if _complete(folder, mark):
         return folder
+    earlier = source.earlier_fingerprint()
+    if _complete(old := folder.with_name(f"{source.name}-{size}-{_name(earlier)}"), earlier):
+        return old
     with _disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _lock(folder):
@@ -245,6 +249,8 @@ def _finish(source: Source, size: int, partial: Path, mark: str, state: State) -
         "seconds": round(state["seconds"], 3),
         "pictures_per_second": round(len(source) / max(state["seconds"], 1e-9), 1),
         "notes": list(source.notes),
+        "attributes": counts(rows, source.attributes),
+        "omissions": omissions(source, rejected),
         "rejected": rejected,
     }
     write_json(partial / "report.json", report)

@@ -6,16 +6,23 @@ import contextlib
 import io
 import os
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
+from mien.data.color import to_rgb
 from mien.errors import MienError
 from mien.files import write_atomically
 
+SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2",
+    ".ppm", ".pgm", ".pbm", ".jfif", ".jpe", ".heic", ".heif",
+)  # fmt: skip
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8 to 12 of a file
 SMALLEST = 8  # pixels a side
 LARGEST = 64_000_000  # pixels in all
 LARGEST_FILE = 512 * 2**20  # bytes
@@ -36,8 +43,9 @@ class BadPicture(MienError):
 def open_picture(source: str | os.PathLike[str] | bytes | BinaryIO, at_least: int | None = None) -> Image.Image:
     """Open a picture as RGB, rotated as its EXIF says.
 
-    Gray pictures of 8 or 16 bits, palettes and CMYK are converted. Of an animation the first frame is taken.
-    Transparent pixels are blended with white.
+    Gray pictures of 8 to 32 bits, palettes and CMYK are converted, and colors with an ICC profile become sRGB (see
+    :mod:`mien.data.color`). Of an animation the first frame is taken. Transparent pixels are blended with white.
+    HEIC needs the extra ``heic``; AVIF needs Pillow 11.3 or newer.
 
     Args:
         source: a path, the bytes of a file, or an open binary file.
@@ -67,11 +75,28 @@ def open_picture(source: str | os.PathLike[str] | bytes | BinaryIO, at_least: in
         if at_least and image.format == "JPEG":
             image.draft(image.mode, (at_least, at_least))
         image.load()
-        return _to_rgb(_upright(image))
+        return to_rgb(_upright(image))
     except MienError:
         raise
     except Exception as error:  # decoders raise anything on damaged data: OSError, SyntaxError, struct.error…
         raise BadPicture(_reason(error)) from None
+
+
+@cache
+def unreadable(suffix: str) -> str:
+    """Return why pictures with this suffix cannot be read here, with what to install; nothing if they can.
+
+    The first call for HEIC lets Pillow open it.
+    """
+    if suffix in (".heic", ".heif"):
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            return "HEIC needs the extra heic: pip install 'mien[heic]'"
+        register_heif_opener()
+    if suffix == ".avif" and not features.check("avif"):
+        return "AVIF needs Pillow 11.3 or newer: pip install -U pillow"
+    return ""
 
 
 def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
@@ -101,12 +126,16 @@ def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
 
 def _header_of(data: bytes) -> Image.Image:
     """Return the picture after its header is read, before any pixel is decoded."""
+    kind = data[8:12] if data[4:8] == b"ftyp" else b""
+    if kind in HEIC_BRANDS and (reason := unreadable(".heic")):
+        raise BadPicture(reason)
     with _header_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(io.BytesIO(data))
         except UnidentifiedImageError:
-            raise BadPicture("not a picture") from None
+            reason = unreadable(".avif") if kind in (b"avif", b"avis") else ""
+            raise BadPicture(reason or "not a picture") from None
         except Exception as error:
             raise BadPicture(_reason(error)) from None
         finally:
@@ -125,23 +154,6 @@ def _upright(image: Image.Image) -> Image.Image:
     with contextlib.suppress(Exception):
         image = ImageOps.exif_transpose(image)
     return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I;16") or image.mode == "I":  # Pillow's own conversion clips at 255
-        levels = np.asarray(image).astype(np.float64) / 65535
-        return Image.fromarray(np.uint8(np.rint(255 * levels.clip(0, 1)))).convert("RGB")
-    if image.mode == "F":
-        levels = np.nan_to_num(np.asarray(image, np.float64))
-        levels = levels / (1 if levels.max() <= 1 else 255)
-        return Image.fromarray(np.uint8(np.rint(255 * levels.clip(0, 1)))).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        transparent = image.convert("RGBA")
-        white = Image.new("RGBA", transparent.size, "white")
-        return Image.alpha_composite(white, transparent).convert("RGB")
-    return image.convert("RGB")
 
 
 def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mien.errors import MienError
 
 PARTS = ("train", "valid", "test")
+LEAST = 2  # pictures of a part: the spread of a measure needs two
 RULES = ("auto", "official", "seeded")
 
 
@@ -66,6 +67,8 @@ def split(
 def draw(name: str, count: int, seed: int, fractions: Sequence[float]) -> list[NDArray[np.int64]]:
     """Return three sorted arrays of positions that ``seed`` draws from ``count`` in the shares ``fractions``.
 
+    Each part has two pictures or more.
+
     Raises:
         MienError: wrong fractions or seed, or too few pictures for three parts.
 
@@ -80,12 +83,14 @@ def draw(name: str, count: int, seed: int, fractions: Sequence[float]) -> list[N
         raise MienError(f"expected three fractions above 0 with sum 1, got {tuple(fractions)}: pass other fractions")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise MienError(f"expected a seed of 0 or more, got {seed!r}: pass an integer")
-    valid, test = (round(float(share) * count) for share in shares[1:])
+    if count < 3 * LEAST:
+        raise MienError(f"expected {3 * LEAST} pictures or more to split, got {count} in {name}: add pictures")
+    valid, test = (max(LEAST, round(float(share) * count)) for share in shares[1:])
     train = count - valid - test
-    if min(train, valid, test) < 1:
+    if train < LEAST:
         raise MienError(
-            f"{name} has {count} pictures: too few for parts {tuple(fractions)} "
-            f"({train}, {valid} and {test}): pass other fractions"
+            f"expected fractions that leave {LEAST} of the {count} pictures of {name} or more for training, got "
+            f"{tuple(fractions)}: pass a larger first fraction"
         )
     order = np.random.Generator(np.random.PCG64(seed)).permutation(count)
     return [np.sort(part).astype(np.int64) for part in np.split(order, [train, train + valid])]

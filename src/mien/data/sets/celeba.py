@@ -2,7 +2,9 @@
 
 The folder holds the official download: ``img_align_celeba.zip`` (read without unpacking) or the folder
 ``img_align_celeba``, and ``list_attr_celeba.txt``. ``identity_CelebA.txt`` and ``list_eval_partition.txt`` are
-optional. The files may lie in the official subfolders ``Img``, ``Anno`` and ``Eval``.
+optional. The files may lie in the official subfolders ``Img``, ``Anno`` and ``Eval``. Kaggle's tables
+(``list_attr_celeba.csv``, ``list_eval_partition.csv``), PNG pictures beside ``.jpg`` rows, and CelebAMask-HQ
+(``CelebA-HQ-img``, ``CelebAMask-HQ-attribute-anno.txt``) are read as well.
 Each picture is cropped to a centered square: of its full width by default, 178x178 of 178x218, as in papers 1 and 2.
 ``crop=148`` takes the smaller square that VAE/GAN and SelfExGAN's Table 4.5 use, in which the face is larger. The side
 is given in pixels of the official 178x218; files of another size are cropped in proportion. Several folders can be
@@ -24,15 +26,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data import base
+from mien.data import base, marks
 from mien.data.pictures import BadPicture, open_picture, resize, to_square
 from mien.errors import MienError
 
 PICTURES = "img_align_celeba"
 WIDTH = 178  # pixels of the official pictures
+# the folders of the pictures; an unpacked zip may have a folder in a folder
+FOLDERS = (f"{PICTURES}/{PICTURES}", PICTURES, f"{PICTURES}_png/{PICTURES}_png", f"{PICTURES}_png", "CelebA-HQ-img")
+TABLES = ("list_attr_celeba.txt", "list_attr_celeba.csv", "CelebAMask-HQ-attribute-anno.txt")
+IDENTITIES = ("identity_CelebA.txt", "identity_CelebA.csv")
+PARTITIONS = ("list_eval_partition.txt", "list_eval_partition.csv")
 ZIP_END = 2**25  # bytes. A zip ends with the list of its members and their checksums: 15 MB for all of CelebA.
 LAYOUT = (
-    f"put {PICTURES}.zip (or the folder {PICTURES}/) and list_attr_celeba.txt there, "
+    f"put {PICTURES}.zip (or the folder {PICTURES}/) and list_attr_celeba.txt (or .csv) there, "
     "and identity_CelebA.txt and list_eval_partition.txt if you have them"
 )
 
@@ -65,29 +72,40 @@ class Source(base.Source):
         if not self.root.is_dir():
             raise MienError(f"CelebA: no folder {self.root}: {LAYOUT}")
         self._reading = threading.Lock()
-        if (table := self._find("list_attr_celeba.txt")) is None:
+        if (table := self._find(*TABLES)) is None:
             raise MienError(f"CelebA: no list_attr_celeba.txt in {self.root}: {LAYOUT}")
         self._table = table
         self._zip, self._folder = self._find(f"{PICTURES}.zip"), self._picture_folder()
         if self._zip is None and self._folder is None:
             raise MienError(f"CelebA: neither {PICTURES}.zip nor {PICTURES}/ in {self.root}: {LAYOUT}")
-        with self._table.open(encoding="utf-8-sig") as file:
-            self._claimed, self.attributes = file.readline().strip(), tuple(file.readline().split())
-        if not self._claimed.isdigit() or not self.attributes:
-            got = self._claimed[:40]
-            raise MienError(f"{table.name}: expected a count in line 1 and attributes in line 2, got '{got}'")
+        self._claimed, self.attributes = self._header()
 
-    def _find(self, name: str) -> Path | None:
-        """Return the file ``name`` of the folder or of an official subfolder, None if there is none."""
-        for folder in ("", "Img", "Anno", "Eval"):
-            if (path := self.root / folder / name).is_file():
-                return path
+    def _header(self) -> tuple[str, tuple[str, ...]]:
+        """Return the number of rows that the table claims, nothing in a CSV table, and the attributes."""
+        with self._table.open(encoding="utf-8-sig") as file:
+            claim, names = file.readline().strip(), file.readline()
+        if self._table.suffix == ".csv":
+            attributes = tuple(name.strip() for name in claim.split(",")[1:])
+            if not attributes or {"1", "-1", "0"}.issuperset(attributes):
+                raise MienError(f"{self._table.name}, line 1: expected a header 'image_id,…', got '{claim[:40]}'")
+            return "", attributes
+        if not claim.isdigit() or not names.split():
+            got = claim[:40]
+            raise MienError(f"{self._table.name}: expected a count in line 1 and attributes in line 2, got '{got}'")
+        return claim, tuple(names.split())
+
+    def _find(self, *names: str) -> Path | None:
+        """Return the first of the files in the folder or in an official subfolder, None if there is none."""
+        for name in names:
+            for folder in ("", "Img", "Anno", "Eval"):
+                if (path := self.root / folder / name).is_file():
+                    return path
         return None
 
     def _picture_folder(self) -> Path | None:
-        """Return the folder of the pictures, None if there is none; an unpacked zip may have a folder in a folder."""
+        """Return the folder of the pictures, None if there is none."""
         for folder in ("", "Img"):
-            for nested in (f"{PICTURES}/{PICTURES}", PICTURES):
+            for nested in FOLDERS:
                 if (path := self.root / folder / nested).is_dir():
                     return path
         return None
@@ -99,10 +117,12 @@ class Source(base.Source):
         """The attributes (A,) int8 of each file by name, and notes about oddities of the table."""
         values = {"1": 1, "-1": 255}  # as bytes; 255 is -1 in int8
         rows: dict[str, NDArray[np.int8]] = {}
+        comma, first = ("," if self._table.suffix == ".csv" else None), (2 if self._claimed else 1)
         with self._table.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
-                if number <= 2 or not (parts := line.split()):
+                if number <= first or not line.strip():
                     continue
+                parts = [part.strip() for part in line.split(comma)]
                 where = f"{self._table.name}, line {number}"
                 if len(parts) != len(self.attributes) + 1:
                     expected = f"a file name and {len(self.attributes)} values"
@@ -112,7 +132,7 @@ class Source(base.Source):
                 except KeyError as error:
                     raise MienError(f"{where}: expected values 1 and -1, got {error}") from None
         notes = []
-        if int(self._claimed) != len(rows):
+        if self._claimed and int(self._claimed) != len(rows):
             notes.append(f"{self._table.name} says {self._claimed} rows in line 1 and has {len(rows)}")
         return rows, notes
 
@@ -125,8 +145,16 @@ class Source(base.Source):
         return {name.rpartition("/")[2]: name for name in members}
 
     @cached_property
+    def _places(self) -> dict[str, str]:
+        """The file name of the picture of each row: the same, or one with another suffix."""
+        rows, members = self._rows[0], self._members
+        stems = {name.rpartition(".")[0]: name for name in members.keys() - rows.keys()}
+        places = {name: name if name in members else stems.get(name.rpartition(".")[0]) for name in rows}
+        return {name: place for name, place in places.items() if place}
+
+    @cached_property
     def _keys(self) -> list[str]:
-        keys = sorted(self._rows[0].keys() & self._members.keys())
+        keys = sorted(self._places)
         if not keys:
             pictures = f"{len(self._members)} pictures in {self._zip or self._folder}"
             raise MienError(f"CelebA: none of the {pictures} is in {self._table.name}")
@@ -134,21 +162,23 @@ class Source(base.Source):
 
     @cached_property
     def _identities(self) -> dict[str, int]:
-        return self._numbers("identity_CelebA.txt")
+        return self._numbers(*IDENTITIES)
 
     @cached_property
     def _partitions(self) -> dict[str, int]:
-        return self._numbers("list_eval_partition.txt")
+        return self._numbers(*PARTITIONS)
 
-    def _numbers(self, name: str) -> dict[str, int]:
+    def _numbers(self, *names: str) -> dict[str, int]:
         """Return a table of file names and numbers, empty if there is no such file."""
         numbers: dict[str, int] = {}
-        if (path := self._find(name)) is None:
+        if (path := self._find(*names)) is None:
             return numbers
+        name, comma = path.name, "," if path.suffix == ".csv" else None
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
-                if not (parts := line.split()):
+                if not line.strip() or (comma and number == 1):
                     continue
+                parts = [part.strip() for part in line.split(comma)]
                 if len(parts) != 2 or not parts[1].isdigit():
                     got = line.strip()[:60]
                     raise MienError(f"{name}, line {number}: expected a file name and a number, got '{got}'")
@@ -179,7 +209,7 @@ class Source(base.Source):
 
     def read(self, i: int, size: int) -> NDArray[Any]:
         """Return picture i: its centered square, (size, size, 3)."""
-        member = self._members[self._keys[i]]
+        member = self._members[self._places[self._keys[i]]]
         if self._folder is not None:
             return self._square(member, size)
         try:
@@ -211,9 +241,9 @@ class Source(base.Source):
     @property
     def rejected_before(self) -> Sequence[tuple[str, str]]:
         """File names that are only in the table or only among the files, with the reason."""
-        rows, members = self._rows[0].keys(), self._members.keys()
-        absent = [(name, f"absent from {self._table.name}") for name in sorted(members - rows)]
-        return absent + [(name, "in the table, but there is no such picture") for name in sorted(rows - members)]
+        rows, members, places = self._rows[0].keys(), self._members.keys(), self._places
+        absent = [(name, f"absent from {self._table.name}") for name in sorted(members - set(places.values()))]
+        return absent + [(name, "in the table, but there is no such picture") for name in sorted(rows - places.keys())]
 
     @property
     def notes(self) -> Sequence[str]:
@@ -221,15 +251,14 @@ class Source(base.Source):
         return self._rows[1]
 
     def fingerprint(self) -> str:
-        """Return a digest of the tables, of the end of the zip, or of the sizes and times of loose pictures."""
+        """Return a digest of the tables, of the end of the zip, or of the contents of loose pictures."""
         digest = hashlib.sha256(b"celeba 2" if self.crop == WIDTH else f"celeba 2 crop {self.crop}".encode())
-        for name in ("list_attr_celeba.txt", "identity_CelebA.txt", "list_eval_partition.txt"):
-            path = self._find(name)
+        for names in (TABLES, IDENTITIES, PARTITIONS):
+            path = self._find(*names)
             digest.update(path.read_bytes() if path else b"none")
         if self._folder is not None:
-            entries = ((entry.name, entry.stat()) for entry in os.scandir(self._folder))
-            listing = sorted((name, state.st_size, state.st_mtime_ns) for name, state in entries)
-            digest.update(json.dumps(listing).encode())
+            states = dict(sorted((entry.name, entry.stat()) for entry in os.scandir(self._folder)))
+            digest.update(json.dumps(marks.mark(self._folder, states)).encode())
         elif self._zip is not None:
             size = self._zip.stat().st_size
             with self._zip.open("rb") as file:

@@ -1,224 +1,225 @@
 """Any folder of pictures, with or without a table of attributes (CSV).
 
-Pictures are read from all subfolders and cropped to their centered square. The name of a picture is its path in the
-folder. The table is ``attributes.csv`` in the folder, or the file that ``table`` names. It starts with a header. Its
-first column holds the path of a picture; the file name alone is enough if only one picture has it. Each further
-column is an attribute: 1 or -1, 1 or 0, true or false, yes or no. An empty field means unknown; so does 0 in a
-column that contains -1.
+Pictures are read from all subfolders, or from a zip, and cropped to their centered square. The name of a picture is
+its path in the folder. The table is ``attributes.csv`` in the folder, else ``metadata.csv`` as in Hugging Face's
+imagefolder, or the file that ``table`` names; see :mod:`mien.data.table` for its form. A row names a picture by its
+path, by the end of its path if only one picture has it, or without its suffix.
 
 With ``classes="folders"`` the first folder on a picture's path is its class, as in ``root/cat/1.png``. The class of a
-picture directly in ``root`` is unknown. Classes have the names of their folders and are numbered in alphabetical
-order, unless ``classes.csv`` in the folder (``folder,class``, as ``mien synthesize`` writes it) sets another order and
-other names. A column of the table with the name of a class is not an attribute then.
+picture directly in ``root`` or in a folder ``unlabeled`` is unknown. Classes have the names of their folders and are
+numbered in alphabetical order, unless ``classes.csv`` in the folder (``folder,class``, as ``mien synthesize`` writes
+it) sets another order and other names. A column of the table with the name of a class is not an attribute then.
+
+If all pictures lie in folders named ``train``, ``val`` and ``test``, these are the official split, and the folders in
+them are the classes. Without ``val``, every tenth training picture is for validation; without ``test``, the pictures
+of ``val`` are the test pictures.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
-import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.data import base
-from mien.data.pictures import open_picture, to_square
+from mien.data.listing import Listing
+from mien.data.matching import match
+from mien.data.pictures import SUFFIXES, open_picture, to_square
+from mien.data.table import Table, read_table
 from mien.errors import MienError, UnknownName
 
-SUFFIXES = (
-    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2",
-    ".ppm", ".pgm", ".pbm",
-)  # fmt: skip
-DEFAULT_TABLE, CLASS_NAMES = "attributes.csv", "classes.csv"
-PARTS = {"train", "training", "val", "valid", "validation", "test"}  # folders with these names are not classes
-YES, NO = {"1", "+1", "1.0", "true", "yes"}, {"0", "0.0", "-1", "-1.0", "false", "no"}
+__all__ = ["SUFFIXES", "Source"]
+
+TABLES, CLASS_NAMES = ("attributes.csv", "metadata.csv"), "classes.csv"
+PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2, "testing": 2}
+UNLABELED = ("unlabeled", "unlabelled")  # a folder of pictures without a class
+ZEROS = ("unknown", "no")
 
 
 class Source(base.Source):
     """The pictures in the folder ``root`` with the attributes of a table.
 
     Args:
-        root: the folder.
-        table: a CSV file in ``root``, or its path; ``attributes.csv`` in ``root`` if None, no table if there is none.
+        root: the folder or the zip.
+        table: a CSV file in ``root``, or its path; ``attributes.csv`` or ``metadata.csv`` in ``root`` if None, no
+            table if there is none.
         classes: "folders" to take the first folder on a picture's path as its class; None for no classes.
+        zeros: the meaning of 0 in a table with 1, 0 and -1. "unknown": 0 is unknown, -1 is no. "no": 0 is no, -1 is
+            unknown. None refuses a column with 0 and -1.
+        values: the largest number of different texts in a column; each of them becomes an attribute.
 
     Raises:
-        UnknownName: another value of ``classes``.
+        UnknownName: another value of ``classes`` or ``zeros``.
         MienError: no such folder or table, or files that do not fit their description.
     """
 
     name = "folder"
 
     def __init__(
-        self, root: str | os.PathLike[str] | None = None, table: str | None = None, classes: str | None = None
+        self,
+        root: str | os.PathLike[str] | None = None,
+        table: str | None = None,
+        classes: str | None = None,
+        zeros: str | None = None,
+        values: int = 20,
     ):
         if classes not in (None, "folders"):
             raise UnknownName("source of classes", str(classes), ["folders"])
+        if zeros not in (None, *ZEROS):
+            raise UnknownName("meaning of zeros", str(zeros), ZEROS)
         if root is None:
             raise MienError("expected a folder of pictures, got none: pass its path")
         self.root = Path(root).expanduser()
-        if not self.root.is_dir():
-            raise MienError(f"expected a folder of pictures, got no folder {self.root}: pass its path")
-        self.table = table
-        self._path: Path | None = self.root / (table or DEFAULT_TABLE)
-        if not self._path.is_file():
-            if table and not Path(table).is_file():
-                raise MienError(f"expected a table in {self.root}, got no file {table}: pass a CSV file")
-            self._path = Path(table) if table else None
+        if not self.root.is_dir() and not (self.root.is_file() and self.root.suffix.lower() == ".zip"):
+            raise MienError(f"expected a folder of pictures, got no folder or zip {self.root}: pass its path")
+        self.table, self.zeros, self.values = table, zeros, values
+        self._listing = Listing(self.root)
         self._class_source = classes
         self._number: dict[str, int] = {}  # class number of each folder
         if classes:
             names = self._class_folders()
             self.classes = tuple(names.values())
             self._number = {folder: number for number, folder in enumerate(names)}
-        self._columns = [a for a, name in enumerate(self._table[0]) if name not in self.classes]
-        self.attributes = tuple(self._table[0][a] for a in self._columns)
+        attributes = self._table.attributes if self._table else ()
+        self._columns = [a for a, name in enumerate(attributes) if name not in self.classes]
+        self.attributes = tuple(attributes[a] for a in self._columns)
 
-    # -- files --
+    # -- parts and classes --
 
     @cached_property
-    def _files(self) -> dict[str, os.stat_result]:
-        """The pictures by path in the folder, sorted. Links are followed; each folder is visited once."""
-        files: dict[str, os.stat_result] = {}
-        visits, queue = set(), [self.root]
-        while queue:
-            folder = queue.pop()
-            try:
-                state = folder.stat()
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-            except OSError as error:
-                raise MienError(f"{folder} cannot be read: {error.strerror}: change its permissions") from None
-            if (state.st_dev, state.st_ino) in visits:
-                continue
-            visits.add((state.st_dev, state.st_ino))
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__MACOSX":
-                    continue
-                if entry.is_dir():
-                    queue.append(Path(entry.path))
-                elif entry.name.lower().endswith(SUFFIXES):
-                    path = Path(entry.path).relative_to(self.root).as_posix()
-                    files[path] = entry.stat() if entry.is_file() else entry.stat(follow_symlinks=False)
-        if not files:
-            raise MienError(
-                f"expected pictures in {self.root}, got none: add files that end in {' '.join(SUFFIXES[:6])}…"
-            )
-        return dict(sorted(files.items()))
+    def _parts(self) -> dict[str, int]:
+        """The part of each folder that is one: 0 train, 1 valid, 2 test; none unless all pictures lie in them."""
+        tops = {path.partition("/")[0] if "/" in path else "" for path in self._listing.pictures}
+        parts = {top: PARTS.get(top.lower(), -1) for top in tops}
+        found = set(parts.values())
+        if -1 in found or 0 not in found or len(found) < 2:
+            return {}
+        if 2 not in found:
+            parts = {top: 2 if part else 0 for top, part in parts.items()}
+        return parts
 
-    # -- classes --
+    def _folder(self, path: str) -> str:
+        """Return the class folder of a picture, nothing if there is none."""
+        if self._parts:
+            path = path.partition("/")[2]
+        folder, slash, _ = path.partition("/")
+        return folder if slash else ""
 
     def _class_folders(self) -> dict[str, str]:
         """Return the class name of each folder, in the order of the class numbers."""
-        folders = sorted({path.partition("/")[0] for path in self._files if "/" in path})
-        if folders and PARTS.issuperset(name.lower() for name in folders):
+        folders = sorted({folder for path in self._listing.pictures if (folder := self._folder(path))})
+        if folders and not self._parts and set(PARTS).issuperset(name.lower() for name in folders):
             got = ", ".join(folders)
             raise MienError(
                 f"expected a folder for each class in {self.root}, got {got}: pass one of these as the root"
             )
-        path = self.root / CLASS_NAMES
-        names = _read_classes(path) if path.is_file() else {folder: folder for folder in folders}
-        if absent := [folder for folder in folders if folder not in names]:
+        if CLASS_NAMES in self._listing.files:
+            names = _read_classes(self._listing.content(CLASS_NAMES))
+        else:
+            names = {folder: folder for folder in folders if folder.lower() not in UNLABELED}
+        known = [folder for folder in folders if folder in names or folder.lower() not in UNLABELED]
+        if absent := [folder for folder in known if folder not in names]:
             raise MienError(f"{CLASS_NAMES}: expected a line for each folder, got none for {absent[0]}: add it")
-        if len(names) < 2 or not folders:
-            got = f"only {folders[0]}" if folders else "none"
+        if len(names) < 2 or not known:
+            got = f"only {known[0]}" if known else "none"
             raise MienError(f"expected two folders or more in {self.root}, one for each class, got {got}: create them")
         return names
 
     def label(self, i: int) -> int:
-        folder, slash, _ = self.key(i).partition("/")
-        return self._number[folder] if slash and self._number else -1
+        return self._number.get(self._folder(self.key(i)), -1)
+
+    @cached_property
+    def _partition(self) -> NDArray[np.int64]:
+        """The part (N,) of each picture, -1 if the folders are no parts."""
+        if not self._parts:
+            return np.full(len(self), -1)
+        parts = np.array([self._parts[self.key(i).partition("/")[0]] for i in range(len(self))])
+        training = np.flatnonzero(parts == 0)
+        if 1 not in self._parts.values():
+            parts[training[9::10] if len(training) >= 10 else training[-1:]] = 1
+        return parts
+
+    def partition(self, i: int) -> int:
+        return int(self._partition[i])
 
     # -- table --
 
     @cached_property
-    def _table(self) -> tuple[list[str], list[tuple[int, str, list[str]]]]:
-        """The names of the attributes; line number, file and values of each row."""
-        if self._path is None:
-            return [], []
-        rows: list[tuple[int, str, list[str]]] = []
-        name = self._path.name
+    def _tables(self) -> tuple[str, ...]:
+        """The paths of the tables in the folder; one for each part if the parts have their own."""
+        files = self._listing.files
+        if self.table:
+            return (self.table,) if self.table in files else ()
+        tops = [f"{top}/" for top in sorted(self._parts)]
+        for name in TABLES:
+            if name in files:
+                return (name,)
+            if paths := tuple(top + name for top in tops if top + name in files):
+                return paths
+        return ()
+
+    @cached_property
+    def _contents(self) -> list[tuple[str, bytes]]:
+        """The path and the content of each table."""
+        if self._tables:
+            return [(path, self._listing.content(path)) for path in self._tables]
+        if self.table is None:
+            return []
         try:
-            with self._path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.reader(file, strict=True, skipinitialspace=True)
-                header = [field.strip() for field in next(reader, [])]
-                for fields in reader:
-                    if not any(field.strip() for field in fields):
-                        continue
-                    if len(fields) != len(header):
-                        raise MienError(
-                            f"{name}, line {reader.line_num}: expected {len(header)} columns, as in the "
-                            f"header, got {len(fields)}: put double quotes around a name with a comma"
-                        )
-                    values = [field.strip().lower() for field in fields[1:]]
-                    rows.append((reader.line_num, fields[0].strip(), values))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise MienError(f"{name} cannot be read as a CSV table in UTF-8: {error}: correct it") from None
-        attributes = header[1:]
-        if not attributes:
-            got = ",".join(header)[:60]
-            raise MienError(f"{name}, line 1: expected a header 'file,attribute,…' with commas, got '{got}': add it")
-        for column, attribute in enumerate(attributes, 2):
-            if not attribute or attributes.index(attribute) != column - 2:
-                where = f"{name}, line 1, column {column}"
-                raise MienError(f"{where}: expected a new attribute's name, got '{attribute}': rename it")
-        return attributes, rows
+            return [(self.table, Path(self.table).expanduser().read_bytes())]
+        except FileNotFoundError:
+            raise MienError(f"expected a table in {self.root}, got no file {self.table}: pass a CSV file") from None
+        except OSError as error:
+            raise MienError(f"{self.table} cannot be read: {error.strerror}: pass a CSV file") from None
 
     @cached_property
-    def _values(self) -> NDArray[np.int8]:
-        """The values of the table, int8 (rows, A): +1 present, -1 absent, 0 unknown."""
-        attributes, rows = self._table
-        table = self._path.name if self._path else ""
-        signed = [any(row[2][a] in ("-1", "-1.0") for row in rows) for a in range(len(attributes))]
-        values = np.zeros((len(rows), len(attributes)), np.int8)
-        for r, (line, _, fields) in enumerate(rows):
-            for a, field in enumerate(fields):
-                if field in YES:
-                    values[r, a] = 1
-                elif field in NO:
-                    values[r, a] = 0 if signed[a] and field in ("0", "0.0") else -1
-                elif field:
-                    where = f"{table}, line {line}, column {a + 2} ({attributes[a]})"
-                    expectation = "expected 1, -1, 0, true, false, yes, no or nothing"
-                    raise MienError(f"{where}: {expectation}, got '{field}': correct it")
-        return values
+    def _table(self) -> Table | None:
+        """The rows of all tables; the paths in a table of a part start in its folder."""
+        tables: list[Table] = []
+        for path, content in self._contents:
+            folder, _, name = path.rpartition("/")
+            name = path if path in self._tables else name
+            table = read_table(content, name, self.zeros, self.values, free=path.endswith(TABLES[1]))
+            if path in self._tables and folder in self._parts:
+                table.rows = [(line, f"{folder}/{entry}") for line, entry in table.rows]
+            tables.append(table)
+        if not tables:
+            return None
+        first = tables[0]
+        for other in tables[1:]:
+            if other.attributes != first.attributes:
+                one, two = ", ".join(first.attributes), ", ".join(other.attributes)
+                raise MienError(
+                    f"{other.name}: expected the attributes of {first.name} ({one}), got {two}: rename them"
+                )
+            first.notes += other.notes
+            first.rows += other.rows
+            first.values = np.concatenate([first.values, other.values])
+        return first
 
     @cached_property
-    def _matches(self) -> tuple[list[str], list[int], list[tuple[str, str]]]:
-        """The usable pictures, the row of each (-1 without a table), and (name, reason) of the others."""
-        if self._path is None:
-            return list(self._files), [-1] * len(self._files), []
-        by_path = {_normal(path): path for path in self._files}
-        by_name: dict[str, list[str]] = {}
-        for path in self._files:
-            by_name.setdefault(_normal(PurePosixPath(path).name), []).append(path)
-        numbers: dict[str, int] = {}  # row of each picture
-        rejected = []
-        for r, (line, name, _) in enumerate(self._table[1]):
-            where = f"{self._path.name}, line {line}"
-            entry = _normal(name)
-            candidates = [by_path[entry]] if entry in by_path else by_name.get(entry, [])
-            if len(candidates) > 1:
-                got = f"{len(candidates)} pictures with the name {name}"
-                raise MienError(f"{where}: expected one picture, got {got}: write its path, such as {candidates[0]}")
-            if not candidates:
-                rejected.append((name, f"in the table (line {line}), but there is no such picture"))
-            elif candidates[0] in numbers:
-                first = self._table[1][numbers[candidates[0]]][0]
-                raise MienError(f"{where}: expected one row for {name}, got another in line {first}: remove one")
-            else:
-                numbers[candidates[0]] = r
-        matches = [path for path in self._files if path in numbers]
+    def _matches(self) -> tuple[list[str], list[int], list[tuple[str, str]], int]:
+        """The usable pictures, the row of each (-1 without a table), (name, reason) of the others, inexact rows."""
+        pictures = self._listing.pictures
+        if self._table is None:
+            return pictures, [-1] * len(pictures), [], 0
+        name = self._table.name
+        numbers, rejected, inexact = match(pictures, self._table.rows, name)
+        matches = [path for path in pictures if path in numbers]
         if not matches:
-            rows = f"{len(self._table[1])} rows of {self._path.name}"
+            rows = f"{len(self._table.rows)} rows of {name}"
             raise MienError(f"none of the {rows} names a picture in {self.root}: write the paths of its pictures")
-        absent = [(path, f"absent from {self._path.name}") for path in self._files if path not in numbers]
-        return matches, [numbers[path] for path in matches], absent + rejected
+        absent = [(path, f"absent from {name}") for path in pictures if path not in numbers]
+        return matches, [numbers[path] for path in matches], absent + rejected, inexact
 
     # -- methods of a source --
 
@@ -230,46 +231,60 @@ class Source(base.Source):
 
     def attribute_row(self, i: int) -> NDArray[np.int8]:
         row = self._matches[1][i]
-        return super().attribute_row(i) if row < 0 else self._values[row, self._columns]
+        if row < 0 or self._table is None:
+            return super().attribute_row(i)
+        values: NDArray[np.int8] = self._table.values[row, self._columns]
+        return values
 
     def read(self, i: int, size: int) -> NDArray[np.uint8]:
-        return to_square(open_picture(self.root / self._matches[0][i], at_least=2 * size), size)
+        return to_square(open_picture(self._listing.read(self.key(i)), at_least=2 * size), size)
 
     @property
     def rejected_before(self) -> Sequence[tuple[str, str]]:
         return self._matches[2]
 
+    @property
+    def notes(self) -> Sequence[str]:
+        notes = list(self._table.notes) if self._table else []
+        if self._parts and 1 not in self._parts.values():
+            notes.append(
+                "there is no folder for validation beside train and test: every tenth training picture is used"
+            )
+        return notes
+
+    def other_files(self) -> dict[tuple[str, str], int]:
+        return dict(self._listing.others((*self._tables, *TABLES, CLASS_NAMES)))
+
     def fingerprint(self) -> str:
-        """Return a text that changes with the content of the table and with sizes and times of the pictures."""
+        """Return a text that changes with the content of the table and of the pictures."""
         # errors in the table are reported before any picture is prepared
-        _ = self._values, self._matches
-        listing = [(path, state.st_size, state.st_mtime_ns) for path, state in self._files.items()]
-        table = self._path.read_bytes() if self._path else b""
+        inexact = self._matches[3]
+        table = b"".join(content for _, content in self._contents)
         # only if there are classes: sets that earlier versions prepared without classes remain valid
         classes = [self._number, self.classes] if self._class_source else []
-        text = json.dumps(["folder", 1, listing, hashlib.sha256(table).hexdigest(), *classes])
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        # likewise what earlier versions did not know
+        news = {"zeros": self.zeros, "parts": self._parts, "inexact": inexact}
+        more = [{key: value for key, value in news.items() if value}]
+        mark = ["folder", 1, self._listing.mark(), hashlib.sha256(table).hexdigest(), *classes, *filter(None, more)]
+        return hashlib.sha256(json.dumps(mark).encode("utf-8", "surrogateescape")).hexdigest()
 
     def options(self) -> dict[str, Any]:
-        return {"root": str(self.root.resolve()), "table": self.table, "classes": self._class_source}
+        options = {"root": str(self.root.resolve()), "table": self.table, "classes": self._class_source}
+        more = {"zeros": self.zeros} if self.zeros else {}
+        return options | more | ({"values": self.values} if self.values != 20 else {})
 
 
-def _read_classes(path: Path) -> dict[str, str]:
+def _read_classes(data: bytes) -> dict[str, str]:
     """Return the class name of each folder from a table of two columns."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = [row for row in csv.reader(file, strict=True, skipinitialspace=True) if any(row)] or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MienError(f"{path.name} cannot be read as a CSV table in UTF-8: {error}: correct it") from None
+        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True, skipinitialspace=True)
+        header, *rows = [row for row in reader if any(row)] or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MienError(f"{CLASS_NAMES} cannot be read as a CSV table in UTF-8: {error}: correct it") from None
     if header != ["folder", "class"] or any(len(row) != 2 or not all(row) for row in rows):
-        raise MienError(f"{path.name}: expected a header 'folder,class' and two names in each line: correct it")
+        raise MienError(f"{CLASS_NAMES}: expected a header 'folder,class' and two names in each line: correct it")
     for column, what in enumerate(header):
         names = [row[column] for row in rows]
         if duplicates := [name for name in names if names.count(name) > 1]:
-            raise MienError(f"{path.name}: expected each {what} once, got {duplicates[0]} twice: correct it")
+            raise MienError(f"{CLASS_NAMES}: expected each {what} once, got {duplicates[0]} twice: correct it")
     return {folder: name for folder, name in rows}
-
-
-def _normal(path: str) -> str:
-    """Return a path in the form used for comparison: forward slashes, no leading ./, composed accents."""
-    return unicodedata.normalize("NFC", path.replace("\\", "/")).removeprefix("./")
