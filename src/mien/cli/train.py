@@ -20,6 +20,14 @@ Steps = Annotated[int | None, typer.Option(help="Updates in all, in place of --e
 Epochs = Annotated[
     float | None, typer.Option(help="Passes over the training pictures.  [default: the model's]", show_default=False)
 ]
+ScheduleSteps = Annotated[
+    int,
+    typer.Option(
+        help="Length that the learning-rate schedule and the stages are made for; later steps keep the last rate; "
+        "0 takes the first --steps of the run.",
+        min=0,
+    ),
+]
 Batch = Annotated[int, typer.Option(help="Pictures in a step.")]
 Set = Annotated[
     list[str] | None,
@@ -50,6 +58,7 @@ def train(
     size: Size = None,
     steps: Steps = None,
     epochs: Epochs = None,
+    schedule_steps: ScheduleSteps = 0,
     batch: Batch = 64,
     seed: Seed = 0,
     set_: Set = None,
@@ -86,6 +95,7 @@ def train(
     console = make_console()
     training = {"batch": batch, "seed": seed, "precision": precision, "flip": flip, "ema": ema, "device": device}
     training |= {"processes": processes, "compile": compile_, "log_every": log_every, "picture_every": picture_every}
+    training |= {"schedule_steps": schedule_steps}
     if dry_run:
         _print_plan(console, experiment.dry_run(model, chosen, settings, steps, epochs, **training))
         return
@@ -106,6 +116,8 @@ def train(
         )
     if _rank() == 0:
         _print_outcome(console, folder, outcome)
+        if outcome.signal:  # the first process speaks for all; what follows with && does not run on half a model
+            raise typer.Exit(128 + outcome.signal)
 
 
 def _rank() -> int:

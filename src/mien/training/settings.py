@@ -31,6 +31,9 @@ class Settings:
         save_seconds: seconds between checkpoints.
         device: ``auto``, ``cpu`` or ``cuda``.
         processes: on this machine; a launcher such as torchrun overrides it.
+        schedule_steps: the length that the model's learning-rate schedule and stages are made for. Steps after it keep
+            the last learning rate. 0 is ``steps``; in a run folder, the ``steps`` of its first call, so that a longer
+            training does not change the schedule.
         compile: torch compiles the networks, which takes a minute or two at the start of every call.
 
     Raises:
@@ -49,10 +52,15 @@ class Settings:
     device: str = "auto"
     processes: int = 1
     compile: bool = False
+    schedule_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise MienError(f"expected 1 step or more, got {self.steps}")
+        if self.schedule_steps < 0:
+            raise MienError(
+                f"expected schedule_steps of 0 or more, got {self.schedule_steps}: 0 is the number of steps"
+            )
         if self.batch < 2:
             raise MienError(f"expected a batch of 2 or more (BatchNorm needs two), got {self.batch}")
         if self.precision not in PRECISIONS:
