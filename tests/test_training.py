@@ -19,7 +19,7 @@ from conftest import CLASSES, batch_of, tiny, weights_of
 from mien.errors import MienError
 from mien.experiment import dry_run, train
 from mien.run.data import Data
-from mien.training import logs, monitor
+from mien.training import logs, monitor, timing
 from mien.training.loop import Observer, Order, Settings, fit, make_fabric
 from mien.training.stop import Stop
 
@@ -342,6 +342,58 @@ def test_a_dry_run_writes_nothing(tmp_path, monkeypatch):
     assert plan["steps"] == 24
     assert plan["parameters"]["encoder"] > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_counts_as_the_training_does(tmp_path):
+    """With a share, a count and an official split; the numbers of config.json are the reference."""
+    data = Data("avatars", size=16, options={"count": 240}, share=(2, 3), count=50)
+    plan = dry_run("vae", data, SMALL, epochs=3, batch=16)
+    folder, outcome = train("vae", data, tmp_path / "run", SMALL, epochs=3, batch=16)
+    counts = json.loads((folder / "config.json").read_text())["data"]["counts"]
+    assert plan["training_pictures"] == counts["train"] == 50
+    assert plan["steps"] == outcome.steps == 10
+    assert (plan["epochs"], plan["split"]) == (3.2, "seeded")
+
+
+def test_a_dry_run_knows_the_official_split(monkeypatch):
+    from mien.data.sets import avatars
+
+    monkeypatch.setattr(avatars.Source, "partition", lambda self, i: (0, 0, 0, 1, 2)[i % 5])
+    plan = dry_run("vae", Data("avatars", size=16, options={"count": 240}, share=(1, 2)), SMALL, steps=9, batch=16)
+    assert (plan["training_pictures"], plan["split"]) == (72, "official")
+
+
+def test_a_dry_run_downloads_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *a, **k: pytest.fail("it downloads"))
+    plan = dry_run("dfc_vae", AVATARS, SMALL, steps=9, batch=16)
+    assert "vgg19, whose weights are not on this machine" in plan["loss_network"]
+    assert plan["minutes"] > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_slow_step_is_measured_on_few_pictures(monkeypatch):
+    sizes = []
+    model = tiny("vae")
+    step = type(model).training_step
+
+    def slow(self, batch, update):
+        sizes.append(len(batch))
+        time.sleep(0.05)
+        step(self, batch, update)
+
+    monkeypatch.setattr(type(model), "training_step", slow)
+    fabric = make_fabric(Settings(steps=1, batch=512, device="cpu"))
+    seconds = timing.seconds_per_step(model, 512, 3, 4, fabric)
+    assert sizes == [8, 8]
+    assert seconds >= 0.05 * 64
+
+
+def test_an_estimate_is_printed_once_after_the_first_steps(tmp_path):
+    console = Console(file=io.StringIO(), width=80)
+    run_vae(tmp_path / "run", 12, console=console)
+    lines = [line for line in console.file.getvalue().splitlines() if line.startswith("estimate:")]
+    assert lines == ["estimate: 12 steps of 16 images, less than a minute on cpu"]
 
 
 def test_shares_are_disjoint_and_complete(avatars):

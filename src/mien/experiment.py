@@ -135,7 +135,7 @@ def train(
     splits = opened.split(data.split_seed)
     index = data.training_index(splits)
     chosen = plan(model, len(index), steps, epochs, training)
-    folder = Path(out) if out else Path("runs") / f"{model}-{data.name}-{data.size}"
+    folder = Path(out).expanduser() if out else Path("runs") / f"{model}-{data.name}-{data.size}"
     config = {
         "format": run_folder.FORMAT,
         "model": model,
