@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from conftest import CLASSES, batch_of, tiny, weights_of
+from conftest import CLASSES, NAMES, batch_of, tiny, weights_of
 from mien.errors import MienError
 from mien.experiment import dry_run, train
 from mien.run.data import Data
@@ -385,8 +385,13 @@ def test_a_slow_step_is_measured_on_few_pictures(monkeypatch):
     monkeypatch.setattr(type(model), "training_step", slow)
     fabric = make_fabric(Settings(steps=1, batch=512, device="cpu"))
     seconds = timing.seconds_per_step(model, 512, 3, 4, fabric)
-    assert sizes == [8, 8]
-    assert seconds >= 0.05 * 64
+    assert sizes == [2, 4]
+    assert seconds >= 0.05 * 128
+
+
+def test_steps_of_every_model_are_measured(model):
+    fabric = make_fabric(Settings(steps=1, batch=16, device="cpu"))
+    assert 0 < timing.seconds_per_step(model, 16, len(NAMES), len(CLASSES), fabric) < 60
 
 
 def test_an_estimate_is_printed_once_after_the_first_steps(tmp_path):

@@ -49,28 +49,28 @@ def check_pictures(model: Any, x: Any) -> Tensor:
     shape = tuple(model.config["shape"])
     expected = f"expected pictures (B, {', '.join(map(str, shape))})"
     try:
-        x = torch.as_tensor(x)
+        pictures: Tensor = torch.as_tensor(x)
     except (TypeError, ValueError, RuntimeError):
         raise MienError(f"{expected} as a tensor or an array, got {type(x).__name__}: pass numbers") from None
-    if x.ndim != 4 or tuple(x.shape[1:]) != shape:
-        raise MienError(f"{expected}, got {tuple(x.shape)}: crop and scale them first")
-    if not len(x):
+    if pictures.ndim != 4 or tuple(pictures.shape[1:]) != shape:
+        raise MienError(f"{expected}, got {tuple(pictures.shape)}: crop and scale them first")
+    if not len(pictures):
         raise MienError(f"{expected}, got none: pass one picture or more")
-    x = x.to(device_of(model), torch.float32)
-    least, most = float(x.min()), float(x.max())  # NaN if there is one
+    pictures = pictures.to(device_of(model), torch.float32)
+    least, most = float(pictures.min()), float(pictures.max())  # NaN if there is one
     if not (math.isfinite(least) and math.isfinite(most)):
         raise MienError("expected pictures in [-1, 1], got NaN or infinite values: remove these pictures")
     if least < -1.001 or most > 1.001:
         raise MienError(
             f"expected pictures in [-1, 1], got {least:.3g} to {most:.3g}: divide bytes by 127.5 and take off 1"
         )
-    if shape[1] > 1 and 0 <= least < most and (len(x) > 1 or least <= DARK):
+    if shape[1] > 1 and 0 <= least < most and (len(pictures) > 1 or least <= DARK):
         warnings.warn(
             f"expected pictures in [-1, 1], got values from {least:.3g} to {most:.3g}, which seem to be in [0, 1]: "
             "pass 2 * x - 1 if they are",
             stacklevel=3,
         )
-    return x
+    return pictures
 
 
 def check_amounts(amounts: Mapping[str, Any]) -> dict[str, float]:

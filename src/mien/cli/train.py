@@ -94,7 +94,7 @@ def train(
     """Train a model into a run folder; the same command resumes it.
 
     Examples:
-      mien train vae --data avatars --size 32 --steps 500
+      mien train vae --data avatars --data-option count=2000 --size 32 --set width=16 --steps 200
       mien train attribute_cnn --data celeba --root ~/celeba --share 1/2 --out runs/cnn
       mien train vae --data celeba --root ~/celeba --root ~/more --data-option crop=148 --flip 0.5 --count 30000
       mien train vae_wgan --data celeba --root ~/celeba --set loss_network=runs/cnn --set width=32 --epochs 5
