@@ -172,6 +172,27 @@ def test_a_folder_is_held_by_one_training_and_taken_over_from_a_dead_one(tmp_pat
     assert not (out / "train.owner.json").exists()
 
 
+def test_two_processes_of_one_training_are_one_holder_and_stop_together(tmp_path):
+    out = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "mien.cli", "train", "vae", "--size", "16", "--data-option", "count=240", "--batch", "16",
+        "--set", "width=4", "--set", "latent=8", "--steps", "100000", "--log-every", "5", "--out", str(out),
+        "--device", "cpu", "--processes", "2",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    deadline = time.monotonic() + 120
+    while not len(logs.read(out)) and time.monotonic() < deadline and holder.poll() is None:
+        time.sleep(0.2)
+    with pytest.raises(MienError, match=f"got process {holder.pid} on host"):
+        run_vae(out, 5)
+    holder.send_signal(signal.SIGTERM)  # to the first process only
+    output = holder.communicate(timeout=60)[0]
+    assert holder.returncode == 128 + signal.SIGTERM, output
+    assert output.count("the same command resumes the training") == 1
+    assert "Traceback" not in output
+
+
 def test_no_lock_is_left_in_a_folder_that_is_no_run(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(MienError, match="other files"):
