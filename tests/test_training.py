@@ -389,7 +389,7 @@ def test_a_dry_run_downloads_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *a, **k: pytest.fail("it downloads"))
     plan = dry_run("dfc_vae", AVATARS, SMALL, steps=9, batch=16)
     assert "vgg19, whose weights are not on this machine" in plan["loss_network"]
-    assert plan["minutes"] > 0
+    assert plan["images_per_second"] > 0
     assert not list(tmp_path.iterdir())
 
 
