@@ -10,6 +10,7 @@ from mien import applications
 from mien.abilities import Decodes, Edits, Encodes, Recognizes
 from mien.applications.arithmetic import AttributeVectors, attribute_vectors, edit
 from mien.applications.interpolation import interpolate, linear, slerp
+from mien.applications.neighbors import latents
 from mien.errors import MienError, UnknownName
 from mien.metrics.edits import counterfactual_distance, edit_accuracy
 from mien.metrics.feature_fid import feature_fid
@@ -237,3 +238,51 @@ def test_editing_with_attributes_kept_moves_along_none_of_them():
     assert torch.allclose(both, edit(model, x, {"a": 1.0, "b": 1.0}, vectors), atol=1e-6)
     with pytest.raises(MienError, match="edits by itself"):
         edit(tiny("iterative_gan").eval(), x, {"Smiling": 1.0}, keep=["Eyeglasses"])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, lambda x: x.double(), lambda x: x.numpy().astype(np.float64)])
+def test_arrays_and_doubles_are_pictures_too(kind):
+    model, x = tiny("vae").eval(), batch_of(3).x
+    expected = applications.reconstruct(model, x)
+    torch.testing.assert_close(applications.reconstruct(model, kind(x)), expected)
+    torch.testing.assert_close(latents(model, kind(x)), latents(model, x))
+    assert applications.reconstruct(model, kind(x)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_nan_and_infinities_are_refused(value):
+    x = batch_of(3).x.clone()
+    x[1, 0, 2, 3] = value
+    with pytest.raises(MienError, match="got NaN or infinite values"):
+        applications.reconstruct(Identity(), x)
+
+
+def test_other_pictures_are_refused_in_one_line():
+    for x, answer in [
+        (torch.zeros(0, *SHAPE), "got none: pass one picture or more"),
+        (torch.zeros(SHAPE), r"got \(3, 16, 16\)"),
+        (batch_of(2).x * 127.5 + 127.5, "divide bytes by 127.5 and take off 1"),
+        ("me.png", "got str: pass numbers"),
+    ]:
+        with pytest.raises(MienError, match=answer):
+            applications.reconstruct(Identity(), x)
+
+
+def test_pictures_in_0_to_1_get_a_warning_that_says_how_to_convert():
+    wrong = (batch_of(4).x + 1) / 2
+    wrong[:, 0, 0, 0] = 0.02
+    for x in (wrong, wrong[:1]):
+        with pytest.warns(UserWarning, match=r"seem to be in \[0, 1\]: pass 2 \* x - 1"):
+            applications.reconstruct(Identity(), x)
+    applications.reconstruct(Identity(), 2 * wrong - 1)  # a warning would be an error here
+    applications.reconstruct(Identity(), torch.full((2, *SHAPE), 0.5))
+    applications.reconstruct(Identity(), wrong[:1] / 2 + 0.5)  # one bright picture
+    applications.reconstruct(Identity((1, 1, 8)), torch.rand(4, 1, 1, 8))  # signals
+
+
+def test_an_amount_may_be_a_text():
+    x = batch_of(2).x.clamp(-0.4, 0.4)
+    assert torch.equal(edit(Darkens(), x, {"dark": "+0.5"}), x - 0.5)
+    for amount, answer in [("much", "expected a number as the amount of dark, got 'much'"), (np.nan, "finite amount")]:
+        with pytest.raises(MienError, match=answer):
+            edit(Darkens(), x, {"dark": amount})

@@ -324,6 +324,19 @@ def test_encoder_gives_the_latents(runs, pictures):
     assert list(both.get_feature_names_out())[6] == "moved_z0"
 
 
+def test_encoder_warns_of_fractions_and_refuses_nan(runs, pictures):
+    x, _ = pictures
+    encoder = ImageEncoder(runs / "small").fit(x)
+    with pytest.warns(UserWarning, match=r"seem to be in \[0, 1\]: pass 255 \* X"):
+        encoder.transform(x / 255)
+    broken = x.reshape(40, -1).astype(np.float64)
+    broken[3, 5] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        encoder.transform(broken)
+    with pytest.raises(ValueError, match="0 sample"):
+        encoder.transform(x[:0])
+
+
 def test_encoder_in_a_pipeline_and_a_grid_search(runs, pictures):
     x, y = pictures
     pipeline = make_pipeline(ImageEncoder([str(runs / "small")]), StandardScaler(), LogisticRegression())

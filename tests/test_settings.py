@@ -1,13 +1,25 @@
 """Settings: text to value, the checks of values, and a sentence for every setting of every model."""
 
+import io
+import shlex
+from pathlib import Path
+
 import pytest
+import torch
+from rich.console import Console
+from typer.testing import CliRunner
 
 from mien import data, experiment, models
+from mien.cli import app
+from mien.cli.app import App
+from mien.cli.shared import pick_device
+from mien.cli.train import _print_outcome
 from mien.data.sets import avatars, folder
 from mien.errors import MienError, UnknownName
 from mien.models.base import arguments, parse_settings
 from mien.run.data import Data
 from mien.settings import convert, from_text, in_words, meanings
+from mien.training.loop import Outcome, Settings
 
 
 @pytest.mark.parametrize(
@@ -142,3 +154,77 @@ def test_every_model_is_checked_without_data(name):
     some = next(key for key, parameter in arguments(name).items() if key in ("lr", "width"))
     with pytest.raises(MienError, match=f"expected {some} > 0"):
         experiment.check(name, Data("avatars", size=size), {some: -1})
+
+
+def test_a_home_folder_is_expanded_in_settings_and_options(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert parse_settings("dfc_vae", ["loss_network=~/cnn"]) == {"loss_network": "/home/me/cnn"}
+    assert data.parse_options("folder", ["table=~/x.csv"]) == {"table": "/home/me/x.csv"}
+
+
+def test_a_home_folder_is_expanded_in_the_paths_of_every_command(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    values = {}
+    trial = App()
+
+    @trial.command()
+    def command(root: list[Path] | None = None, out: Path | None = None, text: str = "") -> None:
+        values.update(root=root, out=out, text=text)
+
+    trial(["--root", "~/a", "--root", "b", "--out=~/run", "--text", "~"], standalone_mode=False)
+    assert values == {"root": [Path("/home/me/a"), Path("b")], "out": Path("/home/me/run"), "text": "~"}
+
+
+@pytest.mark.parametrize(("gpus", "mps"), [(0, False), (2, False), (0, True)])
+def test_devices_are_accepted_where_they_are(monkeypatch, gpus, mps):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    present = {"cpu": True, "cuda": gpus > 0, "cuda:0": gpus > 0, "cuda:1": gpus > 1, "cuda:2": False, "mps": mps}
+    for name, there in present.items():
+        if there:
+            assert pick_device(name) == Settings(steps=1, device=name).device == name
+            continue
+        for function in (pick_device, lambda name: Settings(steps=1, device=name)):
+            with pytest.raises(MienError, match=f"expected a device of this machine, got {name}: choose --device cpu"):
+                function(name)
+    for name in ("gpu", "cuda:", "cuda:x", "cpu:1"):
+        with pytest.raises(MienError, match="expected device auto, cpu, cuda, cuda:N or mps"):
+            pick_device(name)
+
+
+def test_a_device_by_its_number_takes_one_process(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(MienError, match="expected one process on cuda:1, got 2"):
+        Settings(steps=1, device="cuda:1", processes=2)
+
+
+def test_the_message_for_ssavae_on_a_folder_names_the_option():
+    with pytest.raises(MienError, match="--data-option classes=folders"):
+        models.get("ssavae").needs(None, (), ())
+
+
+def test_mien_datasets_explains_the_options_of_a_folder(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    app(["datasets"], standalone_mode=False)
+    text = capsys.readouterr().out
+    assert "Any folder of pictures" in text
+    assert 'classes=None: "folders" to take the first folder' in text
+
+
+def test_the_help_of_train_shows_a_default_for_every_option(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    lines = CliRunner().invoke(app, ["train", "--help"], terminal_width=300).output.splitlines()
+    start = lines.index("Options:")
+    options = [line for line in lines[start + 1 :] if line.lstrip().startswith("-")]
+    assert len(options) > 20
+    assert [line for line in options if "[default: " not in line and "--help" not in line] == []
+
+
+def test_the_next_line_can_be_copied_into_a_shell(tmp_path):
+    console = Console(file=io.StringIO(), width=80)
+    folder = tmp_path / "my run's"
+    _print_outcome(console, folder, Outcome(5, 5, 1.0, 10.0))
+    line = console.file.getvalue().splitlines()[-1]
+    assert shlex.split(line)[1:4] == ["mien", "show", str(folder)]

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -14,12 +15,13 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from conftest import CLASSES, batch_of, tiny, weights_of
+from conftest import CLASSES, NAMES, batch_of, tiny, weights_of
 from mien.errors import MienError
 from mien.experiment import dry_run, train
 from mien.run.data import Data
-from mien.training import logs, monitor
+from mien.training import logs, monitor, timing
 from mien.training.loop import Observer, Order, Settings, fit, make_fabric
+from mien.training.stop import Stop
 
 AVATARS = Data("avatars", size=16, options={"count": 240})
 SMALL = {"width": 4, "latent": 8}
@@ -106,13 +108,131 @@ def test_a_signal_leaves_a_usable_run(tmp_path, number):
         time.sleep(0.2)
     process.send_signal(number)
     output = process.communicate(timeout=60)[0]
-    assert process.returncode == 0, output
+    assert process.returncode == 128 + number, output
     assert "the same command resumes" in output
     from mien.run.weights import load
 
     assert load(out).name == "vae"
     step = json.loads((out / "progress.json").read_text())["step"]
     assert torch.load(out / "state.pt", weights_only=True)["step"] == step > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_every_interrupted_command_ends_with_128_and_the_signal(tmp_path, number):
+    """A command without a stop of its own, interrupted while it prepares pictures."""
+    command = [sys.executable, "-m", "mien.cli", "data", "prepare", "avatars", "--size", "64",
+               "--data-option", "count=100000"]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "MIEN_CACHE": str(tmp_path)},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("*/state.json")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.2)
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number, output
+    assert "Traceback" not in output
+
+
+def test_a_second_signal_reaches_the_handler_before():
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (stop.signal, received) == (signal.SIGTERM, [])
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert received == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_folder_is_held_by_one_training_and_taken_over_from_a_dead_one(tmp_path):
+    out = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "mien.cli", "train", "vae", "--size", "16", "--data-option", "count=240", "--batch", "16",
+        "--set", "width=4", "--set", "latent=8", "--steps", "100000", "--log-every", "5", "--out", str(out),
+    ]  # fmt: skip
+    holder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not len(logs.read(out)) and time.monotonic() < deadline and holder.poll() is None:
+        time.sleep(0.2)
+    try:
+        second = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    finally:
+        holder.kill()
+        holder.wait()
+    assert second.returncode == 2
+    assert second.stderr.splitlines() == [second.stderr.strip()]
+    assert f"process {holder.pid} on host {platform.node()}" in second.stderr
+    assert (out / "train.owner.json").exists(), "the killed process left its record"
+    _, outcome = run_vae(out, 3)
+    assert outcome.step >= 3
+    assert not (out / "train.owner.json").exists()
+
+
+def test_two_processes_of_one_training_are_one_holder_and_stop_together(tmp_path):
+    out = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "mien.cli", "train", "vae", "--size", "16", "--data-option", "count=240", "--batch", "16",
+        "--set", "width=4", "--set", "latent=8", "--steps", "100000", "--log-every", "5", "--out", str(out),
+        "--device", "cpu", "--processes", "2",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    deadline = time.monotonic() + 120
+    while not len(logs.read(out)) and time.monotonic() < deadline and holder.poll() is None:
+        time.sleep(0.2)
+    with pytest.raises(MienError, match=f"got process {holder.pid} on host"):
+        run_vae(out, 5)
+    holder.send_signal(signal.SIGTERM)  # to the first process only
+    output = holder.communicate(timeout=60)[0]
+    assert holder.returncode == 128 + signal.SIGTERM, output
+    assert output.count("the same command resumes the training") == 1
+    assert "Traceback" not in output
+
+
+def test_no_lock_is_left_in_a_folder_that_is_no_run(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(MienError, match="other files"):
+        run_vae(tmp_path, 5)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def factors(folder):
+    return {r["step"]: r["lr_factor"] for r in logs.read(folder) if "lr_factor" in r}
+
+
+def test_a_longer_training_keeps_the_schedule_of_the_first_and_says_so(tmp_path):
+    console = Console(file=io.StringIO(), width=80)
+    run_vae(tmp_path / "run", 10)
+    run_vae(tmp_path / "run", 20, console=console)
+    # vae halves its rate after each fifth of the schedule: step 5 is the fifth step, of progress .4
+    assert factors(tmp_path / "run") == {5: 0.25, 10: 0.0625, 15: 0.0625, 20: 0.0625}
+    text = console.file.getvalue()
+    assert "step 10: the training has 20 steps now, 10 before; its learning-rate schedule stays that of 10" in text
+    assert "--schedule-steps 20" in text
+    assert [r["note"] for r in logs.read(tmp_path / "run") if "note" in r] == [text.splitlines()[0]]
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["lengths"] == [
+        {"from": 0, "steps": 10, "schedule_steps": 10},
+        {"from": 10, "steps": 20, "schedule_steps": 10},
+    ]
+    assert config["training"]["schedule_steps"] == 10
+    run_vae(tmp_path / "run", 25, schedule_steps=50)
+    assert factors(tmp_path / "run")[25] == 0.25  # of progress 24 / 50
+    notes = [r["note"] for r in logs.read(tmp_path / "run") if "note" in r]
+    assert "its schedule of 10 steps becomes one of 50: the learning rate is multiplied by 0.25 here" in notes[1]
+    assert json.loads((tmp_path / "run" / "progress.json").read_text())["schedule_steps"] == 50
+
+
+def test_a_schedule_of_its_own_length_does_not_depend_on_the_steps(tmp_path):
+    run_vae(tmp_path / "whole", 15, schedule_steps=40)
+    run_vae(tmp_path / "parts", 5, schedule_steps=40)
+    run_vae(tmp_path / "parts", 15)  # the run keeps its schedule
+    assert same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert factors(tmp_path / "whole") == {5: 1.0, 10: 0.5, 15: 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +363,63 @@ def test_a_dry_run_writes_nothing(tmp_path, monkeypatch):
     assert plan["steps"] == 24
     assert plan["parameters"]["encoder"] > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_counts_as_the_training_does(tmp_path):
+    """With a share, a count and an official split; the numbers of config.json are the reference."""
+    data = Data("avatars", size=16, options={"count": 240}, share=(2, 3), count=50)
+    plan = dry_run("vae", data, SMALL, epochs=3, batch=16)
+    folder, outcome = train("vae", data, tmp_path / "run", SMALL, epochs=3, batch=16)
+    counts = json.loads((folder / "config.json").read_text())["data"]["counts"]
+    assert plan["training_pictures"] == counts["train"] == 50
+    assert plan["steps"] == outcome.steps == 10
+    assert (plan["epochs"], plan["split"]) == (3.2, "seeded")
+
+
+def test_a_dry_run_knows_the_official_split(monkeypatch):
+    from mien.data.sets import avatars
+
+    monkeypatch.setattr(avatars.Source, "partition", lambda self, i: (0, 0, 0, 1, 2)[i % 5])
+    plan = dry_run("vae", Data("avatars", size=16, options={"count": 240}, share=(1, 2)), SMALL, steps=9, batch=16)
+    assert (plan["training_pictures"], plan["split"]) == (72, "official")
+
+
+def test_a_dry_run_downloads_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *a, **k: pytest.fail("it downloads"))
+    plan = dry_run("dfc_vae", AVATARS, SMALL, steps=9, batch=16)
+    assert "vgg19, whose weights are not on this machine" in plan["loss_network"]
+    assert plan["images_per_second"] > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_slow_step_is_measured_on_few_pictures(monkeypatch):
+    sizes = []
+    model = tiny("vae")
+    step = type(model).training_step
+
+    def slow(self, batch, update):
+        sizes.append(len(batch))
+        time.sleep(0.05)
+        step(self, batch, update)
+
+    monkeypatch.setattr(type(model), "training_step", slow)
+    fabric = make_fabric(Settings(steps=1, batch=512, device="cpu"))
+    seconds = timing.seconds_per_step(model, 512, 3, 4, fabric)
+    assert sizes == [2, 4]
+    assert seconds >= 0.05 * 128
+
+
+def test_steps_of_every_model_are_measured(model):
+    fabric = make_fabric(Settings(steps=1, batch=16, device="cpu"))
+    assert 0 < timing.seconds_per_step(model, 16, len(NAMES), len(CLASSES), fabric) < 60
+
+
+def test_an_estimate_is_printed_once_after_the_first_steps(tmp_path):
+    console = Console(file=io.StringIO(), width=80)
+    run_vae(tmp_path / "run", 12, console=console)
+    lines = [line for line in console.file.getvalue().splitlines() if line.startswith("estimate:")]
+    assert lines == ["estimate: 12 steps of 16 images, less than a minute on cpu"]
 
 
 def test_shares_are_disjoint_and_complete(avatars):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
@@ -17,19 +18,27 @@ import mien
 from mien import data as datasets
 from mien.data.dataset import Source
 from mien.data.report import omission_line
+from mien.data.splits import split
 from mien.errors import MienError
 from mien.files import write_json
 from mien.models.base import FROM_DATA, Model, arguments, build, json_config
 from mien.networks.loss_network import LossNetwork
-from mien.networks.vgg import STAGES
+from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, STAGES
 from mien.run import folder as run_folder
 from mien.run.data import Data
-from mien.run.loss_network import loss_network
+from mien.run.loss_network import VGG19_DEPTHS, VGG19_WIDTHS, loss_network
+from mien.training.hold import LOCK, OWNER, hold
 from mien.training.loop import Observer, Outcome, Settings, fit, make_fabric
+from mien.training.timing import seconds_per_step
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+FRACTIONS = (0.8, 0.1, 0.1)  # of a drawn split, as Dataset.split has them
 # what may differ between two calls on one run folder: nothing that changes what is learned
 _NEW = {"flip": 0.0}  # settings that older runs do not name, with the value they had
 _FREE = {"steps", "log_every", "picture_every", "save_seconds", "device", "processes", "compile"}
+_FREE |= {"schedule_steps"}  # a change of it is printed and recorded
 
 
 def check(
@@ -129,7 +138,7 @@ def train(
     splits = opened.split(data.split_seed)
     index = data.training_index(splits)
     chosen = plan(model, len(index), steps, epochs, training)
-    folder = Path(out) if out else Path("runs") / f"{model}-{data.name}-{data.size}"
+    folder = Path(out).expanduser() if out else Path("runs") / f"{model}-{data.name}-{data.size}"
     config = {
         "format": run_folder.FORMAT,
         "model": model,
@@ -146,10 +155,11 @@ def train(
         "training": asdict(chosen),
         "made_with": {"mien": mien.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
-    if fabric.is_global_zero:
-        _claim(folder, config)
-    fabric.barrier()
-    outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric, observers)
+    with ExitStack() as held:
+        _take(folder, config, fabric, held)
+        chosen = replace(chosen, schedule_steps=run_folder.read_config(folder)["training"]["schedule_steps"])
+        outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric, observers)
+        fabric.barrier()  # the first process releases the folder after all
     return folder, outcome
 
 
@@ -161,6 +171,22 @@ def _fingerprint(folder: Path, source: Source) -> str:
         if old != mark and old == source.earlier_fingerprint():
             return str(old)
     return mark
+
+
+def _take(folder: Path, config: dict[str, Any], fabric: Fabric, held: ExitStack) -> None:
+    """Hold the folder and write its configuration on the first process; all processes end if that is refused."""
+    error: Exception | None = None
+    if fabric.is_global_zero:
+        try:
+            if not _is_new(folder):
+                run_folder.read_config(folder)  # no lock is left in a folder that is not a run
+            held.enter_context(hold(folder))
+            _claim(folder, config)
+        except (MienError, OSError) as refusal:
+            error = refusal
+    if fabric.broadcast(error is not None):
+        # one message is enough: that of the first process
+        raise error or SystemExit(2)
 
 
 def _shape(source: Source, size: int) -> tuple[int, int, int]:
@@ -182,26 +208,54 @@ def plan(model: str, pictures: int, steps: int | None, epochs: float | None, tra
     return Settings(steps=steps, **training)
 
 
+def _is_new(folder: Path) -> bool:
+    """Return whether a folder is to become a run, and is not one yet.
+
+    Raises:
+        MienError: it holds other files.
+    """
+    if (folder / run_folder.CONFIG).exists():
+        return False
+    if folder.exists() and any(file.name not in (LOCK, OWNER) for file in folder.iterdir()):
+        raise MienError(
+            f"expected a new folder or a run in {folder}, got a folder with other files: choose another --out"
+        )
+    return True
+
+
 def _claim(folder: Path, config: dict[str, Any]) -> None:
-    """Write the configuration into a new folder, or check that an old one is of the same training."""
-    path = folder / "config.json"
-    if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise MienError(
-                f"expected a new folder or a run in {folder}, got a folder with other files: choose another --out"
-            )
-        write_json(path, config)
+    """Write the configuration into a new folder, or check that an old one is of the same training.
+
+    It completes ``config``: the length of the schedule, which is that of the first call unless another one is asked
+    for, and the lengths so far with the step at which each began.
+    """
+    path, training = folder / run_folder.CONFIG, config["training"]
+    if _is_new(folder):
+        training["schedule_steps"] = training["schedule_steps"] or training["steps"]
+        write_json(path, {**config, "lengths": [_length(0, training)]})
         return
     old = run_folder.read_config(folder)
     run_folder.check_trainable(folder, old)
+    # a run of before there was this setting has the schedule of its steps
+    first = {**old["training"], "schedule_steps": old["training"].get("schedule_steps") or old["training"]["steps"]}
+    training["schedule_steps"] = training["schedule_steps"] or first["schedule_steps"]
     for key in ("model", "config", "data", "training"):
         difference = _difference(old[key], config[key])
         if difference:
             raise MienError(
                 f"{folder} holds another training: {difference}; give the same command to resume it, or another --out"
             )
-    if old["training"] != config["training"]:
-        write_json(path, config)
+    lengths = old.get("lengths") or [_length(0, first)]
+    step = run_folder.progress(folder).get("step", 0)
+    if _length(step, training) != _length(step, first):
+        lengths = [*lengths, _length(step, training)]
+    if old["training"] != training:
+        write_json(path, {**config, "lengths": lengths})
+
+
+def _length(step: int, training: Mapping[str, Any]) -> dict[str, int]:
+    """Return the length of a training from ``step`` on, as config.json holds it."""
+    return {"from": step, "steps": training["steps"], "schedule_steps": training["schedule_steps"]}
 
 
 def _difference(old: Any, new: Any, name: str = "") -> str:
@@ -231,7 +285,10 @@ def dry_run(
     epochs: float | None = None,
     **training: Any,
 ) -> dict[str, Any]:
-    """Return what :func:`train` would do, with the speed of three steps on noise; writes nothing.
+    """Return what :func:`train` would do, with the speed of a few steps on noise; writes and downloads nothing.
+
+    In place of VGG-19 it measures a network of the same architecture with random weights. The counts are those of the
+    tables of the data set; pictures that turn out to be damaged are left out later.
 
     Raises:
         MienError: as :func:`train` would.
@@ -239,22 +296,27 @@ def dry_run(
     check(model, data, settings, steps, epochs, **training)
     source = data.source()
     total = len(source)
-    share = total * 0.8 / data.share[1]
-    chosen = plan(model, max(1, round(share)), steps, epochs, training)
-    shape = _shape(source, data.size)
-    net = make_model(model, settings or {}, source, data.size)
+    partition = np.fromiter((source.partition(i) for i in range(total)), np.int64, total)
+    splits = split(data.name, total, partition if (partition >= 0).any() else None, data.split_seed, FRACTIONS, "auto")
+    pictures = len(data.training_index(splits))
+    chosen = plan(model, pictures, steps, epochs, training)
+    settings, remark = _with_stand_in(model, settings or {})
+    net = make_model(model, settings, source, data.size)
     net.needs(tuple(source.attributes), tuple(source.classes))
     fabric = make_fabric(chosen)
     # in the layout that training uses
     net.to(fabric.device).to(memory_format=torch.channels_last)
-    seconds = _time_steps(net, chosen.batch, shape, source, fabric)
+    seconds = seconds_per_step(net, chosen.batch, len(source.attributes), len(source.classes), fabric)
     parameters = {p: sum(v.numel() for v in net.get_submodule(p).parameters()) for p in net.players}
     return {
         "model": model,
         "settings": {k: v for k, v in json_config(net).items() if k not in FROM_DATA},
+        **({"loss_network": remark} if remark else {}),
         "pictures": total,
+        "training_pictures": pictures,
+        "split": splits.rule,
         "steps": chosen.steps,
-        "epochs": round(chosen.steps * chosen.batch / share, 2),
+        "epochs": round(chosen.steps * chosen.batch / pictures, 2),
         "batch": chosen.batch,
         "device": str(fabric.device),
         "parameters": parameters,
@@ -263,23 +325,16 @@ def dry_run(
     }
 
 
-def _time_steps(net: Model, batch: int, shape: tuple[int, ...], source: Source, fabric: Any) -> float:
-    from mien.data.batch import Batch
-    from mien.training.update import Update
-
-    update = Update(net, fabric)
-    x = torch.rand(batch, *shape, device=fabric.device) * 2 - 1
-    rows = torch.where(torch.rand(batch, max(len(source.attributes), 1), device=fabric.device) > 0.5, 1.0, -1.0)
-    labels = torch.randint(max(len(source.classes), 1), (batch,), device=fabric.device)
-    noise = Batch(x, rows, labels, torch.arange(batch, device=fabric.device))
-    net.calibrate(noise)
-    net.train()
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        with fabric.autocast():
-            net.training_step(noise, update)
-        if fabric.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def _with_stand_in(model: str, settings: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """Return settings in which random weights stand in for VGG-19, and a remark about that; nothing is downloaded."""
+    for key, parameter in arguments(model).items():
+        if parameter.annotation is LossNetwork and settings.get(key, "vgg19") == "vgg19" and not Path("vgg19").exists():
+            cached = Path(torch.hub.get_dir()) / "checkpoints"
+            here = any(cached.glob("vgg19-*.pth"))
+            network = LossNetwork(
+                source="vgg19", sha256="", channels=3, widths=list(VGG19_WIDTHS), depths=list(VGG19_DEPTHS),
+                batch_norm=False, mean=list(IMAGENET_MEAN), std=list(IMAGENET_STD),
+            )  # fmt: skip
+            place = "in torch's cache" if here else "not on this machine; mien train downloads them (548 MB)"
+            return {**settings, key: network}, f"vgg19, whose weights are {place}; random weights stand in here"
+    return settings, ""

@@ -7,6 +7,7 @@ messages are our own, one line each. This file is a leaf, and imports pydantic o
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import types
 import typing
@@ -82,6 +83,8 @@ def from_pairs(
 ) -> dict[str, Any]:
     """Return the values of the texts ``key=value`` of an option of the command line, by key.
 
+    A value that starts with ``~`` is a path; ``~`` becomes the home folder.
+
     Args:
         option: the option, such as ``--set``.
         example: a pair that is correct, for the message.
@@ -101,6 +104,8 @@ def from_pairs(
             raise MienError(f"expected {option} key=value, got '{pair}': such as {option} {example}")
         if key not in annotations:
             raise UnknownName(f"{kind} of {owner}", key, annotations)
+        # a shell does not expand ~ in the middle of a word
+        text = os.path.expanduser(text) if text.startswith("~") else text
         values[key] = from_text(f"{owner}'s {key}", text, annotations[key])
     return values
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ class ImageEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     Pictures are arrays as :meth:`mien.data.dataset.Dataset.pictures` returns them: uint8 (n, H, W, C). The flattened
     form (n, H·W·C) may have any numeric type, with values from 0 to 255. Signals are (n, 1, L, C) or flattened, with
-    values from -1 to 1.
+    values from -1 to 1. NaN and infinities are refused. Fractions that are all at most 1 (X / 255) are accepted with a
+    warning, because they are black pictures.
 
     ``fit`` loads the runs and learns nothing. A pickle holds the paths of the runs and the digests of their weights,
     but not the weights. The run folders must exist when the pickle is used.
@@ -177,6 +179,12 @@ class ImageEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
             # scikit-learn's checks look for these first words
             negative = "Negative values in data passed to ImageEncoder: " if low == 0 and least < 0 else ""
             raise NotPictures(f"{negative}expected values from {low} to {high}, got {least:.4g} to {most:.4g}")
+        if height > 1 and flat.dtype.kind == "f" and 0 < most <= 1:
+            warnings.warn(
+                f"expected values from 0 to 255, got {least:.4g} to {most:.4g}, which seem to be in [0, 1]: pass "
+                "255 * X if they are",
+                stacklevel=3,
+            )
         return flat
 
     def _load(self) -> list[Any]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.abilities import Decodes, Edits, Encodes, can, require
-from mien.applications.basics import Progress, check_pictures, device_of, encode_all, map_batches
+from mien.applications.basics import Progress, check_amounts, check_pictures, device_of, encode_all, map_batches
 from mien.applications.directions import MEAN, step_of
 from mien.data.dataset import Dataset
 from mien.errors import MienError, UnknownName
@@ -241,6 +241,7 @@ class Editor:
 
         A model that edits by itself does so. Another model decodes E(x) + Σ amount · vector (§4.3.2).
         """
+        amounts = check_amounts(amounts)
         if self.vectors is None:
             return lambda model, x: model.edit(x, amounts)
         shift = self.vectors.shift(amounts, self.keep).to(device_of(self.model))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from mien.data.dataset import Dataset
 from mien.errors import MienError
 
 BATCH = 128  # pictures
+DARK = 0.1  # a value that the darkest pixel of a picture rarely exceeds in [0, 1]
 Progress = Callable[[int, int], None] | None
 
 
@@ -25,27 +28,74 @@ def device_of(model: Any) -> torch.device:
     return parameter.device
 
 
-def check_pictures(model: Any, x: Tensor) -> Tensor:
-    """Return pictures ``x`` on the model's device.
+def check_pictures(model: Any, x: Any) -> Tensor:
+    """Return pictures ``x`` as float32 on the model's device.
+
+    Values in [0, 1] are legal, but are most often pictures of another convention, which give a wrong result. The rule
+    for the warning: pictures, not signals; no value below 0; not all values equal; and either two pictures or more, or
+    one whose smallest value is at most 0.1 (which is a bright gray in [-1, 1] and a near black in [0, 1]).
+
+    Args:
+        model: a model with ``shape`` (C, H, W) in its configuration.
+        x: (B, C, H, W) in [-1, 1], a tensor or an array of any numeric type.
 
     Raises:
-        MienError: ``x`` is not (B, C, H, W) with the model's (C, H, W), or has values outside [-1, 1].
+        MienError: ``x`` is not (B, C, H, W) with the model's (C, H, W) and B of 1 or more, or has NaN, infinities or
+            values outside [-1, 1].
+
+    Warns:
+        UserWarning: the pictures seem to be in [0, 1].
     """
     shape = tuple(model.config["shape"])
-    if x.ndim != 4 or tuple(x.shape[1:]) != shape:
+    expected = f"expected pictures (B, {', '.join(map(str, shape))})"
+    try:
+        pictures: Tensor = torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError):
+        raise MienError(f"{expected} as a tensor or an array, got {type(x).__name__}: pass numbers") from None
+    if pictures.ndim != 4 or tuple(pictures.shape[1:]) != shape:
+        raise MienError(f"{expected}, got {tuple(pictures.shape)}: crop and scale them first")
+    if not len(pictures):
+        raise MienError(f"{expected}, got none: pass one picture or more")
+    pictures = pictures.to(device_of(model), torch.float32)
+    least, most = float(pictures.min()), float(pictures.max())  # NaN if there is one
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise MienError("expected pictures in [-1, 1], got NaN or infinite values: remove these pictures")
+    if least < -1.001 or most > 1.001:
         raise MienError(
-            f"expected pictures (B, {', '.join(map(str, shape))}), got {tuple(x.shape)}: crop and scale them first"
+            f"expected pictures in [-1, 1], got {least:.3g} to {most:.3g}: divide bytes by 127.5 and take off 1"
         )
-    if x.numel() and (float(x.min()) < -1.001 or float(x.max()) > 1.001):
-        raise MienError(
-            f"expected pictures in [-1, 1], got {float(x.min()):.3g} to {float(x.max()):.3g}: "
-            "divide bytes by 127.5 and take off 1"
+    if shape[1] > 1 and 0 <= least < most and (len(pictures) > 1 or least <= DARK):
+        warnings.warn(
+            f"expected pictures in [-1, 1], got values from {least:.3g} to {most:.3g}, which seem to be in [0, 1]: "
+            "pass 2 * x - 1 if they are",
+            stacklevel=3,
         )
-    return x.to(device_of(model))
+    return pictures
+
+
+def check_amounts(amounts: Mapping[str, Any]) -> dict[str, float]:
+    """Return the amounts of an edit as numbers; a text such as ``"+1"`` becomes one.
+
+    Raises:
+        MienError: an amount is no finite number.
+
+    >>> check_amounts({"Smiling": "+1", "Eyeglasses": -0.5})
+    {'Smiling': 1.0, 'Eyeglasses': -0.5}
+    """
+    numbers = {}
+    for name, amount in amounts.items():
+        try:
+            numbers[name] = float(amount)
+        except (TypeError, ValueError):
+            raise MienError(f"expected a number as the amount of {name}, got {amount!r}: such as 1 or -0.5") from None
+        if not math.isfinite(numbers[name]):
+            raise MienError(f"expected a finite amount of {name}, got {amount}: such as 1 or -0.5")
+    return numbers
 
 
 def map_batches(function: Callable[[Tensor], Tensor], x: Tensor, size: int = BATCH) -> Tensor:
     """Return ``function(x)``, computed without gradients for ``size`` rows of ``x`` at a time."""
+    x = torch.as_tensor(x)  # a caller may pass an array
     with torch.inference_mode():
         return joined((function(part) for part in torch.split(x, size)), len(x))
 

@@ -48,6 +48,7 @@ def iterate(model: Any, x: Tensor, rounds: int = 10, progress: Progress = None) 
         raise MienError(f"expected 1 round or more, got {rounds}")
     if not len(x):
         raise MienError("expected pictures to feed back, got none")
+    x = torch.as_tensor(x)  # a caller may pass an array
     # on the CPU, because a device might not hold all rounds; torch.cat would hold all parts twice
     pictures = torch.empty(len(x), rounds + 1, *x.shape[1:])
     change = torch.empty(len(x), rounds)

@@ -13,8 +13,11 @@ import sys
 
 from mien.cli.app import app
 from mien.errors import MienError
+from mien.training import stop
 
 __all__ = ["app", "main"]
+
+INTERRUPTED = 130  # 128 + SIGINT
 
 for _file in pkgutil.iter_modules(__path__):
     if _file.name != "__main__":
@@ -22,14 +25,21 @@ for _file in pkgutil.iter_modules(__path__):
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    """Run the command line.
+
+    A user's mistake is one line on stderr and exit code 2. An interrupted command ends with 128 + the signal: 130 for
+    Ctrl-C, 143 for SIGTERM.
+    """
     try:
-        app()
+        with stop.interruptible():
+            app()
+    except SystemExit as end:
+        # typer turns every interrupt into 130
+        sys.exit(stop.exit_code() if end.code == INTERRUPTED else end.code)
     except MienError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(stop.exit_code())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from mien.cli.app import app
 from mien.cli.shared import make_console
 
@@ -14,12 +16,19 @@ def datasets() -> None:
 
       mien datasets
     """
+    from rich.markup import escape
     from rich.table import Table
 
     from mien import data as datasets_
+    from mien.settings import meanings
 
+    console = make_console()
     table = Table("data set", "options (--data-option)", "what it is")
     for name in datasets_.names():
-        options = ", ".join(f"{k}={v}" for k, v in datasets_.options(name).items())
-        table.add_row(name, options, datasets_.describe(name).partition(":")[2].strip())
-    make_console().print(table)
+        texts = meanings(importlib.import_module(f"mien.data.sets.{name}").Source)
+        texts = {key: text.replace("``", "") for key, text in texts.items()}
+        options = [f"{k}={v}: {texts[k]}" if k in texts else f"{k}={v}" for k, v in datasets_.options(name).items()]
+        first = datasets_.describe(name)
+        # a description may begin with the name of the set
+        table.add_row(name, escape("\n".join(options)), escape(first.partition(": ")[2].strip() or first))
+    console.print(table)

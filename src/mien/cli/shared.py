@@ -29,18 +29,26 @@ Run = Annotated[
 Pictures = Annotated[list[Path] | None, typer.Argument(help="Picture files.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The file or folder to write.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="The seed of every random draw.", min=0)]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:1 or mps.")]
 DataName = Annotated[str, typer.Option("--data", help="A data set: see mien datasets.")]
 Folders = list[Path] | None
 Root = Annotated[
-    Folders, typer.Option(help="The folder of the data set's files; repeat it to join folders.", show_default=False)
+    Folders,
+    typer.Option(
+        help="The folder of the data set's files; repeat it to join folders.  [default: $MIEN_DATA/NAME for most sets]",
+        show_default=False,
+    ),
 ]
 Size = Annotated[
     int | None, typer.Option(help="Height and width in pixels.  [default: the data set's]", show_default=False)
 ]
 DataOptions = Annotated[
     list[str] | None,
-    typer.Option("--data-option", help="An option of the data set, such as count=4000.", show_default=False),
+    typer.Option(
+        "--data-option",
+        help="An option of the data set, such as count=4000.  [default: those of mien datasets]",
+        show_default=False,
+    ),
 ]
 Noise = Annotated[float, typer.Option(help="Standard deviation of the noise on the latent; the prior's is 1.")]
 
@@ -112,15 +120,14 @@ def bars(console: Console) -> Iterator[Any]:
 
 
 def pick_device(name: str) -> str:
-    """Return ``cpu`` or ``cuda`` for the value of ``--device``."""
-    import torch
-
-    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    """Return the device for the value of ``--device``: ``auto`` is a CUDA device if there is one, else the CPU."""
     if name == "auto":
-        return devices[-1]
-    if name not in devices:
-        raise MienError(f"expected a device of this machine, got {name}: choose --device {' or '.join(devices)}")
-    return name
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    from mien.training.settings import check_device
+
+    return check_device(name)
 
 
 def load_model(run: Path, device: str, *abilities: str) -> Any:

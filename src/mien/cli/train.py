@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,14 +17,28 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Name = Annotated[str, typer.Argument(help="A model: see mien models.", show_default=False)]
-Steps = Annotated[int | None, typer.Option(help="Updates in all, in place of --epochs.", show_default=False)]
+Steps = Annotated[
+    int | None, typer.Option(help="Updates in all.  [default: as many as --epochs takes]", show_default=False)
+]
 Epochs = Annotated[
     float | None, typer.Option(help="Passes over the training pictures.  [default: the model's]", show_default=False)
+]
+ScheduleSteps = Annotated[
+    int,
+    typer.Option(
+        help="Length that the learning-rate schedule and the stages are made for; later steps keep the last rate; "
+        "0 takes the first --steps of the run.",
+        min=0,
+    ),
 ]
 Batch = Annotated[int, typer.Option(help="Pictures in a step.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="A setting of the model, such as width=32: see mien models MODEL.", show_default=False),
+    typer.Option(
+        "--set",
+        help="A setting of the model, such as width=32.  [default: those of mien models MODEL]",
+        show_default=False,
+    ),
 ]
 Share = Annotated[str, typer.Option(help="Train on part I of N disjoint parts of the training pictures.")]
 SplitSeed = Annotated[int, typer.Option(help="Seed of the split into training and held-out pictures.", min=0)]
@@ -31,15 +46,21 @@ Count = Annotated[int, typer.Option(help="Train on at most this many pictures; 0
 Flip = Annotated[float, typer.Option(help="Share of the training pictures that are mirrored, such as 0.5.")]
 Ema = Annotated[float, typer.Option(help="Decay of the average of weights that is saved; 0 saves the last weights.")]
 Processes = Annotated[int, typer.Option(help="Processes on this machine; gradients are averaged.")]
-Compile = Annotated[bool, typer.Option("--compile", help="Compile the networks first; for long trainings on a GPU.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the networks first; for long trainings on a GPU.  [default: no]")
+]
 LogEvery = Annotated[int, typer.Option(help="Steps between log records.")]
 PictureEvery = Annotated[int, typer.Option(help="Steps between sample sheets.")]
 Folder = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="The run folder.  [default: runs/MODEL-DATA-SIZE]", show_default=False),
 ]
-Profile = Annotated[bool, typer.Option("--profile", help="Trace a few steps and print where their time goes.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and how long it takes; write nothing.")]
+Profile = Annotated[
+    bool, typer.Option("--profile", help="Trace a few steps and print where their time goes.  [default: no]")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan and how long it takes; write nothing.  [default: no]")
+]
 
 
 @app.command(rich_help_panel="Train")
@@ -50,6 +71,7 @@ def train(
     size: Size = None,
     steps: Steps = None,
     epochs: Epochs = None,
+    schedule_steps: ScheduleSteps = 0,
     batch: Batch = 64,
     seed: Seed = 0,
     set_: Set = None,
@@ -72,7 +94,7 @@ def train(
     """Train a model into a run folder; the same command resumes it.
 
     Examples:
-      mien train vae --data avatars --size 32 --steps 500
+      mien train vae --data avatars --data-option count=2000 --size 32 --set width=16 --steps 200
       mien train attribute_cnn --data celeba --root ~/celeba --share 1/2 --out runs/cnn
       mien train vae --data celeba --root ~/celeba --root ~/more --data-option crop=148 --flip 0.5 --count 30000
       mien train vae_wgan --data celeba --root ~/celeba --set loss_network=runs/cnn --set width=32 --epochs 5
@@ -86,6 +108,7 @@ def train(
     console = make_console()
     training = {"batch": batch, "seed": seed, "precision": precision, "flip": flip, "ema": ema, "device": device}
     training |= {"processes": processes, "compile": compile_, "log_every": log_every, "picture_every": picture_every}
+    training |= {"schedule_steps": schedule_steps}
     if dry_run:
         _print_plan(console, experiment.dry_run(model, chosen, settings, steps, epochs, **training))
         return
@@ -106,6 +129,8 @@ def train(
         )
     if _rank() == 0:
         _print_outcome(console, folder, outcome)
+        if outcome.signal:  # the first process speaks for all; what follows with && does not run on half a model
+            raise typer.Exit(128 + outcome.signal)
 
 
 def _rank() -> int:
@@ -121,7 +146,9 @@ def _print_outcome(console: Console, folder: Path, outcome: Any) -> None:
     else:
         console.print(f"stopped after step {outcome.step} of {outcome.steps}; the same command resumes the training")
     wrote(console, folder)
-    console.print(f"next: mien show {folder}   mien evaluate {folder}", style="dim", highlight=False, soft_wrap=True)
+    place = shlex.quote(str(folder))  # to be copied into a shell
+    text = f"next: mien show {place}   mien evaluate {place}"
+    console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_plan(console: Console, plan: dict[str, Any]) -> None:

@@ -235,8 +235,8 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         """Raise MienError for a data set with fewer than two classes."""
         if len(classes) < 2:
             raise MienError(
-                f"expected a data set with two classes or more to train ssavae, got {len(classes)}: use mnist, "
-                "fashion_mnist, cifar10, omniglot or bearing"
+                f"expected a data set with two classes or more to train ssavae, got {len(classes)}: with --data folder "
+                "pass --data-option classes=folders (a folder for each class), or use a set with classes, such as mnist"
             )
 
     def training_index(self, dataset: Dataset, index: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

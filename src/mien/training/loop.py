@@ -32,6 +32,7 @@ from mien.training.order import Order
 from mien.training.resident import where_it_fits
 from mien.training.settings import Settings, make_fabric
 from mien.training.stop import Stop
+from mien.training.timing import in_words, synchronize
 from mien.training.update import Update
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Observer", "Order", "Outcome", "Settings", "Trainer", "fit", "make_fabric"]
 
 Positions = npt.NDArray[Any]  # (n,), in a data set
+MEASURED = 3  # steps after the first one, for the estimate
 CALIBRATION = 256  # pictures a model may measure before its first step
 
 
@@ -52,6 +54,7 @@ class Outcome:
     seconds: float  # trained in all, over all calls
     images_per_second: float  # of this call, without sheets and checkpoints
     warnings: list[str] = field(default_factory=list)
+    signal: int = 0  # the signal that stopped this call before its last step; 0 without one
 
     @property
     def finished(self) -> bool:
@@ -92,6 +95,7 @@ class Trainer:
         model, update, settings, folder, fabric: as passed, or made of what was passed.
         console: None on all processes but the first.
         step: steps done, over all calls.
+        schedule: steps that the learning-rate schedule and the stages are made for.
         seconds, waited: spent in the steps of this call, and of them in reading batches.
         images: pictures in the steps of this call, over all processes.
         average: the moving average of the weights by name, empty without one.
@@ -115,6 +119,7 @@ class Trainer:
                 "choose another --batch"
             )
         self.folder, self.settings, self.dataset, self.fabric = folder, settings, dataset, fabric
+        self.schedule = settings.schedule_steps or settings.steps
         self.observers = tuple(observers)
         self.console = console if fabric.is_global_zero else None
         # data sets store pictures channels last; with weights in that layout CPUs train 1.3 to 1.5 times as fast
@@ -137,6 +142,8 @@ class Trainer:
         self.seconds = self.waited = 0.0
         self.images = 0
         self.images_per_second = 0.0
+        self.signal = 0  # that stopped this call
+        self.clock = (0, 0.0)  # a step of this call, and the time after it
 
     def run(self) -> Outcome:
         """Train to the last step or the first signal, whichever comes first."""
@@ -146,6 +153,7 @@ class Trainer:
             self._calibrate()
         self.log = Log(self.folder, self.step) if self.fabric.is_global_zero else None
         try:
+            self._note_length()
             title, steps = f"train {self.model.name}", self.settings.steps
             with Stop() as stop, Bar(self.console, title, steps, self.step) as bar, ExitStack() as closing:
                 for observer in self.observers:
@@ -158,13 +166,46 @@ class Trainer:
                 self.log.close()
         return self._outcome()
 
+    def progress_at(self, step: int) -> float:
+        """Return the progress in [0, 1) of the schedule at ``step``; after its end, that of its last step."""
+        return min(step, self.schedule - 1) / self.schedule
+
+    def _note_length(self) -> None:
+        """Print and log how the learning rate goes on, if this call has another length than the call before it."""
+        before = progress(self.folder)
+        steps = before.get("steps", self.settings.steps)
+        schedule = before.get("schedule_steps", steps)
+        if self.step == 0 or (steps, schedule) == (self.settings.steps, self.schedule):
+            return
+        factor = self.model.lr_factor(self.progress_at(self.step))
+        text = f"step {self.step}: the training has {self.settings.steps} steps now, {steps} before; "
+        if schedule != self.schedule:
+            last = min(self.step, schedule - 1) / schedule
+            text += (
+                f"its schedule of {schedule} steps becomes one of {self.schedule}: the learning rate is multiplied by "
+                f"{factor:.3g} here, by {self.model.lr_factor(last):.3g} in the schedule before"
+            )
+        else:
+            text += f"its learning-rate schedule stays that of {schedule} steps"
+            if self.settings.steps > schedule:
+                end = self.model.lr_factor(self.progress_at(schedule))
+                text += (
+                    f": after them the learning rate stays multiplied by {end:.3g} "
+                    f"(--schedule-steps {self.settings.steps} stretches the schedule from here on)"
+                )
+        if self.console is not None:
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if self.log:
+            self.log(self.step, note=text)
+
     def _loop(self, stop: Stop, bar: Bar) -> None:
         saved = time.monotonic()
         self.model.train()
-        while self.step < self.settings.steps and not self._any(stop.requested):
+        while self.step < self.settings.steps and not self._stopped(stop):
             for observer in self.observers:
                 observer.before_step(self)
             self._step()
+            self._estimate()
             for observer in self.observers:
                 observer.after_step(self)
             last = self.step == self.settings.steps
@@ -174,17 +215,39 @@ class Trainer:
                     observer.after_report(self, terms)
             if self.step % self.settings.picture_every == 0 or last:
                 self._watch()
-            if self._any(time.monotonic() - saved > self.settings.save_seconds):
+            if self._most(time.monotonic() - saved > self.settings.save_seconds):
                 self.save()
                 saved = time.monotonic()
 
-    def _any(self, mine: bool) -> bool:
-        """Return whether it is true on any process: all must leave the loop, or save, at the same step."""
+    def _estimate(self) -> None:
+        """Print once, after the first few steps, how long the training takes."""
+        begin, moment = self.clock
+        if not begin:
+            synchronize(self.fabric.device)
+            self.clock = (self.step, time.monotonic())  # the first step also allocates
+        elif self.console is not None and self.step == begin + MEASURED:
+            synchronize(self.fabric.device)
+            seconds = (time.monotonic() - moment) / MEASURED
+            remaining = self.settings.steps - self.step
+            self.console.print(
+                f"estimate: {remaining + self.step - begin + 1:,} steps of {self.settings.batch} images, "
+                f"{in_words(remaining * seconds)} on {self.fabric.device}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def _stopped(self, stop: Stop) -> bool:
+        self.signal = self._most(stop.signal)
+        return self.signal > 0
+
+    def _most(self, mine: int) -> int:
+        """Return the largest value of all processes: all must leave the loop, or save, at the same step."""
         if self.fabric.world_size == 1:
-            return mine
-        answer = self.fabric.all_reduce(torch.tensor(float(mine), device=self.fabric.device), reduce_op="sum")
+            return int(mine)
+        answer = self.fabric.all_reduce(torch.tensor(float(mine), device=self.fabric.device), reduce_op="max")
         assert isinstance(answer, Tensor)
-        return bool(answer > 0)
+        return int(answer)
 
     def _batch(self) -> Batch:
         rank, world = self.fabric.global_rank, self.fabric.world_size
@@ -213,7 +276,7 @@ class Trainer:
         # noise is a function of seed, step and rank: a resumed run draws what an uninterrupted one draws, and no two
         # processes draw the same
         self._seed((self.settings.seed * 1_000_003 + self.step) * 4099 + self.fabric.global_rank)
-        self.model.progress = self.step / self.settings.steps
+        self.model.progress = self.progress_at(self.step)
         self.update.set_lr(self.model.lr_factor(self.model.progress))
         with self.fabric.autocast():
             self.model.training_step(batch, self.update)
@@ -230,6 +293,8 @@ class Trainer:
         torch.default_generator.manual_seed(seed)
         if self.fabric.device.type == "cuda":
             torch.cuda.manual_seed(seed)
+        elif self.fabric.device.type == "mps":
+            torch.mps.manual_seed(seed)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -253,7 +318,7 @@ class Trainer:
             self.update.report_skip({})
         if self.log:
             rates = {"images_per_second": round(self.images_per_second, 2), "data_share": self.waited / self.seconds}
-            self.log(self.step, **terms, lr_factor=self.model.lr_factor((self.step - 1) / self.settings.steps), **rates)
+            self.log(self.step, **terms, lr_factor=self.model.lr_factor(self.progress_at(self.step - 1)), **rates)
         shown = {k: v for k, v in terms.items() if k != "gradient_norm"}
         bar(
             self.step,
@@ -275,7 +340,7 @@ class Trainer:
             self.log(self.step, **findings.values)
         # early on, a small KL is only slow learning; before its stage, a decoder has learned nothing
         last = self.model.stages[-1]
-        if findings.problem and self.step >= self.settings.steps * (last + (1 - last) / 5):
+        if findings.problem and self.step >= self.schedule * (last + (1 - last) / 5):
             self._warn("collapse", f"step {self.step}: {findings.problem}")
 
     def _report_skip(self, terms: Mapping[str, float]) -> None:
@@ -303,6 +368,7 @@ class Trainer:
             {
                 "step": self.step,
                 "steps": self.settings.steps,
+                "schedule_steps": self.schedule,
                 "seconds": round(seconds, 1),
                 "images_per_second": round(self.images_per_second, 2),
                 "finished": self.step >= self.settings.steps,
@@ -311,6 +377,5 @@ class Trainer:
         )
 
     def _outcome(self) -> Outcome:
-        return Outcome(
-            self.step, self.settings.steps, self.before + self.seconds, self.images_per_second, self.warnings
-        )
+        seconds = self.before + self.seconds
+        return Outcome(self.step, self.settings.steps, seconds, self.images_per_second, self.warnings, self.signal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,11 @@ class Settings:
         ema: decay of the moving average of weights that is saved for use, in [0, 1); 0 saves the weights themselves.
         log_every, picture_every: steps between log records and between sample sheets.
         save_seconds: seconds between checkpoints.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto`` (a GPU if there is one), or a name that :func:`check_device` accepts.
         processes: on this machine; a launcher such as torchrun overrides it.
+        schedule_steps: the length that the model's learning-rate schedule and stages are made for. Steps after it keep
+            the last learning rate. 0 is ``steps``; in a run folder, the ``steps`` of its first call, so that a longer
+            training does not change the schedule.
         compile: torch compiles the networks, which takes a minute or two at the start of every call.
 
     Raises:
@@ -49,24 +53,49 @@ class Settings:
     device: str = "auto"
     processes: int = 1
     compile: bool = False
+    schedule_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise MienError(f"expected 1 step or more, got {self.steps}")
+        if self.schedule_steps < 0:
+            raise MienError(
+                f"expected schedule_steps of 0 or more, got {self.schedule_steps}: 0 is the number of steps"
+            )
         if self.batch < 2:
             raise MienError(f"expected a batch of 2 or more (BatchNorm needs two), got {self.batch}")
         if self.precision not in PRECISIONS:
             raise MienError(f"expected precision fp32 or bf16, got {self.precision}")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise MienError(f"expected device auto, cpu or cuda, got {self.device}")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise MienError("expected a CUDA device, got none: choose --device cpu")
+        if self.device != "auto":
+            check_device(self.device)
+            if ":" in self.device and self.processes > 1:
+                raise MienError(f"expected one process on {self.device}, got {self.processes}: choose --device cuda")
         if not 0 <= self.flip <= 1:
             raise MienError(f"expected flip in [0, 1], got {self.flip}: 0.5 mirrors half of the pictures")
         if not 0 <= self.ema < 1:
             raise MienError(f"expected an EMA decay in [0, 1), got {self.ema}")
         if min(self.log_every, self.picture_every, self.processes) < 1:
             raise MienError("expected log_every, picture_every and processes of 1 or more")
+
+
+def check_device(name: str) -> str:
+    """Return ``name``: ``cpu``, ``cuda``, ``cuda:1`` (a GPU by its number, from 0) or ``mps`` (a GPU of Apple).
+
+    Raises:
+        MienError: for another name, or a device that this machine lacks.
+    """
+    match = re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", name)
+    if match is None:
+        raise MienError(f"expected device auto, cpu, cuda, cuda:N or mps, got {name}")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    missing = (name.startswith("cuda") and int(match[1] or 0) >= gpus) or (
+        name == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        present = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{n}" for n in range(gpus))]
+        present += ["mps"] if torch.backends.mps.is_available() else []
+        raise MienError(f"expected a device of this machine, got {name}: choose --device {' or '.join(present)}")
+    return name
 
 
 def make_fabric(settings: Settings) -> Fabric:
@@ -78,9 +107,10 @@ def make_fabric(settings: Settings) -> Fabric:
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or settings.processes
     precision: Any = PRECISIONS[settings.precision]
     strategy = "ddp" if max(world, settings.processes) > 1 else "auto"
+    kind, _, number = settings.device.partition(":")
     fabric = Fabric(
-        accelerator=settings.device,
-        devices=local,
+        accelerator=kind,
+        devices=[int(number)] if number else local,
         num_nodes=max(1, world // local),
         strategy=strategy,
         precision=precision,

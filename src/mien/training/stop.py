@@ -1,30 +1,77 @@
-"""A stop on request: Ctrl-C and SIGTERM end a training after the step, with a checkpoint."""
+"""Signals: Ctrl-C and SIGTERM interrupt a command; a training first ends its step and saves."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_last = 0  # the last signal of this process that interrupted something
+
+
+def exit_code() -> int:
+    """Return the exit code of an interrupted command: 128 + the signal, as shells count; 130 without a known signal.
+
+    >>> exit_code()
+    130
+    """
+    return 128 + (_last or signal.SIGINT)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM as on Ctrl-C, so that files are closed; :func:`exit_code` knows the signal."""
+
+    def interrupt(number: int, frame: object) -> None:
+        global _last
+        _last = number
+        raise KeyboardInterrupt
+
+    previous = _install(interrupt)
+    try:
+        yield
+    finally:
+        _restore(previous)
 
 
 class Stop:
-    """Turns Ctrl-C and SIGTERM into a request to stop after the step; a second signal stops at once."""
+    """Turns Ctrl-C and SIGTERM into a request to stop after the step; a second signal stops at once.
+
+    Attributes:
+        signal: the number of the signal that was received, 0 before one.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.signal = 0
         self.previous: dict[int, Any] = {}  # handlers by signal
 
     def __enter__(self) -> Stop:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, self._receive)
+        self.previous = _install(self._receive)
         return self
 
     def _receive(self, number: int, frame: object) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+        global _last
+        _last = number
+        if self.signal:  # the earlier handler ends the command
+            _restore(self.previous)
+            os.kill(os.getpid(), number)
+        self.signal = number
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
+        _restore(self.previous)
+
+
+def _install(handler: Any) -> dict[int, Any]:
+    """Set the handler of both signals and return the earlier ones; only the main thread may set handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, handler) for number in SIGNALS}
+
+
+def _restore(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
