@@ -60,7 +60,8 @@ def svm(has: Tensor, lacks: Tensor) -> Tensor:
             warnings.simplefilter("ignore", ConvergenceWarning)
             svc = LinearSVC(dual=False, class_weight="balanced", max_iter=2000)
             weights: Floats = svc.fit((both - middle) / deviation, labels).coef_[0]
-        return weights / deviation
+        found: Floats = weights / deviation
+        return found
 
     return _step(has, lacks, normal)
 
