@@ -19,16 +19,11 @@ def evaluate(
 ) -> None:
     """Measure all that a run's abilities allow on its held-out pictures: evaluation.json and a page, report.html.
 
-    [bold]Examples[/]
-
+    Examples:
       mien evaluate runs/faces --judge runs/judge
-
       mien evaluate runs/cnn
-
       mien evaluate runs/faces --metric identity --metric fid10k
-
       mien evaluate runs/faces --judge runs/judge --metric edit_directions
-
       mien evaluate runs/faces --judge runs/judge --metric all
     """
     from mien.run.folder import check_abilities
