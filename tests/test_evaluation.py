@@ -174,7 +174,7 @@ def test_all_measures_are_tried_and_say_why_they_cannot_be_taken(runs, capsys, m
         monkeypatch.setenv(name, str(runs / "nowhere.pth"))
     code, text = mien(capsys, "evaluate", runs / "a", "--count", "18")
     assert code == 0, text
-    assert "not measured: identity, landmarks, lpips_alex" in " ".join(text.split())
+    assert "not measured: edit_directions, identity, landmarks, lpips_alex" in " ".join(text.split())
     code, text = mien(capsys, "evaluate", runs / "a", "--judge", runs / "judge", "--count", "18", "--metric", "all")
     assert code == 0, text
     assert "not measured" not in text

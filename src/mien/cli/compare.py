@@ -27,9 +27,7 @@ def compare(
     """Put runs side by side: the same measures, the same held-out pictures, one page.
 
     Examples:
-
       mien compare runs/vae runs/vae_wgan --judge runs/judge
-
       mien compare runs/a runs/b runs/c --metric reconstruction --out compared/
     """
     from mien.run.folder import check_abilities

@@ -13,7 +13,6 @@ def datasets() -> None:
     """List the data sets with their options.
 
     Example:
-
       mien datasets
     """
     from rich.markup import escape

@@ -19,7 +19,6 @@ def demo(
     """Train a small VAE-WGAN on avatars and show all it can do, on one page, in a few minutes.
 
     Example:
-
       mien demo --out demo
     """
     from mien.recipes.demo import run as run_demo

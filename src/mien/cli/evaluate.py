@@ -20,15 +20,10 @@ def evaluate(
     """Measure all that a run's abilities allow on its held-out pictures: evaluation.json and a page, report.html.
 
     Examples:
-
       mien evaluate runs/faces --judge runs/judge
-
       mien evaluate runs/cnn
-
       mien evaluate runs/faces --metric identity --metric fid10k
-
       mien evaluate runs/faces --judge runs/judge --metric edit_directions
-
       mien evaluate runs/faces --judge runs/judge --metric all
     """
     from mien.run.folder import check_abilities

@@ -14,7 +14,6 @@ def show(run: Run) -> None:
     """Show what a run folder holds: model, data, progress, measures.
 
     Example:
-
       mien show runs/faces
     """
 
