@@ -11,10 +11,10 @@ from subjects import JUDGE, Given, Work, state, subject
 
 
 def measured(g: Given, name: str, run: Any = None, chosen: Sequence[str] = (), n: int = 0, **constants: int) -> Work:
-    """Return a measure of ``mien evaluate`` on all pictures; ``constants`` of its file are set for it."""
+    """Return a measure of ``mien evaluate`` on all pictures; ``constants`` of its file, or of edit_gain.py, are set."""
     from unittest.mock import patch
 
-    from mien.evaluation import measures
+    from mien.evaluation import edit_gain, measures
 
     opened = run or g.run
 
@@ -23,7 +23,7 @@ def measured(g: Given, name: str, run: Any = None, chosen: Sequence[str] = (), n
         file = sys.modules[type(measure).__module__]
         with contextlib.ExitStack() as stack:
             for key, value in constants.items():
-                stack.enter_context(patch.object(file, key, value))
+                stack.enter_context(patch.object(file if hasattr(file, key) else edit_gain, key, value))
             return measure(g.context(opened, chosen or (name,)))
 
     assert g.judge is not None  # the judge is opened before the clock starts
@@ -68,15 +68,20 @@ def similarity_auc(g: Given) -> Work:
     return measured(g, "similarity_auc", n=n)
 
 
-@subject("measure", "edits", "every attribute edited in 400 pictures, as mien evaluate does; n edits")
+@subject("measure", "edits", "edits of up to 200 pictures for each attribute, as mien evaluate does; n edits")
 def edits(g: Given) -> Work:
-    return measured(g, "edits", n=min(400, len(g.index)) * len(g.run.dataset.attributes))
+    return measured(g, "edits", n=min(200, len(g.index)) * len(g.run.dataset.attributes))
+
+
+@subject("measure", "edit_directions", "edits of up to 200 pictures for each attribute and direction", slow=True)
+def edit_directions(g: Given) -> Work:
+    return measured(g, "edit_directions", n=min(200, len(g.index)) * len(g.run.dataset.attributes))
 
 
 @subject("measure", "edits_all", "every attribute edited in all pictures; n edits", slow=True)
 def edits_all(g: Given) -> Work:
     n = len(g.index)
-    return measured(g, "edits", n=n * len(g.run.dataset.attributes), MOST=n, DRAWN=n)
+    return measured(g, "edits", n=n * len(g.run.dataset.attributes), EACH=n, DRAWN=n)
 
 
 @subject("measure", "identity", "dlib's embedding of 200 faces, reconstructed and edited, as mien evaluate does")

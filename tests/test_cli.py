@@ -288,7 +288,7 @@ def test_unknown_names(capsys, runs, photo):
         (["--set", "lr=fast"], "expected a number"),
         (["--set", "width"], "key=value"),
         (["--precision", "fp8"], "fp32 or bf16"),
-        (["--device", "tpu"], "auto, cpu or cuda"),
+        (["--device", "tpu"], "auto, cpu, cuda, cuda:N or mps"),
         (["--share", "3/2"], "share I/N"),
         (["--ema", "1"], "EMA"),
         (["--data-option", "count=many"], "expected a whole number"),

@@ -169,7 +169,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         if pictures.ndim > 2:
             if pictures.shape[1:] != (height, width, channels):
                 raise NotPictures(f"{expected}, got {pictures.shape}: crop and scale them, channels last")
-            pictures = pictures.reshape(len(pictures), -1)
+            pictures = pictures.reshape(len(pictures), height * width * channels)  # none at all, too
         flat: NDArray[Any] = validate_data(self, pictures, reset=reset, dtype="numeric")
         if flat.shape[1] != height * width * channels:
             raise NotPictures(f"{expected}, got {flat.shape}: crop and scale them")
