@@ -103,14 +103,14 @@ def _facts(card: Mapping[str, Any]) -> str:
         f"{counts['valid']:,} for validation, {counts['test']:,} held out ({data['split']} split).",
         f"- **Training**: {training['steps']:,} steps of {training['batch']} pictures, {training['pictures_seen']:,} "
         f"pictures in all ({training['passes']:g} passes), {training['seconds'] / 60:.0f} minutes on "
-        f"{training['device']}, with",
-        f"  `{training['command']}`",
+        f"{training['device']}, with "
+        f"`{training['command']}`",
         f"- **License and use**: {card['license']}",
         f"- **Weights**: float16, {weights['bytes']:,} bytes, {weights['parameters']:,} numbers, SHA-256 "
         f"`{weights['sha256']}`",
     ]
     for network in card["loss_networks"]:
-        lines.insert(3, f"- **Loss network**: {network['source']}, SHA-256 of its weights `{network['sha256']}`")
+        lines.insert(4, f"- **Loss network**: {network['source']}, SHA-256 of its weights `{network['sha256']}`")
     if weights["left_out"]:
         lines.append(
             f"- **Left out**: {', '.join(f'`{part}`' for part in weights['left_out'])}. Only training needs these "

@@ -114,7 +114,7 @@ def _draw(x: Any, change: Callable[..., Any], label: str, residual: bool, out: P
         save_picture(from_float(y[0].numpy()), out)
         wrote(console, out)
     else:
-        save_figure(figures.reconstructions(shown(x), shown(y)), out, console)
+        save_figure(figures.reconstructions(shown(x), shown(y), names=["real", "edited"]), out, console)
     figure = figures.attribute_edits(shown(x[:1]), shown(steps), attributes=[label], alphas=alphas)
     save_figure(figure, out.with_name(f"{out.stem}-steps{out.suffix}"), console)
     if residual:
