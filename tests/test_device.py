@@ -179,4 +179,5 @@ def test_a_training_that_is_compiled_ends_where_another_does(tmp_path, monkeypat
         weights.append(weights_of(model))
     for key, value in weights[0].items():
         np.testing.assert_allclose(value, weights[1][key], atol=1e-6, err_msg=key)
-    assert torch._dynamo.utils.counters["frames"]["total"] == 2  # one for each network
+    # one graph for each network; not frames, of which there are more where coverage traces the code
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
