@@ -236,7 +236,8 @@ def _columns(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     named = {}
     for group in groups.values():
         group.sort(key=lambda run: run["training"]["seed"])
-        name = os.path.commonprefix([run["name"] for run in group]).rstrip("-_") or group[0]["model"]  # noqa: RUF071, names and not paths
+        names = [run["name"] for run in group]  # names of runs, not paths
+        name = os.path.commonprefix(names).rstrip("-_") or group[0]["model"]  # noqa: RUF071
         if len(group) > 1:
             name += ", seeds " + ", ".join(str(run["training"]["seed"]) for run in group)
         named[name] = group

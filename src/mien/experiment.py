@@ -196,7 +196,7 @@ def _shape(source: Source, size: int) -> tuple[int, int, int]:
 
 
 def plan(model: str, pictures: int, steps: int | None, epochs: float | None, training: Mapping[str, Any]) -> Settings:
-    """Return the training settings with the number of steps worked out."""
+    """Return the training settings with the computed number of steps."""
     if steps is not None and epochs is not None:
         raise MienError(f"expected --steps or --epochs, got both ({steps} and {epochs})")
     if epochs is not None and not 0 < epochs < 1e6:

@@ -1,4 +1,4 @@
-"""What the commands share: options, devices, reading pictures, bars."""
+"""Shared code of the commands: options, devices, pictures, progress bars."""
 
 from __future__ import annotations
 

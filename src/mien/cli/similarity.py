@@ -47,7 +47,7 @@ def similarity(
     out: Out = None,
     device: Device = "auto",
 ) -> None:
-    """Compare pictures by their latent neighborhoods; without pictures, measure how well that tells persons apart.
+    """Compare pictures by their latent neighborhoods; without pictures, measure how well this separates persons.
 
     Examples:
       mien similarity runs/faces me.jpg sister.jpg stranger.jpg

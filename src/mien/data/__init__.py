@@ -61,7 +61,7 @@ def describe(name: str) -> str:
 
 
 def options(name: str) -> dict[str, Any]:
-    """The options of the data set `name` with their defaults, `root` left out.
+    """Return the options of the data set ``name`` with their defaults, without ``root``.
 
     >>> options("avatars")["seed"]
     0
@@ -79,7 +79,7 @@ def default_size(name: str) -> int:
 
 
 def option_types(name: str) -> dict[str, Any]:
-    """The type of each option of the data set `name`, `root` left out.
+    """Return the type of each option of the data set ``name``, without ``root``.
 
     >>> option_types("avatars")["count"]
     <class 'int'>
@@ -89,11 +89,11 @@ def option_types(name: str) -> dict[str, Any]:
 
 
 def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:
-    """The options that the texts `key=value` of `--data-option` give.
+    """Return the options that are given as texts ``key=value`` with ``--data-option``.
 
     Raises:
         UnknownName: an option that the data set does not have.
-        MienError: a text that is no pair, or a value of the wrong type.
+        MienError: a text that is not ``key=value``, or a value of the wrong type.
 
     >>> parse_options("avatars", ["count=4000"])
     {'count': 4000}
@@ -109,26 +109,26 @@ def check_size(name: str, size: int) -> None:
 
 
 def shape(name: str, size: int) -> tuple[int, int, int]:
-    """(H, W, C) of a picture of the data set `name` prepared at `size`; its files are not opened.
+    """Return (H, W, C) of a picture of the data set ``name`` prepared at ``size``; no file is opened.
 
     >>> shape("avatars", 32), shape("freyfaces", 28)
     ((32, 32, 3), (28, 20, 1))
     """
     kind = _class(name)
-    return kind.shape(kind.__new__(kind), size)  # a shape depends on the class and the size alone
+    return kind.shape(kind.__new__(kind), size)  # the shape depends only on the class and the size
 
 
 def source(name: str, root: Root = None, **options: Any) -> Source:
-    """The data set `name` where it comes from, not yet prepared.
+    """Return the source of the data set ``name``: its original pictures, not yet prepared.
 
     Args:
-        name: one of `names()`.
-        root: folder of its files, for those that have files; several folders are joined to one set.
-        options: see `options(name)`.
+        name: one of ``names()``.
+        root: folder of its files, if it has files; several folders are joined to one set.
+        options: see ``options(name)``.
 
     Raises:
-        UnknownName: no data set of this name.
-        MienError: an unknown option, one of the wrong type, or files that are not there.
+        UnknownName: no data set has this name.
+        MienError: an unknown option, an option of the wrong type, or missing files.
     """
     if isinstance(root, list | tuple):
         from mien.data.joined import Joined

@@ -112,7 +112,7 @@ class Joined(Source):
 
     @property
     def rejected_before(self) -> Sequence[tuple[str, str]]:
-        """What the parts' tables rule out, and the copies that are left out."""
+        """Rejected pictures of the parts, and duplicates, each with the reason."""
         tables = [entry for part in self.parts for entry in part.rejected_before]
         copies = []
         for part, chosen in zip(self.parts, self._chosen, strict=True):

@@ -1,4 +1,4 @@
-"""What every model has: a configuration that is its constructor's arguments, and a training step."""
+"""Base class of all models: the constructor's arguments are the configuration, and there is a training step."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Losses = Mapping[str | tuple[str, ...], Tensor]  # scalars by the player, or the
 
 
 class Update(Protocol):
-    """What a training step calls to move the networks; :class:`mien.training.update.Update` says how.
+    """The function that a training step calls to update the networks, see :class:`mien.training.update.Update`.
 
-    The two signatures are one: a type checker has to know that a mapping of terms does not set the clipping.
+    Both signatures are the same function. The first one tells a type checker that ``**terms`` never sets the clipping.
     """
 
     @overload
@@ -47,11 +47,11 @@ class Update(Protocol):
 
 
 class Model(nn.Module):
-    """Base of all models: networks as attributes, named in ``players``, moved by ``training_step``.
+    """Base of all models: its networks are attributes, ``players`` names them, and ``training_step`` updates them.
 
-    The keyword arguments of a subclass's constructor are its whole configuration; they are recorded in
-    ``self.config``, saved with a run and set from the command line. ``shape`` is (C, H, W); arguments called
-    ``attributes`` and ``classes`` receive the data set's names of them.
+    The keyword arguments of a subclass's constructor are its whole configuration. They are recorded in
+    ``self.config``, saved with a run and set on the command line. ``shape`` is (C, H, W); the arguments ``attributes``
+    and ``classes`` are the names from the data set.
     """
 
     players: ClassVar[tuple[str, ...]]
@@ -59,23 +59,23 @@ class Model(nn.Module):
     config: dict[str, Any]
     lr: float
     betas: tuple[float, float] = (0.9, 0.999)
-    progress: float = 0.0  # in [0, 1) of the training, set before each step: for models trained in stages
-    stages: tuple[float, ...] = (0.0,)  # the progress at which each stage begins, for models trained in several
+    progress: float = 0.0  # share of the training that is done, in [0, 1); set before each step
+    stages: tuple[float, ...] = (0.0,)  # the progress at which each stage of the training begins
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
         try:
             bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
         except TypeError:
-            return self  # __init__ says it better; copying constructs without arguments and is right to
+            return self  # __init__ raises the clearer error; a copy is constructed without arguments, which is right
         bound.apply_defaults()
-        # before nn.Module.__init__, hence past its __setattr__
+        # nn.Module.__init__ has not run yet, so its __setattr__ cannot be used
         object.__setattr__(self, "config", dict(list(bound.arguments.items())[1:]))
         return self
 
     @property
     def name(self) -> str:
-        """The model's name: its file's."""
+        """The name of the model, which is the name of its file."""
         return type(self).__module__.rsplit(".", 1)[-1]
 
     @classmethod
@@ -85,40 +85,40 @@ class Model(nn.Module):
 
     @abstractmethod
     def training_step(self, batch: Batch, update: Update) -> None:
-        """Move the networks by one batch: compute losses and call ``update({names: loss, …}, term=…)``.
+        """Update the networks with one batch: compute losses and call ``update({names: loss, …}, term=…)``.
 
-        See :class:`mien.training.update.Update` for what ``update`` takes.
+        :class:`mien.training.update.Update` describes the arguments of ``update``.
         """
 
     def calibrate(self, batch: Batch) -> None:
-        """Measure, once before the first step, what depends on the data; nothing by default."""
+        """Set, once before the first step, the values that depend on the pictures; none by default."""
         del batch
 
     def read_attributes(self, table: np.ndarray) -> None:
-        """Measure, once before the first step, what depends on the attributes of all training pictures.
+        """Set, once before the first step, the values that depend on all training attributes; none by default.
 
         Args:
-            table: (n, A) of +1, -1, and 0 where not known. By default nothing is measured.
+            table: attributes (n, A): +1, -1, or 0 for unknown.
         """
         del table
 
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
-        """Raise MienError if the data set lacks what training needs; any set will do by default."""
+        """Raise MienError if training needs attributes or classes that the data set lacks; no check by default."""
         del attributes, classes
 
     def training_index(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray:
-        """Return the positions to train on, of those offered; some may come several times, or not at all.
+        """Return the positions of the training pictures; a position may be repeated or left out.
 
         Args:
-            dataset: where they are positions in, for its ``attribute_table`` (N, A) and ``labels`` (N,).
-            index: positions (n,) offered.
-            seed: of the training.
+            dataset: the data set, with ``attribute_table`` (N, A) and ``labels`` (N,).
+            index: positions (n,) of the pictures that may be used.
+            seed: seed of the training.
         """
         del dataset, seed
         return index
 
     def training_labels(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray | None:
-        """Return the label of every picture as training may see it, (N,) with -1 where withheld; None is all."""
+        """Return the labels (N,) that training may use, -1 for a withheld one; None allows all labels."""
         del dataset, index, seed
         return None
 
@@ -127,7 +127,7 @@ class Model(nn.Module):
         return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, fused=True)
 
     def lr_factor(self, progress: float) -> float:
-        """Return what the learning rate is multiplied by at ``progress`` in [0, 1) of the training."""
+        """Return the factor of the learning rate at ``progress``, the share of the training that is done, in [0, 1)."""
         del progress
         return 1.0
 

@@ -14,8 +14,8 @@ Departures
 - Table 1 gives D one output, and the text gives it three classes: D has three logits. With these, Eq. 6 and 7 say
   that x̃₀ and x̂₁ have class 1, and x̃₁ and x̂₀ have class 0.
 - D steps at the same time as G0 and G1, from one forward pass. The paper says only "iteratively". In D's BatchNorm,
-  real pictures, made pictures and those of the dual phase are separate batches. D's third class contains x̃, as the text
-  says, and not x̂.
+  real pictures, made pictures and those of the dual phase are separate batches. D's third class contains x̃, as the
+  text says, and not x̂.
 - The paper does not state batch size, length, Adam's β or the kind of upsampling. Here β₁ = 0.5, and upsampling is by
   nearest neighbors.
 - D and the dual phase see x̃ and x̂ clamped to [-1, 1], as ``edit`` returns them; the gradient passes the clamp

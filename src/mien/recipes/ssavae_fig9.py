@@ -11,7 +11,7 @@ The paper reports, for four data sets and K = 2 and 100: reconstructions are blu
 .01, and generated rather than reconstructed at .1; γ = .1 corrects the class of some. It gives no numbers. Here each
 cell has the MSE and the share of pictures that keep their class in the reconstruction. Two classifiers judge the class:
 the run's own, which γ optimizes the decoder for, and an independent one that this recipe trains on the pictures first.
-Only the second one measures what γ is good for. Its accuracy on the pictures themselves stands beside the grid.
+Only the second one measures the effect of γ. Its accuracy on the original pictures stands beside the grid.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Data:
 
     @property
     def roots(self) -> list[str]:
-        """The folders of the set, none where it is drawn or found by itself."""
+        """The folders of the data set; empty for a data set that needs no folder."""
         roots = [self.root] if isinstance(self.root, str | os.PathLike) else list(self.root or ())
         return [os.fspath(root) for root in roots]
 

@@ -20,7 +20,7 @@ FILE = "state.pt"
 def save(folder: Path, model: Model, update: Update, step: int, seconds: float, average: dict[str, Tensor]) -> None:
     """Write the state: weights, optimizers, the moving average, the position.
 
-    Random numbers need no state of their own: seed and step fix those of each step.
+    No random state is saved: the seed and the step determine the random numbers of each step.
     Everything is in one file, so that a kill cannot leave weights and optimizers of different steps.
 
     Args:

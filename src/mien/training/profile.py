@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: a trace of a few steps and a table of parts (``mien train --profile``).
+"""Time of a training step by part: a trace of a few steps and a table (``mien train --profile``).
 
 Method: torch's profiler records every operation. An operation belongs to the network inside whose call it runs, and
 an operation of the backward pass to the network whose forward operation made it (autograd numbers both alike). Times
@@ -37,7 +37,7 @@ WAIT = "aten::_local_scalar_dense"  # reading a number off a tensor ends in it; 
 
 @dataclass
 class Breakdown:
-    """Where the time of a step went.
+    """The time of one step by part.
 
     Args:
         steps: how many were recorded.
