@@ -528,3 +528,11 @@ def test_observers_are_closed_after_an_exception(tmp_path, avatars):
         fit(*arguments, observers=[Closing(), Kill(at=1, save=-1)])
     assert closed == [1]
     assert not (tmp_path / "state.pt").exists()
+
+
+def test_a_signal_of_an_earlier_command_does_not_count():
+    with pytest.raises(KeyboardInterrupt), stop.interruptible():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.exit_code() == 128 + signal.SIGTERM
+    with stop.interruptible():
+        assert stop.exit_code() == 128 + signal.SIGINT  # of a KeyboardInterrupt without a signal

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_last = 0  # the last signal of this process that interrupted something
+_last = 0  # the signal that interrupted the present command, 0 before one
 
 
 def exit_code() -> int:
     """Return the exit code of an interrupted command: 128 + the signal, as shells count; 130 without a known signal.
 
-    >>> exit_code()
+    >>> with interruptible():
+    ...     exit_code()  # no signal came
     130
     """
     return 128 + (_last or signal.SIGINT)
@@ -25,6 +26,9 @@ def exit_code() -> int:
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Raise KeyboardInterrupt on SIGTERM as on Ctrl-C, so that files are closed; :func:`exit_code` knows the signal."""
+
+    global _last
+    _last = 0  # a signal of an earlier command in this process does not count
 
     def interrupt(number: int, frame: object) -> None:
         global _last
