@@ -19,7 +19,7 @@ from conftest import CLASSES, NAMES, batch_of, tiny, weights_of
 from mien.errors import MienError
 from mien.experiment import dry_run, train
 from mien.run.data import Data
-from mien.training import logs, monitor, timing
+from mien.training import logs, monitor, stop, timing
 from mien.training.loop import Observer, Order, Settings, fit, make_fabric
 from mien.training.stop import Stop
 
