@@ -79,7 +79,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         kl_weight: weight of L_kl in Eq. 6, where L_kl is a mean over the K dimensions; a weight of K makes it a sum.
         consistency: weight of a further loss of step 1: the cross-entropy between the class of a picture (its label,
             or a prediction that is sure) and the prediction for the picture shifted by up to a tenth; 0 is the paper.
-        augment: strength of the random shift, rotation and scaling of the labeled pictures of step 1, and of the pictures
+        augment: strength of the random shift, rotation and scaling of the labeled pictures of step 1, and of those
             of ``consistency``; 1 is up to a tenth of the size, 15 degrees and 15 %; 0 is the paper.
         teacher: decay of the moving average of the encoder and classifier that makes the predictions for
             ``consistency``, such as 0.99; 0 uses the networks themselves.

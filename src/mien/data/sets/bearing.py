@@ -9,7 +9,8 @@ part of the class: do not mix files of different rates or loads if the model mus
 The size is the length of a window in samples. The default is 1,024: 85 ms at 12 kHz. Each signal is split in
 time: the first 70 % is the training part, the next 10 % validation, the last 20 % test. Windows are cut inside each
 part, so no sample is in two parts. Only training windows overlap: by default each starts an eighth of a window after
-the one before, which gives about 6,500 instead of 820 training windows of the published files. This is the official split.
+the one before, which gives about 6,500 instead of 820 training windows of the published files. This is the official
+split.
 With a seeded split, overlapping windows can be in different parts.
 
 Each window is scaled to [-1, 1]: its mean is subtracted, and it is divided by its largest absolute value. This
@@ -63,8 +64,8 @@ class Source(base.Source):
 
     Args:
         root: file or folder; None for the .npz or the folder ``bearing`` in $MIEN_DATA.
-        hop: samples between the starts of neighboring training windows, ≥ 1; 0 for an eighth of a window, and the length
-            of a window for windows that do not overlap.
+        hop: samples between the starts of neighboring training windows, ≥ 1; 0 for an eighth of a window. The length of a
+            window gives windows that do not overlap.
 
     Raises:
         MienError: a wrong ``hop``, no such files, or one condition in two files.
