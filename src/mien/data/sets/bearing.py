@@ -64,8 +64,8 @@ class Source(base.Source):
 
     Args:
         root: file or folder; None for the .npz or the folder ``bearing`` in $MIEN_DATA.
-        hop: samples between the starts of neighboring training windows, ≥ 1; 0 for an eighth of a window. The length of a
-            window gives windows that do not overlap.
+        hop: samples between the starts of neighboring training windows, ≥ 1; 0 for an eighth of a window. The length of
+            a window gives windows that do not overlap.
 
     Raises:
         MienError: a wrong ``hop``, no such files, or one condition in two files.
