@@ -36,7 +36,8 @@ def view(x: Tensor) -> Tensor:
     """
     channels, height, width = x.shape[1:]
     if height == 1:
-        return Spectrum((channels, height, width)).to(x.device)(x).flatten(1)
+        spectra: Tensor = Spectrum((channels, height, width)).to(x.device)(x)
+        return spectra.flatten(1)
     factor = 1
     while channels * -(-height // factor) * -(-width // factor) > MOST_VALUES:
         factor += 1
@@ -102,7 +103,7 @@ def _fit(train: Part, start: Tensor, c: float) -> Tensor:
         return loss
 
     with torch.inference_mode(False), torch.enable_grad():
-        optimizer.step(closure)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
     return weights.detach()
 
 
@@ -114,7 +115,9 @@ def neighbors(train: Part, valid: Part, classes: int) -> tuple[Predict, int]:
     def predict(x: Tensor, k: int) -> Tensor:
         # weights that fall slightly, so that the nearer ones decide a tie
         weights = torch.linspace(1.01, 1.0, k, device=x.device).view(1, k, 1)
-        parts = [torch.cdist(part, train.x).topk(k, largest=False, sorted=True).indices for part in x.split(BLOCK)]
+        parts = [
+            torch.cdist(part, train.x).topk(k, largest=False, sorted=True).indices for part in torch.split(x, BLOCK)
+        ]
         return (votes[torch.cat(parts)] * weights).sum(1)
 
     best = max(numbers, key=lambda k: accuracy(predict(valid.x, k), valid.y))

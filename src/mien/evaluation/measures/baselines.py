@@ -94,7 +94,7 @@ class Baselines(Measure[BaselineScores]):
             linear, c = baselines.logistic(fitted, checked, classes)
             context.note("baselines", 1, 2)
             nearest, k = baselines.neighbors(fitted, checked, classes)
-            found = {
+            found: dict[str, tuple[NDArray[np.int64], float | None]] = {
                 "logistic_regression": (baselines.predictions(linear(scored.x), classes), c),
                 "neighbors": (baselines.predictions(nearest(scored.x), classes), float(k)),
             }
