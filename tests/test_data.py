@@ -512,11 +512,15 @@ def test_celeba_reports_a_wrong_count_and_continues(tmp_path):
             "expected a count in line 1 and attributes in line 2, got 'Male'",
         ),
         ("identity_CelebA.txt", "000002.jpg 1", "000002.jpg x", "line 2: expected a file name and a number"),
+        ("identity_CelebA.txt", "000002.jpg 1", "000002.jpg ²", "line 2: expected a file name and a number"),
+        ("identity_CelebA.txt", "000002.jpg 1", f"000002.jpg {'9' * 25}", "line 2: expected a file name and a number"),
+        ("identity_CelebA.txt", "000002.jpg 1", f"000002.jpg {'9' * 5000}", "line 2: expected a file name and a"),
+        ("list_eval_partition.txt", "000003.jpg 2", "000003.jpg 3", "line 3: expected a file name and 0, 1 or 2"),
         (
             "list_eval_partition.txt",
             "000003.jpg 2",
             "000003.jpg",
-            "line 3: expected a file name and a number",
+            "line 3: expected a file name and 0, 1 or 2",
         ),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.archives import reason
+from mien.data.regular import BadFile, check_regular
 from mien.errors import MienError
 
 SIDE = 32  # pixels
@@ -31,6 +32,10 @@ def read_batch(path: Path, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.
     Raises:
         MienError: the file has another format, is damaged, or is a pickle that asks for more than arrays of bytes.
     """
+    try:
+        check_regular(path)
+    except BadFile as error:
+        raise MienError(f"{path}: {error}: download it again") from None
     if (size := path.stat().st_size) > LARGEST:
         raise MienError(f"{path}: expected a batch of at most {LARGEST:,} bytes, got {size:,}: download it again")
     planes, labels = _binary(path) if path.suffix == ".bin" else _pickled(path)
