@@ -357,6 +357,9 @@ def test_reading_everything_takes_no_memory(tmp_path):
     (folder / "index.json").write_text(json.dumps({**index, "count": count}))
     with (folder / "images.npy").open("r+b") as file:
         file.truncate(packing.HEADER + count * size * size * 3)  # holes: they are read as zeros
+    np.save(folder / "attributes.npy", np.ones((count, len(index["attributes"])), np.int8))
+    for name in ("labels", "identity", "partition"):
+        np.save(folder / f"{name}.npy", np.full(count, -1))
     done = (
         run_python(f"""
         import numpy as np

@@ -50,7 +50,7 @@ def locate(root: str | os.PathLike[str] | None, names: Iterable[str], title: str
 
 def reason(error: Exception) -> str:
     """Return the first line of an error's message, or the name of its type."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

@@ -62,7 +62,8 @@ def to_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _levels(part: NDArray[Any]) -> NDArray[np.float64]:
-    levels: NDArray[np.float64] = np.nan_to_num(part.astype(np.float64), posinf=0, neginf=0)
+    with np.errstate(invalid="ignore"):  # damaged files hold NaN of a kind that warns when it is converted
+        levels: NDArray[np.float64] = np.nan_to_num(part.astype(np.float64), posinf=0, neginf=0)
     return levels
 
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import threading
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,6 +41,11 @@ WAVE_GROUND, WAVE_INK = 0.88, -0.85  # in [-1, 1]; the ground is a little darker
 # header is read. The lock prevents that one thread restores the limit while another reads a header.
 _header_lock = threading.Lock()
 _large_pictures = threading.Lock()
+
+
+# Pillow warns of oddities of damaged files, such as "Corrupt EXIF data". A picture opens or is refused with a reason.
+PILLOW_WARNINGS: dict[str, Any] = {"action": "ignore", "category": UserWarning, "module": r"PIL\."}
+warnings.filterwarnings(**PILLOW_WARNINGS)
 
 
 class BadPicture(MienError):

@@ -132,7 +132,7 @@ class Source(base.Source):
                 try:
                     rows[parts[0]] = np.frombuffer(bytes(map(values.__getitem__, parts[1:])), np.int8)
                 except KeyError as error:
-                    raise MienError(f"{where}: expected values 1 and -1, got {error}") from None
+                    raise MienError(f"{where}: expected values 1 and -1, got {str(error)[:60]}") from None
         notes = []
         if self._claimed and int(self._claimed) != len(rows):
             notes.append(f"{self._table.name} says {self._claimed} rows in line 1 and has {len(rows)}")
