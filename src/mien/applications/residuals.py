@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from mien.applications.arithmetic import AttributeVectors, edit
-from mien.applications.basics import BATCH, check_pictures, joined
+from mien.abilities import Edits, can
+from mien.applications.arithmetic import AttributeVectors, Editor
+from mien.applications.basics import check_pictures, map_batches
 from mien.errors import MienError
 
 
@@ -34,7 +34,8 @@ def residuals(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: Attr
     torch.Size([2, 3, 16, 16])
     """
     x = check_pictures(model, x)
-    return joined((edit(model, part, amounts, vectors) - part for part in torch.split(x, BATCH)), len(x))
+    change = Editor(model, None if can(model, Edits) else vectors).function(amounts)
+    return map_batches(lambda part: change(model, part) - part, x)
 
 
 def as_picture(residual: Tensor, gain: float = 1.0) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
-from mien.cli.editing import Direction, Keep, far_amounts, open_editor, pictures_and_amounts
+from mien.cli.editing import Direction, Keep, far_amounts, held_out_to_edit, open_editor, pictures_and_amounts
+from mien.cli.faces import searched, warn_without_face
 from mien.cli.many import (
     few,
     files_or_held_out,
@@ -19,6 +20,7 @@ from mien.cli.many import (
     targets,
     write_each,
 )
+from mien.cli.outputs import Force
 from mien.cli.shared import (
     Device,
     Out,
@@ -26,7 +28,6 @@ from mien.cli.shared import (
     Run,
     load_model,
     make_console,
-    pictures_or_held_out,
     save_figure,
     shown,
     wrote,
@@ -34,6 +35,7 @@ from mien.cli.shared import (
 from mien.errors import MienError
 
 N = 6  # held-out pictures
+ADDS = ("residual",)  # options that add files and change no other
 
 
 @app.command(rich_help_panel="Use a run")
@@ -55,9 +57,12 @@ def edit(
     ] = False,
     root: Root = None,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Change attributes of pictures, or of held-out ones of the run's data; for one sheet, also draw steps of the edit.
+
+    Without pictures, held-out ones are taken that do not have the attributes to add, and have those to remove.
 
     Examples:
       mien edit runs/faces me.jpg Smiling=+1
@@ -70,13 +75,16 @@ def edit(
     pictures, amounts = pictures_and_amounts(words or [])
     if not amounts:
         raise MienError("expected an attribute to change, got none: add Attribute=amount, such as Smiling=+1")
-    out = folder_or_sheet(out, "edited.png")
+    suffixes = ("", "-residual") if residual else ("",)
+    out = folder_or_sheet(out, "edited.png", force, lambda path: _files(path, residual), ADDS)
     model = load_model(run, device)
+    from mien.applications.residuals import as_picture
+    from mien.data.reading import read_pictures
+
     shape, kept = model.config["shape"], keep or []
     files = picture_files(pictures, shape) if pictures else []
-    suffixes = ("", "-residual") if residual else ("",)
     if is_folder(out):
-        targets(files, out, shape, suffixes)  # refused before attribute vectors are made
+        targets(files, out, shape, suffixes, force, ADDS)  # refused before attribute vectors are made
     editor = open_editor(run, model, list(amounts), kept, root, device, direction)
     for line in far_amounts(run, amounts, direction):
         make_console().print(f"[dim]{line}[/]")
@@ -84,19 +92,29 @@ def edit(
     def change(x: Any, share: float = 1.0) -> Any:
         return editor(x, {name: share * amount for name, amount in amounts.items()}).cpu()
 
+    def choose() -> Any:
+        return held_out_to_edit(run, amounts, N, root)
+
     if not is_folder(out):
-        x = pictures_or_held_out(run, model, few(files), N, root)
+        x = read_pictures(few(files), model) if files else choose()
+        warn_without_face(run, files, [x])
         _draw(x, change, ", ".join(f"{name} {amount:+g}" for name, amount in amounts.items()), residual, out)
         return
-    from mien.applications.residuals import as_picture
 
     def outputs(x: Any) -> list[Any]:
         y = change(x)
         return [y, as_picture(y - x)] if residual else [y]
 
     unread: list[str] = []
-    files, parts = files_or_held_out(run, model, files, N, root, unread if files != pictures else None)
-    write_each(targets(files, out, shape, suffixes), parts, outputs, "editing", out, unread)
+    files, parts = files_or_held_out(run, model, files, N, root, unread if files != pictures else None, choose)
+    parts = searched(run, parts, bool(pictures))
+    write_each(targets(files, out, shape, suffixes, force, ADDS), parts, outputs, "editing", out, unread)
+
+
+def _files(out: Path, residual: bool) -> list[Path]:
+    """Return the files of a sheet: the edited pictures, the steps, and the differences."""
+    steps = out.with_name(f"{out.stem}-steps{out.suffix}")
+    return [out, steps, *([out.with_name(f"{out.stem}-residual.png")] if residual else [])]
 
 
 def _draw(x: Any, change: Callable[..., Any], label: str, residual: bool, out: Path) -> None:
@@ -114,10 +132,12 @@ def _draw(x: Any, change: Callable[..., Any], label: str, residual: bool, out: P
         save_picture(from_float(y[0].numpy()), out)
         wrote(console, out)
     else:
-        save_figure(figures.reconstructions(shown(x), shown(y), names=["real", "edited"]), out, console)
+        figure = figures.reconstructions(shown(x), shown(y), names=["real", "edited"])
+        figure.set_label(f"{len(x)} pictures with their edits below: {label}")
+        save_figure(figure, out, console)
     figure = figures.attribute_edits(shown(x[:1]), shown(steps), attributes=[label], alphas=alphas)
-    save_figure(figure, out.with_name(f"{out.stem}-steps{out.suffix}"), console)
-    if residual:
-        path = out.with_name(f"{out.stem}-residual.png")
+    _, path, *differences = _files(out, residual)
+    save_figure(figure, path, console)
+    for path in differences:
         save_picture(figures.sheet(shown(as_picture(y - x))), path)
         wrote(console, path)

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
+from mien.cli.faces import searched
 from mien.cli.many import escaped, few, parts, picture_files, print_unread, printable
-from mien.cli.outputs import file_path, picture_path
+from mien.cli.outputs import Force, file_path, picture_path
 from mien.cli.shared import Device, Out, Run, bars, load_model, make_console, print_json, save_figure, shown, wrote
 
 SIDE_BY_SIDE = 5  # pictures at most that have a column each; of more, each has a line
@@ -22,6 +23,7 @@ def recognize(
     pictures: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.", show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Recognize attributes or classes of pictures, with their probabilities; --out NAME.csv writes a table.
@@ -33,7 +35,7 @@ def recognize(
     """
     table = out is not None and out.suffix.lower() == ".csv"
     if out:
-        out = file_path(out) if table else picture_path(out, "recognized.png")
+        out = file_path(out, "", force) if table else picture_path(out, "recognized.png", force)
     model = load_model(run, device, "Recognizes")
     import numpy as np
 
@@ -48,7 +50,7 @@ def recognize(
         few(files, "--out table.csv")
     console = make_console(json)
     with bars(console) as note:
-        for part, x in parts(files, model, unread if files != pictures else None):
+        for part, x in searched(run, parts(files, model, unread if files != pictures else None)):
             results.append(applications.recognize(model, x).cpu().numpy())
             drawn += [x] if out and not table else []
             read += part
