@@ -37,11 +37,11 @@ def warn_without_face(run: Path, files: Sequence[Path], parts: Iterable[Any]) ->
     if not without:
         return
     names = ", ".join(file.name for file in without[:NAMES]) + (" …" if len(without) > NAMES else "")
-    count = f" of the first {searched}" if searched < len(files) else f" of {searched}" if searched > 1 else ""
-    pictures = f"in {len(without)}{count} pictures ({names})" if searched > 1 else f"in {names}"
+    count = f" of the first {searched}" if searched < len(files) else f" of {searched}"
+    pictures = f"in {len(without)}{count} pictures ({names})" if len(files) > 1 else f"in {names}"
     warnings.warn(
-        f"no face was detected {pictures}: {run.name} was trained on faces, and its results for other pictures have "
-        "no meaning",
+        f"no face of the expected size was detected {pictures}: crop to the face as in the data of {run.name}; "
+        "its results for other pictures have no meaning",
         MienWarning,
         stacklevel=2,
     )

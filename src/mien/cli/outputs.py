@@ -172,7 +172,9 @@ class Call:
                 continue
             if (source := self._read_as(path, inputs)) is not None:
                 part = "" if source == path else f" as {source}" if source.is_file() else f" in {source}"
-                raise Refused(f"expected another place for --out, got {path}, which this command reads{part}")
+                raise Refused(
+                    f"expected another place for --out, got {path}, which this command reads{part}: choose another"
+                )
             record = self._record(path)
             own = record is not None and record[0] == digest and path.is_file() and record[1] == sha256(path)
             if not own and not force:
