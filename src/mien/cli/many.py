@@ -196,10 +196,12 @@ def targets(
     suffixes: Sequence[str] = ("",),
     force: bool = False,
     ignore: Sequence[str] = (),
+    extension: Callable[[Path], str] | None = None,
 ) -> dict[Path, list[Path]]:
     """Return the files to write in ``out`` for each file: of the same name, as .png, or .npy of a signal.
 
     Args:
+        extension: returns the suffix of the first file to write for a file, if it is another one.
         suffixes: the end of the name, for each file to write.
         force, ignore: as of :func:`mien.cli.outputs.claim`.
 
@@ -207,13 +209,15 @@ def targets(
         MienError: for two files with one output, for ``out`` that is the folder of the files themselves, and as
             :func:`mien.cli.outputs.claim`.
     """
-    extension = ".npy" if shape[1] == 1 else ".png"
+    usual = ".npy" if shape[1] == 1 else ".png"
     outputs: dict[Path, list[Path]] = {}
     sources: dict[Path, Path] = {}
     for file in files:
         if file.is_file() and out.resolve() == file.parent.resolve():
             raise MienError(f"expected another folder for --out, got {out}, where {file} is: such as {out / 'new'}")
-        outputs[file] = [out / f"{file.stem}{suffix}{extension}" for suffix in suffixes]
+        outputs[file] = [out / f"{file.stem}{suffix}{usual}" for suffix in suffixes]
+        if extension is not None:
+            outputs[file][0] = outputs[file][0].with_suffix(extension(file))
         for output in outputs[file]:
             if output in sources:
                 raise MienError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mien.photos.aligning import Aligned, align
-from mien.photos.editing import PhotoEdit, edit_photo, find, reconstruct_photo
+from mien.photos.editing import PhotoEdit, edit_photo, find, save_photo
 from mien.photos.finding import DlibFinder, Face, Finder
 from mien.photos.template import Template, celeba, template_of
 
@@ -18,6 +18,6 @@ __all__ = [
     "celeba",
     "edit_photo",
     "find",
-    "reconstruct_photo",
+    "save_photo",
     "template_of",
 ]
