@@ -227,7 +227,7 @@ def test_editing_and_recognizing_by_name_need_no_data(capsys, shipped, elsewhere
     ):
         code, text = mien(capsys, *words)
         assert code == 0, text
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["outputs"], "no data were prepared"
+    assert [path.name for path in (elsewhere / "cache").iterdir()] == ["outputs"], "no data were prepared"
 
 
 def test_vectors_with_another_stamp_do_not_count(shipped, tmp_path):
