@@ -28,6 +28,7 @@ def residuals(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: Attr
     Raises:
         UnknownName: an attribute cannot be edited.
 
+    >>> import torch
     >>> from mien.models.base import build
     >>> model = build("residual_gan", {"shape": [3, 16, 16], "width": 4, "attributes": ["Smiling"]}).eval()
     >>> residuals(model, torch.zeros(2, 3, 16, 16), {"Smiling": 1}).shape
@@ -48,6 +49,7 @@ def as_picture(residual: Tensor, gain: float = 1.0) -> Tensor:
     Raises:
         MienError: the gain is not positive and finite.
 
+    >>> import torch
     >>> as_picture(torch.tensor([-2.0, 0.0, 1.0])).tolist()
     [-1.0, 0.0, 0.5]
     """
