@@ -425,27 +425,29 @@ def test_pictures_without_a_face_are_named(of_celeba, made, here, capsys, monkey
     Image.new("RGB", (20, 20), (250, 250, 250)).save("face.png")
     calls = detector(monkeypatch, lambda picture: picture.mean() > 200)
     for words in (
-        ["recognize", of_celeba / "cnn", "photo.png"],
-        ["edit", of_celeba / "vae", "photo.png", "Smiling=+1", "--out", "e.png"],
-        ["edit", of_celeba / "vae", "photo.png", "Smiling=+1", "--out", "folder"],
-        ["reconstruct", of_celeba / "vae", "photo.png", "--out", "r.png"],
-        ["reconstruct", of_celeba / "vae", "photo.png", "--out", "folder2"],
+        ["recognize", of_celeba / "cnn", "photo.png", "--no-align"],
+        ["edit", of_celeba / "vae", "photo.png", "--no-align", "Smiling=+1", "--out", "e.png"],
+        ["edit", of_celeba / "vae", "photo.png", "--no-align", "Smiling=+1", "--out", "folder"],
+        ["reconstruct", of_celeba / "vae", "photo.png", "--no-align", "--out", "r.png"],
+        ["reconstruct", of_celeba / "vae", "photo.png", "--no-align", "--out", "folder2"],
     ):
         lines = [line for line in ok(capsys, *words).splitlines() if line.startswith("warning: ")]
         assert len(lines) == 1, words
         assert "no face of the expected size was detected in photo.png" in lines[0]
-    assert "warning" not in ok(capsys, "recognize", of_celeba / "cnn", "face.png")
-    text = ok(capsys, "recognize", of_celeba / "cnn", "photo.png", "face.png", "other.png")
+    assert "warning" not in ok(capsys, "recognize", "--no-align", of_celeba / "cnn", "face.png")
+    text = ok(capsys, "recognize", "--no-align", of_celeba / "cnn", "photo.png", "face.png", "other.png")
     assert "in 2 of 3 pictures (photo.png, other.png)" in text
-    assert json.loads(mien_stdout(capsys, "recognize", of_celeba / "cnn", "photo.png", "--json"))
+    assert json.loads(mien_stdout(capsys, "recognize", of_celeba / "cnn", "photo.png", "--no-align", "--json"))
     assert set(calls) == {(256, 256, 3)}
     del calls[:]
     assert "warning" not in ok(capsys, "recognize", made / "cnn", "photo.png"), "avatars are no photographs"
     assert not calls
     monkeypatch.setattr(faces, "MOST", 1)
-    assert "in 1 of the first 1 pictures" in ok(capsys, "recognize", of_celeba / "cnn", "photo.png", "other.png")
+    assert "in 1 of the first 1 pictures" in ok(
+        capsys, "recognize", "--no-align", of_celeba / "cnn", "photo.png", "other.png"
+    )
     monkeypatch.setattr(faces.importlib.util, "find_spec", lambda name: None)
-    assert "warning" not in ok(capsys, "recognize", of_celeba / "cnn", "photo.png"), "without the extra"
+    assert "warning" not in ok(capsys, "recognize", "--no-align", of_celeba / "cnn", "photo.png"), "without the extra"
 
 
 def mien_stdout(capsys, *words) -> str:
@@ -464,5 +466,7 @@ def test_the_real_detector_tells_a_face_from_coffee(real_data, capsys, tmp_path)
         pytest.skip(f"no photos in {photos}")
     with Image.open(photos / "formats_pillow" / "hopper.png") as picture:
         picture.convert("RGB").save(tmp_path / "hopper.png")
-    text = ok(capsys, "recognize", "recognizer-64", tmp_path / "hopper.png", photos / "no_face" / "coffee.png")
+    text = ok(
+        capsys, "recognize", "--no-align", "recognizer-64", tmp_path / "hopper.png", photos / "no_face" / "coffee.png"
+    )
     assert "in 1 of 2 pictures (coffee.png)" in text

@@ -40,8 +40,8 @@ def warn_without_face(run: Path, files: Sequence[Path], parts: Iterable[Any]) ->
     count = f" of the first {searched}" if searched < len(files) else f" of {searched}"
     pictures = f"in {len(without)}{count} pictures ({names})" if len(files) > 1 else f"in {names}"
     warnings.warn(
-        f"no face of the expected size was detected {pictures}: crop to the face as in the data of {run.name}; "
-        "its results for other pictures have no meaning",
+        f"no face of the expected size was detected {pictures}: leave --no-align out, or crop to the face as in the "
+        f"data of {run.name}; its results for other pictures have no meaning",
         MienWarning,
         stacklevel=2,
     )
