@@ -29,7 +29,7 @@ imports: $(STAMP)
 report: $(STAMP)
 	$(BIN)/python tools/report.py
 
-# Damaged files of every kind: 100,000 inputs, about 40 minutes on one core; results/fuzz.json holds the counts.
+# Damaged files of every kind: 100,000 inputs, about 40 minutes on one core; results/torture/fuzz.json holds the counts.
 torture: $(STAMP)
 	$(BIN)/python tools/fuzz.py --keep runs/fuzz --store
 

@@ -1,6 +1,6 @@
 """Faces in photos: how many are found, how well they are aligned, what an edit changes, and the time of a large photo.
 
-    MIEN_DATA=FOLDER python benchmarks/photos.py        # about ten minutes on one core: results/photos.json
+    MIEN_DATA=FOLDER python benchmarks/photos.py        # about ten minutes on one core: results/photos/photos.json
 
 The folder holds lfw/, aflw/ and photos/ (see docs/data.md); a part that is missing is left out and named. Faces in the
 wild come with five points by hand. A face counts as found if the mean distance of its five points from the truth is
@@ -141,7 +141,7 @@ def large_photo(folder: Path, rounds: int) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, print, and write results/photos.json."""
+    """Measure, print, and write results/photos/photos.json."""
     options = common.parse(__doc__, argv, minutes=10)
     root = Path(os.environ.get("MIEN_DATA", common.ROOT.parent / "shared" / "data"))
     parts: dict[str, Any] = {}
@@ -159,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.out is not None:
         from mien.files import write_json
 
-        write_json(common.ROOT / "results" / "photos.json", result)
+        write_json(common.ROOT / "results" / "photos" / "photos.json", result)
     return 0
 
 

@@ -6,7 +6,7 @@
 
 An input is accepted, and then the result has the promised type and shape, or it is refused by a MienError of one line.
 Any other exception, a warning that Python prints, more than 60 seconds, or more than 1 GiB of memory beyond the need is
-a failure; the input is kept in --keep. The numbers are stored in results/fuzz.json (with --store).
+a failure; the input is kept in --keep. The numbers are stored in results/torture/fuzz.json (with --store).
 """
 
 from __future__ import annotations
@@ -613,7 +613,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=100_000 // len(KINDS) + 1, help="inputs of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for the inputs that failed")
-    parser.add_argument("--store", action="store_true", help="write results/fuzz.json")
+    parser.add_argument("--store", action="store_true", help="write results/torture/fuzz.json")
     options = parser.parse_args(argv)
     if unknown := set(options.kinds) - KINDS.keys():
         parser.error(f"expected kinds among {', '.join(KINDS)}, got {', '.join(sorted(unknown))}")
@@ -635,7 +635,7 @@ def main(argv: list[str] | None = None) -> int:
             "kinds": {name: dict(counts) for name, counts in outcomes.items()},
             "failures": dict(Counter(f"{f.kind}: {f.what}" for f in failures)),
         }
-        write_json(ROOT / "results" / "fuzz.json", result)
+        write_json(ROOT / "results" / "torture" / "fuzz.json", result)
     return 1 if failures else 0
 
 

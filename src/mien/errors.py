@@ -29,6 +29,14 @@ class MienError(Exception):
         return one_line(super().__str__())
 
 
+class MienWarning(UserWarning):
+    """Something a user should know that stops nothing. The command prints it as one line."""
+
+
+class RangeWarning(MienWarning):
+    """Pictures that seem to be in [0, 1] where [-1, 1] is expected."""
+
+
 class UnknownName(MienError):
     """A name that does not exist. The message suggests the nearest names.
 

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from mien.data.pictures import save_picture
 from mien.errors import MienError, UnknownName
+from mien.files import write_atomically
 from mien.photos.aligning import BORDER, Aligned, align, apply, inverse
 from mien.photos.finding import DlibFinder, Face, Finder, Photo
-from mien.photos.masks import face_mask, mask_of
+from mien.photos.masks import mask_of
 from mien.photos.template import Template
 
 CHANGE, PICTURE = "change", "picture"
 PASTES = (CHANGE, PICTURE)
+JPEG = {"quality": 95, "subsampling": 0}
+QUALITY: dict[str, dict[str, Any]] = {".jpg": JPEG, ".jpeg": JPEG, ".webp": {"quality": 95}}
 VISIBLE = 1 / 512  # smallest weight of the mask that can change a pixel
 
 
@@ -85,10 +91,7 @@ def edit_photo(
         UnknownName: an attribute or a way to paste that does not exist.
     """
     check_paste(paste)
-    faces = find(photo) if faces is None else faces
-    aligned = [align(photo, face, template) for face in choose(faces, number)]
-    import torch
-
+    aligned = [align(photo, face, template) for face in choose(find(photo) if faces is None else faces, number)]
     x = torch.cat([one.x for one in aligned])
     before = change(x, dict.fromkeys(amounts, 0.0)).cpu()
     after = change(x, amounts).cpu()
@@ -101,35 +104,24 @@ def edit_photo(
     return PhotoEdit(out, tuple(aligned), before, after, changed)
 
 
-def reconstruct_photo(
-    photo: Photo, rebuild: Callable[[Tensor], Tensor], template: Template, number: int = 0
-) -> PhotoEdit:
-    """Return a photo in which the model's reconstructions are in the places of the faces.
-
-    Args:
-        photo: (H, W, 3).
-        rebuild: pictures (B, 3, S, S) to pictures.
-        template: of the model.
-        number: of the face, from 1; 0 takes all.
-
-    Raises:
-        MienError: as :func:`edit_photo`.
-    """
-    import torch
-
-    aligned = [align(photo, face, template) for face in choose(find(photo), number)]
-    x = torch.cat([one.x for one in aligned])
-    y = rebuild(x).cpu()
-    out, changed = photo.copy(), np.zeros(photo.shape[:2], bool)
-    for one, new in zip(aligned, y, strict=True):
-        put(out, changed, one, new.numpy(), face_mask(one))
-    return PhotoEdit(out, tuple(aligned), x, y, changed)
-
-
 def check_paste(paste: str) -> None:
     """Raise UnknownName unless ``paste`` is ``change`` or ``picture``."""
     if paste not in PASTES:
         raise UnknownName("paste", paste, PASTES)
+
+
+def save_photo(photo: Photo, path: Path) -> None:
+    """Write a photo (H, W, 3) atomically; the suffix determines the format, and JPEG and WebP get a high quality.
+
+    Raises:
+        MienError: the suffix of no picture format, or a place that cannot be written.
+    """
+    options = QUALITY.get(path.suffix.lower())
+    if options is None:
+        save_picture(photo, path)
+        return
+    image = Image.fromarray(photo)
+    write_atomically(path, lambda temporary: image.save(temporary, **options))
 
 
 def choose(faces: Sequence[Face], number: int) -> list[Face]:
