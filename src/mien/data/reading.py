@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,9 @@ def _signal(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     expectation = f"expected a signal of {shape[2]} samples or more as .npy or .csv"
     try:
         file = io.BytesIO(read_regular(path, LARGEST_SIGNAL))
-        values = np.load(file, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(file, delimiter=",")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of an empty table, or of a damaged header
+            values = np.load(file, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(file, delimiter=",")
     except Exception as error:  # a damaged header raises anything: SyntaxError, TokenError, MemoryError, OSError…
         raise MienError(
             f"{expectation}, got {path}, which cannot be read ({reason(error)}): pass another file"
@@ -87,7 +90,8 @@ def _signal(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if shape[0] != 1 or values.ndim != 1 or values.dtype.kind not in "fiu" or len(values) < shape[2]:
         raise MienError(f"{expectation}, got {values.dtype} {values.shape} in {path}: pass another file")
     window = values[: shape[2]].astype(np.float64)
-    window = window - window.mean()
+    with np.errstate(all="ignore"):  # samples near the limit of float64 overflow; they are refused below
+        window = window - window.mean()
     largest = abs(window).max()
     if not 0 < largest < np.inf:
         raise MienError(f"{expectation}, got constant or infinite samples in {path}: pass another file")
