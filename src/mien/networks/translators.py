@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from mien.errors import MienError
-from mien.networks.residual import SLOPE, halvings
+from mien.networks.residual import SLOPE, ResidualBlock, halvings
 
 DEVIATION = 0.02  # standard deviation of the initial weights, whose mean is zero
 MOMENTUM = 0.1  # of BatchNorm's running statistics
@@ -15,7 +16,7 @@ TAP = 3  # number of the classifier's layer whose maps the perceptual loss compa
 
 
 class Translator(nn.Module):
-    """Two convolutions of stride 2, then two upsamplings by 2: (B, C, H, W) → (B, C, H, W), unbounded.
+    """Two convolutions of stride 2, then two upsamplings by 2: (B, C, H, W) → (B, C + e, H, W), unbounded.
 
     Conv 5x5-w → 4x4-2w s2 → 4x4-4w s2 → 3x3-2w, upsampling → 3x3-w, upsampling → 4x4-C. BatchNorm and LeakyReLU
     follow each convolution except the last (Shen & Liu 2017, Table 1; w = 64).
@@ -23,6 +24,10 @@ class Translator(nn.Module):
     Args:
         shape: (C, H, W) of the pictures; H and W are multiples of 4.
         width: w, channels of the first convolution.
+        extra: e, maps beside those of the picture; beyond the paper.
+        blocks: residual blocks at the lowest resolution, as in Johnson, Alahi & Fei-Fei 2016; beyond the paper. Each
+            one widens the view of an output pixel by 16 pixels; without them it is 29 pixels wide.
+        zero_start: whether the weights of the last convolution start at zero; beyond the paper.
 
     Raises:
         MienError: height or width is not a multiple of 4.
@@ -32,7 +37,9 @@ class Translator(nn.Module):
     torch.Size([2, 3, 20, 16])
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int):
+    def __init__(
+        self, shape: tuple[int, int, int], width: int, extra: int = 0, blocks: int = 0, zero_start: bool = False
+    ):
         super().__init__()
         channels, height, width_of_picture = shape
         if height % 4 or width_of_picture % 4:
@@ -44,24 +51,27 @@ class Translator(nn.Module):
             *_stage(nn.Conv2d(channels, width, 5, padding=2, bias=False)),
             *_stage(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False)),
             *_stage(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1, bias=False)),
+            *(ResidualBlock(4 * width) for _ in range(blocks)),
             *_stage(nn.Conv2d(4 * width, 2 * width, 3, padding=1, bias=False)),
             nn.Upsample(scale_factor=2, mode="nearest"),
             *_stage(nn.Conv2d(2 * width, width, 3, padding=1, bias=False)),
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.ZeroPad2d((1, 2, 1, 2)),  # a kernel of even size has no center
-            nn.Conv2d(width, channels, 4),
+            nn.Conv2d(width, channels + extra, 4),
         )
         self.apply(_initialize)
+        if zero_start:
+            nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, remember: bool = True) -> Tensor:
-        """Return float32 maps (B, C, H, W) of ``x`` (B, C, H, W).
+        """Return float32 maps (B, C + e, H, W) of ``x`` (B, C, H, W).
 
         Args:
             x: the input.
             remember: whether ``x`` updates BatchNorm's running statistics in training. Pass False for pictures of
                 another kind than those of evaluation.
         """
-        for module in self.body:
+        for module in self.body.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = MOMENTUM if remember else 0.0
         y: Tensor = self.body(x)
@@ -78,21 +88,26 @@ class StridedClassifier(nn.Module):
         shape: (C, H, W) of the pictures.
         width: w, channels of the first convolution.
         classes: number of logits.
+        spectral: whether spectral normalization (Miyato et al. 2018) of every convolution replaces BatchNorm; beyond
+            the paper.
 
     Raises:
         MienError: height and width cannot be halved exactly.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int, classes: int):
+    def __init__(self, shape: tuple[int, int, int], width: int, classes: int, spectral: bool = False):
         super().__init__()
         stages = halvings(shape)
         widths = [width * min(2**i, 16) for i in range(stages)]
         self.stages = nn.ModuleList(
-            nn.Sequential(*_stage(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False)))
+            nn.Sequential(*_stage(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=spectral), norm=not spectral))
             for before, after in pairwise([shape[0], *widths])
         )
         self.head = nn.Conv2d(widths[-1], classes, (shape[1] >> stages, shape[2] >> stages))
         self.apply(_initialize)
+        for module in list(self.modules()) if spectral else ():
+            if isinstance(module, nn.Conv2d):
+                spectral_norm(module)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, classes) and the maps of the third layer, both float32; of the last if there are fewer."""
@@ -104,8 +119,8 @@ class StridedClassifier(nn.Module):
         return self.head(x).float().flatten(1), tap.float()
 
 
-def _stage(conv: nn.Conv2d) -> tuple[nn.Module, ...]:
-    return conv, nn.BatchNorm2d(conv.out_channels), nn.LeakyReLU(SLOPE, inplace=True)
+def _stage(conv: nn.Conv2d, norm: bool = True) -> tuple[nn.Module, ...]:
+    return conv, *([nn.BatchNorm2d(conv.out_channels)] if norm else []), nn.LeakyReLU(SLOPE, inplace=True)
 
 
 def _initialize(module: nn.Module) -> None:
