@@ -64,6 +64,7 @@ from mien.networks.translators import StridedClassifier, Translator
 WITHOUT, WITH, MADE = 0, 1, 2  # D's classes
 GLOBAL = ("Male", "Young")  # §5; its local ones are Eyeglasses, No_Beard, Mouth_Slightly_Open, Smiling
 ALPHA_LOCAL, ALPHA_GLOBAL = 5e-4, 1e-6
+MASK_START = -2.0  # logit of the mask in a new network: most of a picture stays
 SCHEDULES = ("constant", "linear", "cosine")
 PIXELS, FEATURES = 3 * 128 * 128, 256 * 16 * 16  # addends of Eq. 3 and 5 in the paper
 
@@ -150,6 +151,9 @@ class ResidualGAN(Model, Edits):
         self.schedule, self.oversample = schedule, oversample
         self.G0 = Translator(shape, width, int(mask), blocks, zero_start)
         self.G1 = Translator(shape, width, int(mask), blocks, zero_start)
+        if mask:
+            for network in (self.G0, self.G1):
+                torch.nn.init.constant_(network.body[-1].bias[shape[0] :], MASK_START)  # type: ignore[index, arg-type]
         self.D = StridedClassifier(shape, width, classes=3, spectral=spectral)
 
     def residual(self, x: Tensor, amount: float, remember: bool = True) -> Tensor:
