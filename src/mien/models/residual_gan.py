@@ -59,12 +59,11 @@ from mien.data.dataset import Dataset
 from mien.errors import MienError, UnknownName
 from mien.models.base import Model, Update, not_negative, positive
 from mien.networks.augment import check_policies, random_change
-from mien.networks.translators import StridedClassifier, Translator
+from mien.networks.translators import StridedClassifier, Translator, squared_gradient
 
 WITHOUT, WITH, MADE = 0, 1, 2  # D's classes
 GLOBAL = ("Male", "Young")  # §5; its local ones are Eyeglasses, No_Beard, Mouth_Slightly_Open, Smiling
 ALPHA_LOCAL, ALPHA_GLOBAL = 5e-4, 1e-6
-MASK_START = -2.0  # logit of the mask in a new network: most of a picture stays
 SCHEDULES = ("constant", "linear", "cosine")
 PIXELS, FEATURES = 3 * 128 * 128, 256 * 16 * 16  # addends of Eq. 3 and 5 in the paper
 
@@ -149,11 +148,8 @@ class ResidualGAN(Model, Edits):
         self.mask, self.mask_weight, self.tv = mask, mask_weight, tv
         self.augment, self.r1, self.r1_every = augment, r1, r1_every
         self.schedule, self.oversample = schedule, oversample
-        self.G0 = Translator(shape, width, int(mask), blocks, zero_start)
-        self.G1 = Translator(shape, width, int(mask), blocks, zero_start)
-        if mask:
-            for network in (self.G0, self.G1):
-                torch.nn.init.constant_(network.body[-1].bias[shape[0] :], MASK_START)  # type: ignore[index, arg-type]
+        self.G0 = Translator(shape, width, mask, blocks, zero_start)
+        self.G1 = Translator(shape, width, mask, blocks, zero_start)
         self.D = StridedClassifier(shape, width, classes=3, spectral=spectral)
 
     def residual(self, x: Tensor, amount: float, remember: bool = True) -> Tensor:
@@ -224,14 +220,27 @@ class ResidualGAN(Model, Edits):
 
     def training_step(self, batch: Batch, update: Update) -> None:
         """§3.5: D by Eq. 9, G0 and G1 by Eq. 8."""
+        # drawn on the host, which therefore does not wait for the device
+        if self.r1 and float(torch.rand(())) * self.r1_every < 1:
+            # Compiled networks have no second derivatives, and a compiled call of D after the penalty's would change
+            # BatchNorm's statistics, which the second derivative still reads.
+            with torch.compiler.set_stance("force_eager"):
+                self._step(batch, update, self.r1 * self.r1_every)
+        else:
+            self._step(batch, update, 0.0)
+
+    def _step(self, batch: Batch, update: Update, r1: float) -> None:
+        """Take a step with the gradient penalty of weight ``r1``; 0 has none."""
         x, weight = self._sides(batch)  # (2n, C, H, W): n without the attribute, then n with it
-        (r0, m0), (r1, m1) = (self._change(part, way, True) for part, way in zip(x.chunk(2), (1, -1), strict=True))
-        r = torch.cat([r0, r1])
+        (r_add, m_add), (r_remove, m_remove) = (
+            self._change(part, way, True) for part, way in zip(x.chunk(2), (1, -1), strict=True)
+        )
+        r = torch.cat([r_add, r_remove])
         made = _shown(x + r)  # x̃, Eq. 2
         given = torch.full((len(x) // 2,), WITHOUT, device=x.device)
         given = torch.cat([given, torch.full_like(given, WITH)])  # class of each x
         change = random_change(x, self.augment)
-        real, phi, penalty = self._judge_real(change(x), weight)
+        real, phi, penalty = self._judge_real(change(x), weight, r1)
         fake, phi_made = self.D(change(made))
         # Eq. 9: every picture counts the same
         d = 0.5 * (_classify(real, given, weight) + _classify(fake, torch.full_like(given, MADE), weight))
@@ -248,7 +257,7 @@ class ResidualGAN(Model, Edits):
             terms["dual"] = _classify(self.D(change(again))[0], given, weight)  # Eq. 7
             g = g + terms["dual"]
         if self.mask_weight:
-            terms["mask"] = self.mask_weight * _mean(torch.cat([m0, m1]), weight)
+            terms["mask"] = self.mask_weight * _mean(torch.cat([m_add, m_remove]), weight)
             g = g + terms["mask"]
         if self.tv:
             terms["tv"] = self.tv * _mean(_variation(r), weight)
@@ -257,16 +266,13 @@ class ResidualGAN(Model, Edits):
             terms["r1"] = penalty
         update({("G0", "G1"): g, "D": d + penalty}, **terms)
 
-    def _judge_real(self, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return D's logits and maps of real pictures, and the gradient penalty; 0 in a step without one."""
-        # drawn on the host, which therefore does not wait for the device
-        if not self.r1 or float(torch.rand(())) * self.r1_every >= 1:
+    def _judge_real(self, x: Tensor, weight: Tensor, r1: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Return D's logits and maps of real pictures, and the gradient penalty of weight ``r1``."""
+        if not r1:
             return *self.D(x), x.new_zeros(())
         x = x.detach().requires_grad_()
-        # a compiled network has no second derivatives
-        with torch.compiler.set_stance("force_eager"):
-            logits, phi = self.D(x)
-        return logits, phi, self.r1 * self.r1_every / 2 * _mean(_squared_gradient(logits, x)[:, None], weight)
+        logits, phi = self.D(x)
+        return logits, phi, r1 / 2 * _mean(squared_gradient(logits, x)[:, None], weight)
 
     def _sides(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return n pictures without the attribute and n with it (n is half the batch), and their weights (2n,).
@@ -305,17 +311,6 @@ def _variation(r: Tensor) -> Tensor:
     tensor([[1., 0.]])
     """
     return torch.stack([r.diff(dim=dim).abs().flatten(1).mean(1) for dim in (3, 2)], 1)
-
-
-def _squared_gradient(logits: Tensor, x: Tensor) -> Tensor:
-    """Return an unbiased estimate of Σₖ ‖∂ logitₖ / ∂ x‖² of each picture: (B,).
-
-    It is the squared gradient of Σₖ vₖ logitₖ with random signs v, because E[v vᵀ] = I. One backward pass serves all
-    logits.
-    """
-    signs = torch.randint(0, 2, logits.shape, device=logits.device).to(logits) * 2 - 1
-    (gradient,) = torch.autograd.grad((signs * logits).sum(), x, create_graph=True)
-    return gradient.square().flatten(1).sum(1)
 
 
 def _itself(output: Tensor, x: Tensor) -> Tensor:

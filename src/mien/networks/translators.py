@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -12,11 +13,12 @@ from mien.networks.residual import SLOPE, ResidualBlock, halvings
 
 DEVIATION = 0.02  # standard deviation of the initial weights, whose mean is zero
 MOMENTUM = 0.1  # of BatchNorm's running statistics
+MASK_START = -2.0  # logit of the mask in a new network: most of a picture stays
 TAP = 3  # number of the classifier's layer whose maps the perceptual loss compares
 
 
 class Translator(nn.Module):
-    """Two convolutions of stride 2, then two upsamplings by 2: (B, C, H, W) → (B, C + e, H, W), unbounded.
+    """Two convolutions of stride 2, then two upsamplings by 2: (B, C, H, W) → (B, C, H, W), unbounded.
 
     Conv 5x5-w → 4x4-2w s2 → 4x4-4w s2 → 3x3-2w, upsampling → 3x3-w, upsampling → 4x4-C. BatchNorm and LeakyReLU
     follow each convolution except the last (Shen & Liu 2017, Table 1; w = 64).
@@ -24,7 +26,7 @@ class Translator(nn.Module):
     Args:
         shape: (C, H, W) of the pictures; H and W are multiples of 4.
         width: w, channels of the first convolution.
-        extra: e, maps beside those of the picture; beyond the paper.
+        mask: whether the output has one more map, the logit of a mask that starts at -2; beyond the paper.
         blocks: residual blocks at the lowest resolution, as in Johnson, Alahi & Fei-Fei 2016; beyond the paper. Each
             one widens the view of an output pixel by 16 pixels; without them it is 29 pixels wide.
         zero_start: whether the weights of the last convolution start at zero; beyond the paper.
@@ -38,7 +40,7 @@ class Translator(nn.Module):
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], width: int, extra: int = 0, blocks: int = 0, zero_start: bool = False
+        self, shape: tuple[int, int, int], width: int, mask: bool = False, blocks: int = 0, zero_start: bool = False
     ):
         super().__init__()
         channels, height, width_of_picture = shape
@@ -57,14 +59,19 @@ class Translator(nn.Module):
             *_stage(nn.Conv2d(2 * width, width, 3, padding=1, bias=False)),
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.ZeroPad2d((1, 2, 1, 2)),  # a kernel of even size has no center
-            nn.Conv2d(width, channels + extra, 4),
+            nn.Conv2d(width, channels + mask, 4),
         )
         self.apply(_initialize)
+        last = self.body[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
         if zero_start:
-            nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(last.weight)
+        if mask:
+            nn.init.constant_(last.bias[channels:], MASK_START)
 
     def forward(self, x: Tensor, remember: bool = True) -> Tensor:
-        """Return float32 maps (B, C + e, H, W) of ``x`` (B, C, H, W).
+        """Return float32 maps (B, C, H, W) of ``x`` (B, C, H, W); with a mask (B, C + 1, H, W).
 
         Args:
             x: the input.
@@ -117,6 +124,26 @@ class StridedClassifier(nn.Module):
             if number <= TAP:
                 tap = x
         return self.head(x).float().flatten(1), tap.float()
+
+
+def squared_gradient(logits: Tensor, x: Tensor) -> Tensor:
+    """Return an unbiased estimate of Σₖ ‖∂ logitₖ / ∂ x‖² of each picture: (B,), with derivatives of its own.
+
+    It is the squared gradient of Σₖ vₖ logitₖ with random signs v, because E[v vᵀ] = I. So one backward pass serves all
+    logits.
+
+    Args:
+        logits: (B, K), computed from ``x``.
+        x: (B, C, H, W), which requires gradients.
+
+    >>> import torch
+    >>> x = torch.ones(2, 1, 1, 1, requires_grad=True)
+    >>> squared_gradient(3 * x.flatten(1), x).tolist()
+    [9.0, 9.0]
+    """
+    signs = torch.randint(0, 2, logits.shape, device=logits.device).to(logits) * 2 - 1
+    (gradient,) = torch.autograd.grad((signs * logits).sum(), x, create_graph=True)
+    return gradient.square().flatten(1).sum(1)
 
 
 def _stage(conv: nn.Conv2d, norm: bool = True) -> tuple[nn.Module, ...]:
