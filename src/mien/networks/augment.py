@@ -93,7 +93,8 @@ def _translation(x: Tensor) -> Change:
 
     def change(pictures: Tensor) -> Tensor:
         padded = torch.nn.functional.pad(pictures, (1, 1, 1, 1)).movedim(1, -1)  # (B, H + 2, W + 2, C)
-        return padded[picture, rows[:, :, None], columns[:, None, :]].movedim(-1, 1).contiguous()
+        shifted: Tensor = padded[picture, rows[:, :, None], columns[:, None, :]]
+        return shifted.movedim(-1, 1).contiguous()
 
     return change
 
