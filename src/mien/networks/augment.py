@@ -75,7 +75,8 @@ def _color(x: Tensor) -> Change:
         gray = pictures.mean(1, keepdim=True)
         pictures = gray + (pictures - gray) * (2 * saturation)
         mean = pictures.mean((1, 2, 3), keepdim=True)
-        return mean + (pictures - mean) * (contrast + 0.5)
+        changed: Tensor = mean + (pictures - mean) * (contrast + 0.5)
+        return changed
 
     return change
 
