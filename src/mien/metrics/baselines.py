@@ -17,31 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.networks.spectral import Spectrum
-
-MOST_VALUES = 1000  # of a picture
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # C, the weight of the errors of all pictures against the penalty
 NEIGHBORS = (1, 5, 15)  # k
 ITERATIONS = 60  # of L-BFGS
 BLOCK = 512  # pictures whose distances are computed at once
 
 Predict = Callable[[Tensor], Tensor]  # (n, D) to scores (n, classes or attributes)
-
-
-def view(x: Tensor) -> Tensor:
-    """Return the values (B, D) that the baselines see of pictures (B, C, H, W) or signals (B, C, 1, L).
-
-    >>> view(torch.zeros(2, 3, 64, 64)).shape, view(torch.zeros(2, 1, 1, 64)).shape
-    (torch.Size([2, 768]), torch.Size([2, 32]))
-    """
-    channels, height, width = x.shape[1:]
-    if height == 1:
-        spectra: Tensor = Spectrum((channels, height, width)).to(x.device)(x)
-        return spectra.flatten(1)
-    factor = 1
-    while channels * -(-height // factor) * -(-width // factor) > MOST_VALUES:
-        factor += 1
-    return F.avg_pool2d(x, factor, ceil_mode=True, count_include_pad=False).flatten(1)
 
 
 @dataclass(frozen=True)

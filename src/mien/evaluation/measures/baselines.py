@@ -22,6 +22,9 @@ MOST = 5000  # largest number of training pictures
 MOST_VALID = 1000  # largest number of validation pictures
 
 
+MOST_VALUES = 1000  # of a picture
+
+
 @dataclass(frozen=True, kw_only=True)
 class Score(Record):
     """The accuracy of a classifier, its standard error, its balanced accuracy, and the C or k that was chosen."""
@@ -187,10 +190,9 @@ def _view(context: Context, index: NDArray[np.int64]) -> Tensor:
     import torch
 
     from mien.applications.basics import batches
-    from mien.metrics.baselines import view
 
     cpu = torch.device("cpu")
-    return torch.cat([view(batch.x) for batch in batches(context.run.dataset, index, cpu)])
+    return torch.cat([values_of(batch.x) for batch in batches(context.run.dataset, index, cpu)])
 
 
 def _majority(truth: NDArray[np.int64], n: int, classes: int) -> NDArray[np.int64]:
@@ -234,3 +236,24 @@ def _score(
         each = {name: row["accuracy"] for name, row in scores["per_attribute"].items()}
     balanced = scores["balanced_accuracy"]
     return Score(accuracy=mean, sem=scores["sem"], balanced_accuracy=balanced, chosen=chosen, each=each)
+
+
+def values_of(x: Tensor) -> Tensor:
+    """Return the values (B, D) that the baselines see of pictures (B, C, H, W) or signals (B, C, 1, L).
+
+    >>> import torch
+    >>> values_of(torch.zeros(2, 3, 64, 64)).shape, values_of(torch.zeros(2, 1, 1, 64)).shape
+    (torch.Size([2, 768]), torch.Size([2, 32]))
+    """
+    from torch.nn import functional as F
+
+    from mien.networks.spectral import Spectrum
+
+    channels, height, width = x.shape[1:]
+    if height == 1:
+        spectra: Tensor = Spectrum((channels, height, width)).to(x.device)(x)
+        return spectra.flatten(1)
+    factor = 1
+    while channels * -(-height // factor) * -(-width // factor) > MOST_VALUES:
+        factor += 1
+    return F.avg_pool2d(x, factor, ceil_mode=True, count_include_pad=False).flatten(1)
