@@ -20,7 +20,7 @@ from mien.data.dataset import Source
 from mien.data.report import omission_line
 from mien.data.splits import split
 from mien.errors import MienError
-from mien.files import write_json
+from mien.files import is_temporary, write_json
 from mien.models.base import FROM_DATA, Model, arguments, build, json_config
 from mien.networks.loss_network import LossNetwork
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, STAGES
@@ -216,7 +216,7 @@ def _is_new(folder: Path) -> bool:
     """
     if (folder / run_folder.CONFIG).exists():
         return False
-    if folder.exists() and any(file.name not in (LOCK, OWNER) for file in folder.iterdir()):
+    if folder.exists() and any(file.name not in (LOCK, OWNER) and not is_temporary(file.name) for file in folder.iterdir()):
         raise MienError(
             f"expected a new folder or a run in {folder}, got a folder with other files: choose another --out"
         )

@@ -70,7 +70,11 @@ def read_config(run: str | Path) -> dict[str, Any]:
         version, name = config["format"], config["model"]
         dict(config["config"]), dict(config["data"]), dict(config["training"])
         dict(config.get("shipped", {}))
-    except (ValueError, KeyError, TypeError, OSError):
+        if not isinstance(name, str):
+            raise TypeError(name)
+    except PermissionError:
+        raise MienError(f"expected to read {path}, got no permission: change its permissions") from None
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
         raise MienError(
             f"expected the configuration of a run in {path}, got something else: train again into a new folder"
         ) from None
@@ -106,15 +110,18 @@ def check_abilities(run: str | Path, needed: Sequence[str]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file of a run; an empty one if the file is missing or damaged."""
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return value
+    return value if isinstance(value, dict) else {}
 
 
 def progress(run: str | Path) -> dict[str, Any]:
     """Return the progress of a run's training; an empty object if nothing has been saved yet."""
-    return read_json(resolve(run) / PROGRESS)
+    values = read_json(resolve(run) / PROGRESS)
+    kinds = {"step": int, "steps": int, "schedule_steps": int, "warnings": list}
+    # a damaged file is made again from the state
+    return values if all(type(values.get(key, kind())) is kind for key, kind in kinds.items()) else {}
 
 
 def left_out(config: Mapping[str, Any]) -> list[str]:

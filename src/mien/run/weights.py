@@ -12,14 +12,23 @@ import safetensors.torch
 import torch
 
 from mien.errors import MienError
-from mien.files import write_atomically
+from mien.files import has_digests, is_intact, record_digest, write_atomically
 from mien.models.base import Model, build
 from mien.run.folder import WEIGHTS, left_out, read_config, resolve
 
 
 def save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
-    """Write ``weights`` as safetensors with :func:`mien.files.write_atomically`."""
-    write_atomically(path, lambda p: safetensors.torch.save_file(dict(weights), p))
+    """Write ``weights`` as safetensors with :func:`mien.files.write_atomically`.
+
+    The digest is recorded in a folder that has a record of digests.
+    """
+
+    def write(place: Path) -> None:
+        safetensors.torch.save_file(dict(weights), place)
+        if has_digests(path.parent):
+            record_digest(path, place)
+
+    write_atomically(path, write)
 
 
 def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
@@ -75,10 +84,17 @@ def load_weights(model: Model, path: Path, absent: Sequence[str] = ()) -> None:
     """
     try:
         weights = safetensors.torch.load_file(path)
+    except PermissionError:
+        raise MienError(f"expected to read {path}, got no permission: change its permissions") from None
     except (safetensors.SafetensorError, OSError) as error:
         raise MienError(
             f"expected safetensors weights in {path}, got a damaged file ({error}): train again or copy it again"
         ) from None
+    if not is_intact(path):
+        raise MienError(
+            f"expected the weights that were saved in {path}, got another file or a damaged one (its digest is not the "
+            "one in digests.json): run its mien train command again, which writes them from the state, or copy it again"
+        )
     own = {key: value for key, value in model.state_dict().items() if not is_in(key, absent)}
     for key in sorted(own.keys() ^ weights.keys()):
         here = "missing from" if key in own else "unknown in"
@@ -91,5 +107,10 @@ def load_weights(model: Model, path: Path, absent: Sequence[str] = ()) -> None:
             raise MienError(
                 f"expected {key} {tuple(value.shape)} in {path}, got {tuple(weights[key].shape)}: "
                 "config.json and weights.safetensors are of different runs"
+            )
+        if not torch.isfinite(weights[key]).all():
+            raise MienError(
+                f"expected finite weights in {path}, got NaN or infinity in {key}: train again with a lower learning "
+                "rate, or copy the file again"
             )
     model.load_state_dict(weights, strict=not absent)  # the keys were compared above

@@ -47,16 +47,18 @@ class Log:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Return the records of a run's log, without a last line that a kill cut short."""
+    """Return the records of a run's log, without lines that a kill cut short or that are damaged."""
     path = folder / "log.jsonl"
     if not path.exists():
         return []
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().split(b"\n"):
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(record, dict) and type(record.get("step")) is int:
+            records.append(record)
     return records
 
 
