@@ -216,7 +216,8 @@ def _is_new(folder: Path) -> bool:
     """
     if (folder / run_folder.CONFIG).exists():
         return False
-    if folder.exists() and any(file.name not in (LOCK, OWNER) and not is_temporary(file.name) for file in folder.iterdir()):
+    others = (file.name for file in folder.iterdir()) if folder.exists() else ()
+    if any(name not in (LOCK, OWNER) and not is_temporary(name) for name in others):
         raise MienError(
             f"expected a new folder or a run in {folder}, got a folder with other files: choose another --out"
         )
