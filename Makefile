@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PYTEST_ARGS ?=
 
-.PHONY: demo test check lint types imports report bench bench-gpu clean
+.PHONY: demo test check lint types imports report torture bench bench-gpu clean
 
 demo: $(STAMP)
 	$(BIN)/mien demo --out demo
@@ -28,6 +28,10 @@ imports: $(STAMP)
 # the tables of the README and of docs/, from the code and from results/
 report: $(STAMP)
 	$(BIN)/python tools/report.py
+
+# Damaged files of every kind: 100,000 inputs, about 40 minutes on one core; results/torture/fuzz.json holds the counts.
+torture: $(STAMP)
+	$(BIN)/python tools/fuzz.py --keep runs/fuzz --store
 
 # About ten minutes on two cores without other work: results/bench/*.json, and a table at the end.
 bench: $(STAMP)

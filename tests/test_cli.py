@@ -113,7 +113,7 @@ def test_edit_needs_the_data_only_once(capsys, runs, tmp_path, photo):
     assert (tmp_path / "e-steps.png").exists()
     assert (runs / "faces" / "attribute_vectors.safetensors").exists()
     changed = out.read_bytes()
-    mien(capsys, "edit", runs / "faces", photo, "Smiling=0", "--out", out)
+    assert mien(capsys, "edit", runs / "faces", photo, "Smiling=0", "--out", out, "--force")[0] == 0
     assert out.read_bytes() != changed
 
 

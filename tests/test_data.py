@@ -357,6 +357,9 @@ def test_reading_everything_takes_no_memory(tmp_path):
     (folder / "index.json").write_text(json.dumps({**index, "count": count}))
     with (folder / "images.npy").open("r+b") as file:
         file.truncate(packing.HEADER + count * size * size * 3)  # holes: they are read as zeros
+    np.save(folder / "attributes.npy", np.ones((count, len(index["attributes"])), np.int8))
+    for name in ("labels", "identity", "partition"):
+        np.save(folder / f"{name}.npy", np.full(count, -1))
     done = (
         run_python(f"""
         import numpy as np
@@ -512,11 +515,15 @@ def test_celeba_reports_a_wrong_count_and_continues(tmp_path):
             "expected a count in line 1 and attributes in line 2, got 'Male'",
         ),
         ("identity_CelebA.txt", "000002.jpg 1", "000002.jpg x", "line 2: expected a file name and a number"),
+        ("identity_CelebA.txt", "000002.jpg 1", "000002.jpg ²", "line 2: expected a file name and a number"),
+        ("identity_CelebA.txt", "000002.jpg 1", f"000002.jpg {'9' * 25}", "line 2: expected a file name and a number"),
+        ("identity_CelebA.txt", "000002.jpg 1", f"000002.jpg {'9' * 5000}", "line 2: expected a file name and a"),
+        ("list_eval_partition.txt", "000003.jpg 2", "000003.jpg 3", "line 3: expected a file name and 0, 1 or 2"),
         (
             "list_eval_partition.txt",
             "000003.jpg 2",
             "000003.jpg",
-            "line 3: expected a file name and a number",
+            "line 3: expected a file name and 0, 1 or 2",
         ),
     ],
 )

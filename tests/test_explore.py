@@ -16,7 +16,7 @@ from mien.applications.iterate import iterate
 from mien.applications.neighbors import BLOCK, nearest
 from mien.applications.similarity import clouds, measures, overlap, pixels, shared
 from mien.applications.variations import directions, variations
-from mien.errors import MienError
+from mien.errors import MienError, UnknownName
 from mien.figures import explore
 from mien.metrics.similarity_auc import draw_pairs, same_person, score_pairs, similarity_auc
 from test_applications import Identity, SeesBright
@@ -344,13 +344,36 @@ def test_few_labeled_sources_are_used_in_turn(dataset, avatars):
         assert sources[::2] == [sources[0]] * 5
         assert (dataset.labels[sources] == c).all()
     assert len({one.seed for one in planned}) == 90
-    without = made.plan(avatars, avatars.split().train, 30)
-    assert len(without) == 30
-    assert without[0].file == "pictures/000000.png"
+
+
+def test_as_many_are_made_of_each_value_of_each_attribute(avatars):
+    index = avatars.split().train
+    table = avatars.attribute_table
+    planned = made.plan(avatars, index, 30)
+    present = [
+        (a, value) for a in range(len(avatars.attributes)) for value in (1, -1) if (table[index, a] == value).any()
+    ]
+    assert len(planned) == 30 * len(present)
+    by_folder = {}
+    for one in planned:
+        by_folder.setdefault(one.file.partition("/")[0][4:], []).append(one.source)
+    for a, value in present:
+        sources = by_folder[("" if value > 0 else "not-") + avatars.attributes[a].replace("_", "-")]
+        assert len(sources) == 30
+        assert (table[sources, a] == value).all()
+    assert set(one.source for one in planned) <= set(index)
+    a, b = (avatars.attributes.index(name) for name in ("Smiling", "Eyeglasses"))
+    joint = made.plan(avatars, index, 7, joint=[("Smiling", "Eyeglasses")])
+    values = [tuple(table[one.source, [a, b]]) for one in joint]
+    assert [values.count(pair) for pair in ((1, 1), (1, -1), (-1, 1), (-1, -1))] == [7] * 4
+    assert joint[0].file == "000-Smiling-Eyeglasses/000000.png"
+    assert joint[-1].file == "003-not-Smiling-not-Eyeglasses/000006.png"
+    with pytest.raises(UnknownName, match="did you mean Smiling"):
+        made.plan(avatars, index, 7, joint=[("Smilling",)])
 
 
 def test_attributes_are_carried_over(avatars, tmp_path):
-    planned = made.plan(avatars, avatars.split().train, 12)
+    planned = made.plan(avatars, avatars.split().train, 6, joint=[("Smiling",)])
     made.synthesize(made.unchanged, 1, avatars, planned, tmp_path / "real", {"pictures": "real"})
     again = data.load("folder", tmp_path / "real", 16)
     assert again.attributes == avatars.attributes

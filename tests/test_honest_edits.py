@@ -401,7 +401,7 @@ def test_edit_mentions_an_amount_that_is_far_from_the_best(runs, capsys, tmp_pat
     open_run(runs / "itself").keep_amounts({"Smiling": 1.5}, "0" * 64)
     line = "Smiling: evaluate found 1.5 to be the amount that works best"
     for amount, far in (("1", True), ("-0.5", True), ("1.2", False), ("-2", False), ("3", True), ("0", False)):
-        code, text = mien(capsys, "edit", runs / "itself", f"Smiling={amount}", "--out", tmp_path / "x.png")
+        code, text = mien(capsys, "edit", runs / "itself", f"Smiling={amount}", "--out", tmp_path / "x.png", "--force")
         assert code == 0, text
         assert (line in " ".join(text.split())) is far, amount
 

@@ -295,10 +295,20 @@ def test_map_of_many_dimensions(capsys, runs, tmp_path):
     keys = []
     for seed in (1, 2):
         code, text = mien(
-            capsys, "map", runs / "faces", "--kind", "grid", "--count", 9, "--seed", seed, "--out", tmp_path / "h.png"
+            capsys,
+            "map",
+            runs / "faces",
+            "--kind",
+            "grid",
+            "--count",
+            9,
+            "--seed",
+            seed,
+            "--out",
+            tmp_path / f"h{seed}.png",
         )
         assert code == 0, text
-        keys.append({row["key"] for row in table(tmp_path / "h.csv")})
+        keys.append({row["key"] for row in table(tmp_path / f"h{seed}.csv")})
     assert keys[0] != keys[1]
 
 

@@ -9,7 +9,9 @@ from conftest import NAMES, batch_of, tiny, weights_of
 from mien.applications.residuals import as_picture, residuals
 from mien.data.batch import Batch
 from mien.errors import MienError
-from mien.networks.translators import StridedClassifier, Translator
+from mien.networks.residual import SLOPE
+from mien.networks.translators import StridedClassifier, Translator, squared_gradient
+from mien.training.compiling import compile_networks
 from mien.training.update import Update
 
 fabric = Fabric(accelerator="cpu", devices=1)
@@ -203,6 +205,251 @@ def test_the_discriminator_sees_what_edit_shows():
     for name, weights in before.items():
         after = weights_of(model.get_submodule(name))
         assert any((after[k] != w).any() for k, w in weights.items() if k.startswith("body.0.")), name
+
+
+OPTIONS = {
+    "mask": True,
+    "mask_weight": 0.5,
+    "tv": 1.0,
+    "zero_start": True,
+    "blocks": 2,
+    "augment": ("color", "translation", "cutout"),
+    "r1": 1.0,
+    "schedule": "cosine",
+    "oversample": True,
+}
+
+
+def d_inputs(model, batch) -> list[torch.Tensor]:
+    """What D sees in a step: x, x̃ and x̂."""
+    shown: list[torch.Tensor] = []
+    model.D.register_forward_pre_hook(lambda module, given: shown.append(given[0].detach().clone()))
+    step(model, batch)
+    return shown
+
+
+def test_the_paper_draws_no_random_numbers_in_a_step():
+    model = smiling()
+    step(model, batch_of())
+    drawn = torch.get_rng_state()
+    torch.manual_seed(0)  # as before the step
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_a_zero_start_changes_nothing_and_learns():
+    model = smiling(zero_start=True, alpha=1e-9)
+    x = batch_of(4).x
+    with torch.no_grad():
+        assert torch.equal(model.residual(x, 1), torch.zeros_like(x))
+    x, made, again = d_inputs(model, signed([1, -1] * 4))
+    assert torch.equal(made, x)
+    assert torch.equal(again, x)
+    for network in (model.G0, model.G1):
+        assert float(network.body[-1].weight.detach().abs().max()) > 0
+    assert float(smiling().G0.body[-1].weight.detach().abs().max()) > 0
+
+
+def test_a_mask_blends_the_picture_with_another():
+    """r = m (y − x) lies between 0 and y − x, and a closed mask leaves the picture as it is."""
+    model = smiling(mask=True, residual=False).eval()
+    x = batch_of(4).x
+    with torch.no_grad():
+        output = model.G0(x)
+        m, y = output[:, 3:].sigmoid(), output[:, :3].tanh()
+        assert m.shape == (4, 1, 16, 16)
+        torch.testing.assert_close(model.residual(x, 1), m * (y - x))
+        assert float(m.mean()) == pytest.approx(1 / (1 + np.exp(2)), rel=0.1)
+        model.G1.body[-1].bias[3] = -100.0
+        assert torch.equal(model.edit(x, {"Smiling": -1}), x)
+        added = smiling(mask=True).eval()
+        output = added.G0(x)
+        torch.testing.assert_close(added.residual(x, 1), output[:, 3:].sigmoid() * output[:, :3])
+
+
+def test_the_weight_of_the_mask_closes_it():
+    with pytest.raises(MienError, match="expected mask=true with mask_weight"):
+        smiling(mask_weight=0.5)
+
+    def bias_after(weight: float) -> tuple[float, float]:
+        model = smiling(mask=True, mask_weight=weight, betas=(0.0, 0.0))
+        terms = step(model, signed([1, -1] * 4))
+        return float(model.G0.body[-1].bias[3].detach()), terms.get("mask", 0.0)
+
+    bias, term = bias_after(100.0)
+    assert bias < -2.0
+    assert term == pytest.approx(100 / (1 + np.exp(2)), rel=0.1)
+    assert bias_after(200.0)[1] == pytest.approx(2 * term, rel=1e-5)
+    assert bias_after(0.0)[1] == 0.0
+
+
+def test_total_variation_is_that_of_the_residual():
+    model, batch = smiling(tv=3.0), signed([1, -1] * 4)
+    x, _ = model._sides(batch)
+    model.train()
+    with torch.no_grad():
+        r = torch.cat([model.residual(x[:4], 1), model.residual(x[4:], -1)])
+    by_hand = 3.0 * 0.5 * ((r[..., 1:] - r[..., :-1]).abs().mean() + (r[:, :, 1:] - r[:, :, :-1]).abs().mean())
+    assert step(smiling(tv=3.0), batch)["tv"] == pytest.approx(float(by_hand), rel=1e-4)
+    assert "tv" not in step(smiling(), batch)
+
+    def roughness(weight: float) -> float:
+        model = smiling(tv=weight, lr=1e-2, alpha=1e-9)  # the pixel loss would flatten r too
+        update = Update(model, fabric)
+        model.train()
+        for _ in range(15):
+            model.training_step(batch, update)
+        return float(update.terms["tv"]) / weight
+
+    assert roughness(1000.0) < 0.5 * roughness(1e-3)
+
+
+def test_one_random_change_for_all_that_d_sees():
+    """With a zero start x = x̃ = x̂, so D sees three equal batches if and only if their draws are equal."""
+    batch = signed([1, -1] * 4)
+    model = smiling(zero_start=True, augment=("color", "translation", "cutout"))
+    plain, _ = model._sides(batch)
+    x, made, again = d_inputs(model, batch)
+    assert torch.equal(x, made)
+    assert torch.equal(x, again)
+    assert not torch.isclose(x, plain).all((1, 2, 3)).any()
+    with pytest.raises(MienError, match="got 'zoom'"):
+        smiling(augment=("zoom",))
+
+
+def test_the_squared_gradient_is_that_of_all_logits():
+    """For logits A x the sum over logits of squared gradients is ‖A‖² in expectation over the signs."""
+    torch.manual_seed(0)
+    a = torch.randn(3, 12)
+    x = torch.randn(4000, 3, 2, 2, requires_grad=True)
+    squared = squared_gradient(x.flatten(1) @ a.T, x)
+    assert float(squared.mean().detach()) == pytest.approx(float(a.square().sum()), rel=0.05)
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_r1_flattens_d_on_real_pictures(spectral):
+    """D trained with the penalty has smaller gradients at real pictures; G0 and G1 have no part in it."""
+    batch = signed([1, -1] * 4)
+
+    def after(**settings):
+        model = smiling(spectral=spectral, lr=1e-3, **settings)
+        update = Update(model, fabric)
+        model.train()
+        for _ in range(15):
+            model.training_step(batch, update)
+        x = batch.x.clone().requires_grad_()
+        torch.manual_seed(1)
+        return float(squared_gradient(model.D(x)[0], x).mean().detach())
+
+    assert after(r1=100.0) < 0.7 * after()
+
+
+def test_r1_moves_d_only():
+    models = [smiling(r1=r1, dual=False) for r1 in (0.0, 100.0)]
+    for model in models:
+        step(model, signed([1, -1] * 4))
+    plain, penalized = map(weights_of, models)
+    for name in plain:
+        same = np.array_equal(plain[name], penalized[name])
+        assert same or name.startswith("D."), name
+    assert any(not np.array_equal(plain[k], penalized[k]) for k in plain if k.startswith("D.stages"))
+
+
+def test_lazy_r1_is_one_step_in_four_with_four_times_the_weight(monkeypatch):
+    model, batch, weights = smiling(r1=1.0, r1_every=4), signed([1, -1] * 4), []
+    monkeypatch.setattr(model, "_step", lambda batch, update, r1: weights.append(r1))
+    torch.manual_seed(0)
+    for _ in range(400):
+        model.training_step(batch, None)
+    assert set(weights) == {0.0, 4.0}
+    assert np.mean(weights) == pytest.approx(1, abs=0.2)
+    model.r1_every = 1
+    model.training_step(batch, None)
+    assert weights[-1] == 1.0
+
+
+def test_r1_is_half_the_weighted_squared_gradient():
+    model, x = smiling(r1=1.0).eval(), batch_of(6).x
+    weight = torch.tensor([1.0, 1, 1, 0, 0, 0])
+    torch.manual_seed(0)
+    penalty = model._judge_real(x, weight, 3.0)[2]
+    x.requires_grad_()
+    torch.manual_seed(0)
+    squared = squared_gradient(model.D(x)[0], x)
+    assert float(penalty.detach()) == pytest.approx(1.5 * float(squared[:3].mean().detach()), rel=1e-4)
+    assert float(model._judge_real(x, weight, 0.0)[2].detach()) == 0
+
+
+def test_r1_of_compiled_networks():
+    """Compiled networks have no second derivatives, so D runs as written in a step with the penalty."""
+    model = smiling(r1=1.0)
+    compile_networks(model, backend="aot_eager")
+    assert step(model, signed([1, -1] * 4))["r1"] > 0
+
+
+def test_spectral_normalization():
+    model = smiling(spectral=True)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.D.modules())
+    batch = signed([1, -1] * 4)
+    for _ in range(20):
+        step(model, batch)
+    convs = [m for m in model.D.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(convs) == 3
+    for conv in convs:
+        largest = torch.linalg.matrix_norm(conv.weight.detach().flatten(1), 2)
+        assert float(largest) == pytest.approx(1, abs=0.1)
+
+
+def test_schedules_of_the_learning_rate():
+    def factors(name: str) -> list[float]:
+        return [smiling(schedule=name).lr_factor(p) for p in (0.0, 0.5, 0.75, 1.0)]
+
+    assert factors("constant") == [1, 1, 1, 1]
+    assert factors("linear") == [1, 1, 0.5, 0]
+    assert factors("cosine") == pytest.approx([1, 0.5, 0.5 - 0.5**1.5, 0])
+    with pytest.raises(MienError, match="unknown schedule 'cosin': did you mean cosine"):
+        smiling(schedule="cosin")
+
+
+def test_oversampling_uses_every_picture(avatars):
+    index = np.arange(200)
+    model = tiny("residual_gan", attributes=avatars.attributes, attribute="Eyeglasses", oversample=True)
+    sign = avatars.attribute_table[:, model.column]
+    chosen = model.training_index(avatars, index, seed=0)
+    assert (sign[chosen] > 0).sum() == (sign[chosen] < 0).sum() == max((sign[index] > 0).sum(), (sign[index] < 0).sum())
+    assert set(chosen) == set(index[sign[index] != 0])
+    counts = np.bincount(chosen)[np.unique(chosen)]
+    rarer = sign[np.unique(chosen)] == (1 if (sign[index] > 0).sum() < (sign[index] < 0).sum() else -1)
+    assert set(counts[~rarer]) == {1}
+    assert counts[rarer].max() - counts[rarer].min() <= 1
+
+
+def test_blocks_start_as_the_identity_and_keep_running_statistics():
+    network = Translator((3, 16, 16), 4, blocks=2)
+    assert len(network.body) == len(Translator((3, 16, 16), 4).body) + 2
+    inner = torch.randn(2, 16, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for block in network.body[9:11]:
+            torch.testing.assert_close(block(inner), torch.nn.functional.leaky_relu(inner, SLOPE))
+    x = batch_of(4).x
+
+    def statistics():
+        return {k: v.clone() for k, v in network.named_buffers() if k.endswith("running_var")}
+
+    before = statistics()
+    network(x, remember=False)
+    assert all(torch.equal(v, before[k]) for k, v in statistics().items())
+    network(x)
+    assert all(not torch.equal(v, before[k]) for k, v in statistics().items())
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_all_options_train_together(bf16):
+    model = smiling(residual=False, spectral=True, **OPTIONS)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        terms = step(model, batch_of())
+    assert set(terms) == {"d", "gan", "pix", "per", "dual", "mask", "tv", "r1", "gradient_norm"}
+    assert all(np.isfinite(v) for v in terms.values())
+    assert all(np.isfinite(w).all() for w in weights_of(model).values())
 
 
 def test_it_learns_to_add_and_remove():

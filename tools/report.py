@@ -48,6 +48,7 @@ def blocks(page: Path, results: Path = RESULTS) -> Blocks:
         "data": tables.data_table,
         "measures": tables.measure_table,
         "results": partial(tables.result_tables, results, LEADING) if short else all_results,
+        "photos": partial(tables.photo_tables, results),
         "bench": partial(tables.bench_table, results) if short else all_speed,
     }
 

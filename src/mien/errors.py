@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+BREAKS = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories of control characters, half characters and line separators
+
+
+def one_line(text: str) -> str:
+    """Return a text in which control characters and line breaks are escaped, for a line of a terminal.
+
+    Names of files and values of tables can hold anything, such as codes that clear the screen.
+
+    >>> one_line("a\\x1b[2Jb\\n")
+    'a\\\\x1b[2Jb\\\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in BREAKS else c for c in text)
 
 
 class MienError(Exception):
-    """A mistake in the user's request or input. The command prints the message and exits with code 2."""
+    """A mistake in the user's request or input. The command prints the message, one line, and exits with code 2."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
+
+class MienWarning(UserWarning):
+    """Something a user should know that stops nothing. The command prints it as one line."""
+
+
+class RangeWarning(MienWarning):
+    """Pictures that seem to be in [0, 1] where [-1, 1] is expected."""
 
 
 class UnknownName(MienError):

@@ -27,6 +27,7 @@ from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, STAGES
 from mien.run import folder as run_folder
 from mien.run.data import Data
 from mien.run.loss_network import VGG19_DEPTHS, VGG19_WIDTHS, loss_network
+from mien.run.opening import prepare_edits
 from mien.training.hold import LOCK, OWNER, hold
 from mien.training.loop import Observer, Outcome, Settings, fit, make_fabric
 from mien.training.timing import seconds_per_step
@@ -159,6 +160,8 @@ def train(
         _take(folder, config, fabric, held)
         chosen = replace(chosen, schedule_steps=run_folder.read_config(folder)["training"]["schedule_steps"])
         outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric, observers)
+        if outcome.finished and fabric.is_global_zero:
+            prepare_edits(folder, opened, index, str(fabric.device))
         fabric.barrier()  # the first process releases the folder after all
     return folder, outcome
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from mien.abilities import Decodes, Edits, Encodes, can, require
 from mien.applications.basics import Progress, check_amounts, check_pictures, device_of, encode_all, map_batches
 from mien.applications.directions import MEAN, step_of
-from mien.data.dataset import Dataset
+from mien.data.dataset import Dataset, spread
 from mien.errors import MienError, UnknownName
 from mien.files import write_atomically
 
@@ -181,6 +181,32 @@ def attribute_vectors(
         tuple(len(chosen[a, 1]) for a in n),
         tuple(len(chosen[a, -1]) for a in n),
     )
+
+
+def pictures_to_edit(
+    dataset: Dataset, index: NDArray[np.int64], amounts: Mapping[str, float], n: int
+) -> tuple[NDArray[np.int64], int]:
+    """Return the positions of n pictures that an edit can change, evenly spread, and the number that suit exactly.
+
+    A picture suits an amount above 0 if it does not have the attribute, and one below 0 if it has it. Pictures that
+    suit all amounts come first, then those that suit most. Attributes that the data set does not have do not matter.
+
+    Args:
+        dataset: of the pictures.
+        index: positions of the pictures to choose from, such as the test split.
+        amounts: of the edit.
+        n: number of pictures; all are returned if there are fewer.
+    """
+    changes = {name: amount for name, amount in amounts.items() if name in dataset.attributes and amount}
+    suits = np.zeros(len(index), int)
+    for name, amount in changes.items():
+        column = np.asarray(dataset.attribute_table[index, dataset.attributes.index(name)])
+        suits += column == (-1 if amount > 0 else 1)
+    chosen: list[NDArray[np.int64]] = []
+    for level in range(len(changes), -1, -1):
+        chosen.append(spread(index[suits == level], n - sum(map(len, chosen))))
+    exact = min(n, int((suits == len(changes)).sum()))
+    return np.concatenate(chosen), exact
 
 
 @dataclass(frozen=True)

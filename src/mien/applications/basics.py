@@ -15,7 +15,7 @@ from torch import Tensor
 from mien.abilities import Decodes, Encodes, Generates, Recognizes, require
 from mien.data.batch import Batch
 from mien.data.dataset import Dataset
-from mien.errors import MienError
+from mien.errors import MienError, RangeWarning
 
 BATCH = 128  # pictures
 DARK = 0.1  # a value that the darkest pixel of a picture rarely exceeds in [0, 1]
@@ -32,8 +32,9 @@ def check_pictures(model: Any, x: Any) -> Tensor:
     """Return pictures ``x`` as float32 on the model's device.
 
     Values in [0, 1] are legal, but are most often pictures of another convention, which give a wrong result. The rule
-    for the warning: pictures, not signals; no value below 0; not all values equal; and either two pictures or more, or
-    one whose smallest value is at most 0.1 (which is a bright gray in [-1, 1] and a near black in [0, 1]).
+    for the warning: pictures, not signals; no output of a model of this library; no value below 0; not all values
+    equal; and either two pictures or more, or one whose smallest value is at most 0.1 (which is a bright gray in
+    [-1, 1] and a near black in [0, 1]). Callers pass all pictures of a user at once: a part of them may be bright.
 
     Args:
         model: a model with ``shape`` (C, H, W) in its configuration.
@@ -44,7 +45,7 @@ def check_pictures(model: Any, x: Any) -> Tensor:
             values outside [-1, 1].
 
     Warns:
-        UserWarning: the pictures seem to be in [0, 1].
+        RangeWarning: the pictures seem to be in [0, 1].
     """
     shape = tuple(model.config["shape"])
     expected = f"expected pictures (B, {', '.join(map(str, shape))})"
@@ -64,10 +65,13 @@ def check_pictures(model: Any, x: Any) -> Tensor:
         raise MienError(
             f"expected pictures in [-1, 1], got {least:.3g} to {most:.3g}: divide bytes by 127.5 and take off 1"
         )
-    if shape[1] > 1 and 0 <= least < most and (len(pictures) > 1 or least <= DARK):
+    # the output of a model, an inference tensor, is in the right range whatever its values are
+    output = isinstance(x, Tensor) and x.is_inference()
+    if not output and shape[1] > 1 and 0 <= least < most and (len(pictures) > 1 or least <= DARK):
         warnings.warn(
             f"expected pictures in [-1, 1], got values from {least:.3g} to {most:.3g}, which seem to be in [0, 1]: "
             "pass 2 * x - 1 if they are",
+            RangeWarning,
             stacklevel=3,
         )
     return pictures

@@ -87,7 +87,7 @@ def chain(model: Any, x: Tensor, steps: int = 11, path: Path = linear) -> Tensor
 
 def _means(model: Any, x: Tensor) -> Tensor:
     """Return the means of q(z | x) of pictures (B, C, H, W), (B, K) on the model's device."""
-    return map_batches(lambda part: model.encode(check_pictures(model, part)).mean, x)
+    return map_batches(lambda part: model.encode(part).mean, check_pictures(model, x))
 
 
 def between_samples(model: Any, n: int = 5, steps: int = 11, seed: int = 0, path: Path = linear) -> Tensor:

@@ -48,14 +48,14 @@ def iterate(model: Any, x: Tensor, rounds: int = 10, progress: Progress = None) 
         raise MienError(f"expected 1 round or more, got {rounds}")
     if not len(x):
         raise MienError("expected pictures to feed back, got none")
-    x = torch.as_tensor(x)  # a caller may pass an array
+    x = check_pictures(model, x)
     # on the CPU, because a device might not hold all rounds; torch.cat would hold all parts twice
     pictures = torch.empty(len(x), rounds + 1, *x.shape[1:])
     change = torch.empty(len(x), rounds)
     done = 0
     with torch.inference_mode():
         for part in torch.split(x, BATCH):
-            current, rows = check_pictures(model, part), slice(done, done + len(part))
+            current, rows = part, slice(done, done + len(part))
             pictures[rows, 0] = current.cpu()
             for t in range(rounds):
                 previous, current = current, model.decode(model.encode(current).mean).clamp(-1, 1)

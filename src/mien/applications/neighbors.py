@@ -26,7 +26,7 @@ def latents(model: Any, x: Tensor) -> Tensor:
     torch.Size([2, 8])
     """
     require(model, Encodes)
-    return map_batches(lambda part: model.encode(check_pictures(model, part)).mean.cpu(), x)
+    return map_batches(lambda part: model.encode(part).mean.cpu(), check_pictures(model, x))
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from mien.applications.arithmetic import AttributeVectors, edit
-from mien.applications.basics import BATCH, check_pictures, joined
+from mien.abilities import Edits, can
+from mien.applications.arithmetic import AttributeVectors, Editor
+from mien.applications.basics import check_pictures, map_batches
 from mien.errors import MienError
 
 
@@ -28,13 +28,15 @@ def residuals(model: Any, x: Tensor, amounts: Mapping[str, float], vectors: Attr
     Raises:
         UnknownName: an attribute cannot be edited.
 
+    >>> import torch
     >>> from mien.models.base import build
     >>> model = build("residual_gan", {"shape": [3, 16, 16], "width": 4, "attributes": ["Smiling"]}).eval()
     >>> residuals(model, torch.zeros(2, 3, 16, 16), {"Smiling": 1}).shape
     torch.Size([2, 3, 16, 16])
     """
     x = check_pictures(model, x)
-    return joined((edit(model, part, amounts, vectors) - part for part in torch.split(x, BATCH)), len(x))
+    change = Editor(model, None if can(model, Edits) else vectors).function(amounts)
+    return map_batches(lambda part: change(model, part) - part, x)
 
 
 def as_picture(residual: Tensor, gain: float = 1.0) -> Tensor:
@@ -47,6 +49,7 @@ def as_picture(residual: Tensor, gain: float = 1.0) -> Tensor:
     Raises:
         MienError: the gain is not positive and finite.
 
+    >>> import torch
     >>> as_picture(torch.tensor([-2.0, 0.0, 1.0])).tolist()
     [-1.0, 0.0, 0.5]
     """

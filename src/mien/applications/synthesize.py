@@ -2,18 +2,20 @@
 
 The output is a folder for ``--data folder``. It holds the pictures in a subfolder for each class, ``attributes.csv``
 with a column for each class (1 or -1) and for each attribute, ``classes.csv`` with the class of each subfolder, and
-``provenance.json``. By default the folder is read as a data set with attributes and without classes; a model trained on
-it recognizes the class as the most likely of the columns. With ``--data-option classes=folders`` the data set has the
-classes of its source.
+``provenance.json``. A data set without classes has a subfolder for each value of each attribute, such as
+``007-Smiling`` and ``008-not-Smiling``, or for each combination of the values of several attributes. By default the
+folder is read as a data set with attributes and without classes; a model trained on it recognizes the class as the most
+likely of the columns. With ``--data-option classes=folders`` the data set has the classes of its source.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,15 +30,34 @@ from mien.applications.basics import BATCH, Progress
 from mien.applications.variations import check_scale
 from mien.data.dataset import Dataset
 from mien.data.pictures import from_float, save_picture
-from mien.errors import MienError
+from mien.errors import MienError, UnknownName
 from mien.files import write_atomically, write_json
 
 NOISE = 0.5  # scale of the noise; the thesis does not give it
 TABLE, CLASS_NAMES, PROVENANCE = "attributes.csv", "classes.csv", "provenance.json"
-ANY = -1  # class of the pictures in a data set without classes
 
 Maker = Callable[[Tensor, Tensor], Tensor]
 """A function from sources (B, C, H, W) and noise (B, K) ~ N(0, I) to pictures (B, C, H, W), all in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The sources of one subfolder.
+
+    Args:
+        number: of the group, which is part of its seed.
+        name: the class, or the values of attributes, such as ``Smiling, not Male``.
+        rows: positions (n,) of its pictures.
+    """
+
+    number: int
+    name: str
+    rows: NDArray[np.int64]
+
+    @property
+    def folder(self) -> str:
+        """The name of the subfolder."""
+        return _folder_name(self.number, self.name)
 
 
 @dataclass(frozen=True)
@@ -48,19 +69,56 @@ class Planned:
     seed: tuple[int, int, int]
 
 
-def plan(dataset: Dataset, index: NDArray[np.int64], per_class: int, seed: int = 0, labeled: int = 0) -> list[Planned]:
-    """Return the list of pictures to make, class by class. The first of a class do not depend on ``per_class``.
+def groups(dataset: Dataset, index: NDArray[np.int64], joint: Sequence[Sequence[str]] = ()) -> list[Group]:
+    """Return the groups of pictures of which equally many are made; a group may be empty.
 
-    The sources of a class come in an order drawn by ``seed``. After the last source the order starts again.
+    Args:
+        dataset: with classes or attributes.
+        index: positions (n,) of the pictures to divide into groups.
+        joint: attributes; each entry makes one group for each combination of their values. Without it the groups are
+            the classes, or, for a data set without classes, the two values of each attribute.
+
+    Raises:
+        UnknownName: there is no such attribute.
+    """
+    if dataset.classes and dataset.labels is not None and not joint:
+        label = dataset.labels[index]
+        return [Group(c, name, index[label == c]) for c, name in enumerate(dataset.classes)]
+    made: list[Group] = []
+    for names in joint or [(name,) for name in dataset.attributes]:
+        for name in names:
+            if name not in dataset.attributes:
+                raise UnknownName("attribute", name, dataset.attributes)
+        table = np.asarray(dataset.attribute_table[index][:, [dataset.attributes.index(name) for name in names]])
+        for values in itertools.product((1, -1), repeat=len(names)):
+            words = ", ".join(name if value > 0 else f"not {name}" for name, value in zip(names, values, strict=True))
+            made.append(Group(len(made), words, index[(table == np.array(values)).all(1)]))
+    return made
+
+
+def plan(
+    dataset: Dataset,
+    index: NDArray[np.int64],
+    per_class: int,
+    seed: int = 0,
+    labeled: int = 0,
+    joint: Sequence[Sequence[str]] = (),
+) -> list[Planned]:
+    """Return the list of pictures to make, group by group. The first of a group do not depend on ``per_class``.
+
+    The groups are those of :func:`groups`. The sources of a group come in an order drawn by ``seed``. After the last
+    source the order starts again.
 
     Args:
         dataset: with classes or attributes.
         index: positions (n,) of the sources, such as the training split.
-        per_class: pictures of each class; for a data set with attributes only, pictures in total.
+        per_class: pictures of each group that has sources.
         seed: of the order and of the noise.
-        labeled: use only this number of sources of each class, as if no others were labeled; 0 uses all.
+        labeled: use only this number of sources of each group, as if no others were labeled; 0 uses all.
+        joint: as of :func:`groups`.
 
     Raises:
+        UnknownName: there is no such attribute.
         MienError: the data set has neither classes nor attributes, or has signals; a number out of range.
     """
     if dataset.shape[1] == 1:
@@ -74,16 +132,14 @@ def plan(dataset: Dataset, index: NDArray[np.int64], per_class: int, seed: int =
         )
     if per_class < 1 or labeled < 0 or seed < 0:
         raise MienError(f"expected 1 picture of each class or more, got {per_class} ({labeled} labeled, seed {seed})")
-    groups = {ANY: index}
-    if dataset.classes and dataset.labels is not None:
-        label = dataset.labels[index]
-        groups = {c: index[label == c] for c in range(len(dataset.classes)) if (label == c).any()}
     planned = []
-    for c, rows in groups.items():
-        order = np.random.default_rng([seed, c + 1]).permutation(rows)[: labeled or len(rows)]
-        folder = "pictures" if c == ANY else _folder_name(c, dataset.classes[c])
+    for group in groups(dataset, index, joint):
+        if not len(group.rows):
+            continue
+        c = group.number
+        order = np.random.default_rng([seed, c + 1]).permutation(group.rows)[: labeled or len(group.rows)]
         planned += [
-            Planned(f"{folder}/{number:06d}.png", int(order[number % len(order)]), (seed, c + 1, number))
+            Planned(f"{group.folder}/{number:06d}.png", int(order[number % len(order)]), (seed, c + 1, number))
             for number in range(per_class)
         ]
     return planned
@@ -145,7 +201,7 @@ def synthesize(
         MienError: ``out`` holds other files, or pictures of another origin.
     """
     about = json.loads(json.dumps(dict(about)))
-    _claim(out, about)
+    check_place(out, about)
     write_json(out / PROVENANCE, {"made_with": about, "complete": False})
     count = 0
     for start in range(0, len(planned), BATCH):
@@ -163,9 +219,9 @@ def synthesize(
         if progress:
             progress(start + len(part), len(planned))
     _write_table(dataset, planned, out / TABLE)
-    if dataset.classes:
-        folders = [[_folder_name(c, name), name] for c, name in enumerate(dataset.classes)]
-        _write_csv([["folder", "class"], *folders], out / CLASS_NAMES)
+    folders = {_folder_name(c, name): name for c, name in enumerate(dataset.classes)}
+    if folders and all(one.file.partition("/")[0] in folders for one in planned):  # not if they are of attributes
+        _write_csv([["folder", "class"], *([*pair] for pair in folders.items())], out / CLASS_NAMES)
     sources = {
         one.file: {"source": dataset.keys[one.source], "position": one.source, "seed": one.seed} for one in planned
     }
@@ -173,8 +229,9 @@ def synthesize(
     return count
 
 
-def _claim(out: Path, about: Mapping[str, Any]) -> None:
+def check_place(out: Path, about: Mapping[str, Any]) -> None:
     """Raise MienError if the folder holds files other than an earlier part of the same output."""
+    about = json.loads(json.dumps(dict(about)))
     if not out.exists():
         return
     there = [path.name for path in out.iterdir()] if out.is_dir() else [out.name]

@@ -65,7 +65,7 @@ def variations(
             f"expected pictures, scales and variations, got {len(x)}, {len(scales)} and {n}: 1 or more each"
         )
     scale = torch.tensor([check_scale(s) for s in scales])
-    z = map_batches(lambda part: model.encode(check_pictures(model, part)).mean, x)  # (B, K)
+    z = map_batches(lambda part: model.encode(part).mean, check_pictures(model, x))  # (B, K)
     offsets = (scale[:, None, None] * directions(n, z.shape[1], seed)).flatten(0, 1).to(z.device)  # (S·n, K)
     total, done = len(z) * len(offsets), 0
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from mien.cli.outputs import calling
+
 # the headings of `mien --help`, in this order; a command names its own as rich_help_panel
 SECTIONS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
 
@@ -57,7 +59,9 @@ class App(typer.Typer):
         def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
             @functools.wraps(function)
             def call(**values: Any) -> Any:
-                return function(**{key: expanded(value) for key, value in values.items()})
+                values = {key: expanded(value) for key, value in values.items()}
+                with calling(function.__name__.rstrip("_"), values):
+                    return function(**values)
 
             register(call)
             return function

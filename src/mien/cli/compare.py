@@ -9,6 +9,7 @@ import typer
 
 from mien.cli.app import app
 from mien.cli.measuring import Count, Judge, Metrics
+from mien.cli.outputs import Force, place
 from mien.cli.shared import Device, Root, Seed, bars, make_console, pick_device, run_folder, wrote
 from mien.errors import MienError
 
@@ -22,6 +23,7 @@ def compare(
     seed: Seed = 0,
     root: Root = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("compared"),
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Put runs side by side: the same measures, the same held-out pictures, one page.
@@ -36,15 +38,21 @@ def compare(
         raise MienError(f"expected two runs or more to compare, got {len(runs)}")
     for run in runs:
         check_abilities(run, ())
+    out = place(
+        None if out == Path("compared") else out,
+        "compared",
+        force,
+        lambda folder: [folder / "compare.json", folder / "index.html"],
+    )
     from rich.table import Table
 
     from mien.evaluation import compare as comparing
     from mien.evaluation.text import side_by_side
     from mien.run.opening import open_run
 
-    console, place = make_console(), pick_device(device)
+    console, torch_device = make_console(), pick_device(device)
     with bars(console) as note:
-        opened = [open_run(run, place, root) for run in runs]
+        opened = [open_run(run, torch_device, root) for run in runs]
         results, page = comparing.compare(opened, out, judge, count, seed, note, metric or ())
     rows = side_by_side(results)
     table = Table(*rows[0], title=f"{results[0].data.test:,} held-out pictures", title_justify="left")

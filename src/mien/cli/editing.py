@@ -108,6 +108,26 @@ def open_editor(
     return editor
 
 
+def held_out_to_edit(run: Path, amounts: Mapping[str, float], n: int, root: Folders) -> Any:
+    """Return n held-out pictures (n, C, H, W) that do not have what an edit adds, and have what it removes.
+
+    A line says so, and says how many pictures are different where the data do not hold enough.
+    """
+    from mien.applications.arithmetic import pictures_to_edit
+    from mien.run.opening import open_run
+
+    opened = open_run(run, root=root)
+    chosen, exact = pictures_to_edit(opened.dataset, opened.splits.test, amounts, n)
+    changes = {name: amount for name, amount in amounts.items() if name in opened.dataset.attributes and amount}
+    if changes:
+        kind = " and ".join(f"{'without' if amount > 0 else 'with'} {name}" for name, amount in changes.items())
+        rest = len(chosen) - exact
+        other = f", and {rest} other{'s' * (rest > 1)}: the data hold no more of the first kind" if rest else ""
+        line = f"{exact} held-out picture{'s' * (exact != 1)} {kind}{other}"
+        make_console().print(line, style="dim", markup=False, highlight=False)
+    return opened.dataset.batch(chosen).x
+
+
 def far_amounts(run: Path, amounts: Mapping[str, float], direction: str = "mean") -> list[str]:
     """Return a line for each amount that is far from the one that ``mien evaluate`` found to work best."""
     from mien.run.opening import cached_amounts

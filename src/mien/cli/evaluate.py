@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from mien.cli.app import app
 from mien.cli.measuring import Count, Judge, Metrics
+from mien.cli.outputs import Force, place
 from mien.cli.shared import Device, Root, Run, Seed, bars, make_console, pick_device, wrote
+from mien.errors import MienError
+
+RESULT, PAGE = "evaluation.json", "report.html"
+HOW = ("metric", "judge", "count", "seed", "root")  # results by these are kept beside each other
 
 
 @app.command(rich_help_panel="Measure")
@@ -15,9 +25,16 @@ def evaluate(
     metric: Metrics = None,
     seed: Seed = 0,
     root: Root = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The folder to write.  [default: the run folder]", show_default=False),
+    ] = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Measure all that a run's abilities allow on its held-out pictures: evaluation.json and a page, report.html.
+
+    Both are in the run folder, or in the folder --out, for a run that cannot be written.
 
     Examples:
       mien evaluate runs/faces --judge runs/judge
@@ -25,10 +42,15 @@ def evaluate(
       mien evaluate runs/faces --metric identity --metric fid10k
       mien evaluate runs/faces --judge runs/judge --metric edit_directions
       mien evaluate runs/faces --judge runs/judge --metric all
+      mien evaluate /shared/faces --out faces-measured
     """
     from mien.run.folder import check_abilities
 
     check_abilities(run, ())
+    if out is not None and out.is_file():
+        raise MienError(f"expected a folder for --out, got {out}, a file: such as --out measured")
+    if out is not None and out.resolve() != run.resolve():
+        place(out, "", force, lambda folder: [folder / RESULT, folder / PAGE], ignore=HOW)
     from mien import evaluation
     from mien.evaluation.page import write_page
     from mien.evaluation.text import tables
@@ -38,12 +60,12 @@ def evaluate(
 
     console = make_console()
     with bars(console) as note:
-        opened = open_run(run, pick_device(device), root)
+        opened = open_run(run, pick_device(device), root, results=out)
         result = evaluation.evaluate(opened, judge, count, seed, note, metric or ())
     for table in tables(result):
         console.print(table)
     if more := [name for name in evaluation.choose(["all"]) if name not in result.measures]:
         console.print(f"[dim]not measured: {', '.join(more)} (--metric NAME, or all)[/]")
-    wrote(console, opened.folder / "evaluation.json")
+    wrote(console, opened.results / RESULT)
     same = judge and result.judge and sha256(judge / "weights.safetensors") == result.judge.weights_sha256
-    wrote(console, write_page(opened, result, opened.folder / "report.html", load(judge) if judge and same else None))
+    wrote(console, write_page(opened, result, opened.results / PAGE, load(judge) if judge and same else None))

@@ -10,7 +10,10 @@ import typer
 
 from mien.cli.app import app
 from mien.cli.editing import Direction, Keep, open_editor, parse_amounts
+from mien.cli.outputs import Force, place
 from mien.cli.shared import Root, Run, bars, load_model, make_console, wrote
+
+FILES = ("export.json", *(f"{name}.onnx" for name in ("encode", "decode", "edit", "recognize")))
 
 
 @app.command(rich_help_panel="Use a run")
@@ -24,6 +27,7 @@ def export(
     direction: Direction = "mean",
     root: Root = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("exported"),
+    force: Force = False,
 ) -> None:
     """Write a run as ONNX files, one for each ability, checked against the run.
 
@@ -32,6 +36,9 @@ def export(
       mien export runs/faces Smiling=+1 Eyeglasses=-1
     """
     parsed, kept = parse_amounts(amounts or []), keep or []
+    out = place(
+        None if out == Path("exported") else out, "exported", force, lambda folder: [folder / name for name in FILES]
+    )
     model = load_model(run, "cpu")
     from mien.export import export as write
 

@@ -11,6 +11,7 @@ import typer
 from mien.cli.app import app
 from mien.cli.editing import parse_amounts
 from mien.cli.many import folder_or_sheet, is_folder, targets, write_each
+from mien.cli.outputs import Force
 from mien.cli.shared import Device, Out, Run, Seed, load_model, make_console, save_figure, shown
 from mien.errors import MienError, UnknownName
 
@@ -31,6 +32,7 @@ def generate(
     n: Annotated[int, typer.Option("-n", "--n", help="Number of pictures.", min=1)] = 64,
     seed: Seed = 0,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Generate new pictures: one sheet (a file), or one file for each (a folder).
@@ -41,7 +43,7 @@ def generate(
       mien generate runs/iterative_gan Smiling=+1 Male=-1
     """
     parsed = parse_amounts(amounts or [])
-    out = folder_or_sheet(out, "samples.png")
+    out = folder_or_sheet(out, "samples.png", force)
     if not is_folder(out) and n > ON_A_SHEET:
         raise MienError(
             f"expected up to {ON_A_SHEET} pictures on one sheet, got {n}: pass a folder, such as --out samples/"
@@ -57,7 +59,7 @@ def generate(
         return
     names = [Path("new") / f"{number:06d}" for number in range(n)]
     batches = zip(_parts(names), generate_batches(model, n, seed, conditions), strict=True)
-    write_each(targets(names, out, model.config["shape"]), batches, lambda x: [x], "pictures", out)
+    write_each(targets(names, out, model.config["shape"], force=force), batches, lambda x: [x], "pictures", out)
 
 
 def _parts(names: list[Path]) -> Iterator[list[Path]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import picture_path
+from mien.cli.outputs import Force, picture_path
 from mien.cli.shared import (
     Device,
     Out,
@@ -37,6 +37,7 @@ def interpolate(
     seed: Seed = 0,
     root: Root = None,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Interpolate in latent space from each picture to the next: given pictures, generated or held-out ones.
@@ -48,7 +49,7 @@ def interpolate(
       mien interpolate runs/faces --path slerp --steps 15 --out paths.png
       mien interpolate runs/faces --samples 5 --seed 1
     """
-    out = picture_path(out, "interpolation.png")
+    out = picture_path(out, "interpolation.png", force)
     if path not in PATHS:
         raise UnknownName("path", path, PATHS)
     if samples and pictures:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import picture_path
+from mien.cli.outputs import Force, picture_path
 from mien.cli.shared import (
     Device,
     Out,
@@ -32,6 +32,7 @@ def iterate(
     rounds: Annotated[int, typer.Option(help="Number of rounds.", min=1, max=1000)] = 10,
     root: Root = None,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Encode and decode pictures again and again, and measure whether they settle.
@@ -40,7 +41,7 @@ def iterate(
       mien iterate runs/faces
       mien iterate runs/faces me.jpg you.png --rounds 50 --out rounds.png
     """
-    out = picture_path(out, "rounds.png")
+    out = picture_path(out, "rounds.png", force)
     model = load_model(run, device, "Encodes", "Decodes")
     from rich.table import Table
 

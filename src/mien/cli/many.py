@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mien.cli.outputs import picture_path, writable
+from mien.cli.outputs import Files, claim, only, picture_path, writable
 from mien.cli.shared import Folders, bars, held_out, make_console, wrote
 from mien.errors import MienError
 
@@ -20,14 +20,20 @@ ON_A_SHEET = 256  # picture files at most
 SIGNALS = (".npy", ".csv")
 
 
-def folder_or_sheet(out: Path | None, default: str) -> Path:
+def folder_or_sheet(
+    out: Path | None, default: str, force: bool = False, files: Files = only, ignore: Sequence[str] = ()
+) -> Path:
     """Return the path to write: a folder, which has no suffix or exists already, or a file for a figure.
+
+    Args:
+        out, default, force, files, ignore: as of :func:`mien.cli.outputs.place`; of a folder, :func:`targets` checks
+            the files.
 
     Raises:
         MienError: for another path, or one that cannot be written.
     """
     if out is None or not is_folder(out):
-        return picture_path(out, default)
+        return picture_path(out, default, force, files, ignore)
     if out.is_file():
         raise MienError(f"expected a folder or a picture's name for --out, got {out}, a file: such as --out {default}")
     return writable(out)
@@ -107,12 +113,22 @@ def _readable(file: Path, model: Any, unread: list[str]) -> bool:
 
 
 def files_or_held_out(
-    run: Path, model: Any, files: list[Path], n: int, root: Folders, unread: list[str] | None
+    run: Path,
+    model: Any,
+    files: list[Path],
+    n: int,
+    root: Folders,
+    unread: list[str] | None,
+    choose: Callable[[], Any] | None = None,
 ) -> tuple[list[Path], Iterable[tuple[Sequence[Path], Any]]]:
-    """Return files and their pictures, as :func:`parts` yields them; n held-out pictures where there is no file."""
+    """Return files and their pictures, as :func:`parts` yields them; n held-out pictures where there is no file.
+
+    Args:
+        choose: returns the held-out pictures (n, C, H, W); by default they are evenly spread.
+    """
     if files:
         return files, parts(files, model, unread)
-    x = held_out(run, n, root)
+    x = choose() if choose else held_out(run, n, root)
     names = [Path("held-out") / f"held-out-{number:03d}" for number in range(len(x))]
     return names, [(names, x)]
 
@@ -174,29 +190,41 @@ def write_each(
 
 
 def targets(
-    files: Sequence[Path], out: Path, shape: Sequence[int], suffixes: Sequence[str] = ("",)
+    files: Sequence[Path],
+    out: Path,
+    shape: Sequence[int],
+    suffixes: Sequence[str] = ("",),
+    force: bool = False,
+    ignore: Sequence[str] = (),
+    extension: Callable[[Path], str] | None = None,
 ) -> dict[Path, list[Path]]:
     """Return the files to write in ``out`` for each file: of the same name, as .png, or .npy of a signal.
 
     Args:
+        extension: returns the suffix of the first file to write for a file, if it is another one.
         suffixes: the end of the name, for each file to write.
+        force, ignore: as of :func:`mien.cli.outputs.claim`.
 
     Raises:
-        MienError: for two files with one output, and for ``out`` that is the folder of the files themselves.
+        MienError: for two files with one output, for ``out`` that is the folder of the files themselves, and as
+            :func:`mien.cli.outputs.claim`.
     """
-    extension = ".npy" if shape[1] == 1 else ".png"
+    usual = ".npy" if shape[1] == 1 else ".png"
     outputs: dict[Path, list[Path]] = {}
     sources: dict[Path, Path] = {}
     for file in files:
         if file.is_file() and out.resolve() == file.parent.resolve():
             raise MienError(f"expected another folder for --out, got {out}, where {file} is: such as {out / 'new'}")
-        outputs[file] = [out / f"{file.stem}{suffix}{extension}" for suffix in suffixes]
+        outputs[file] = [out / f"{file.stem}{suffix}{usual}" for suffix in suffixes]
+        if extension is not None:
+            outputs[file][0] = outputs[file][0].with_suffix(extension(file))
         for output in outputs[file]:
             if output in sources:
                 raise MienError(
                     f"expected files of different names, got {sources[output]} and {file}: both would become {output}"
                 )
             sources[output] = file
+    claim(sources, force, ignore)
     return outputs
 
 

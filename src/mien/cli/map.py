@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import picture_path, writable
+from mien.cli.outputs import Force, picture_path, place
 from mien.cli.shared import Device, Out, Root, Run, Seed, bars, make_console, pick_device, save_figure, shown, wrote
 from mien.errors import MienError, UnknownName
 
@@ -46,6 +46,7 @@ def map_(
     seed: Seed = 0,
     root: Root = None,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Map a latent space: t-SNE as a scatter and as a grid of pictures; the plane itself if it has 2 dimensions.
@@ -60,11 +61,10 @@ def map_(
             raise UnknownName("kind", each, KINDS)
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
-    out = out or Path("map")
-    if out.suffix:
-        picture_path(out, "map.png")
+    if out and out.suffix:
+        out = picture_path(out, "map.png", force, lambda path: _files(path, kind))
     else:
-        writable(out)
+        out = place(out, "map", force, lambda path: _files(path, kind))
     from mien.run.folder import check_abilities, read_config
 
     check_abilities(run, ["Encodes", "Decodes"] if kind and "decoded" in kind else ["Encodes"])
@@ -101,16 +101,22 @@ class _Request:
     seed: int
     out: Path
 
-    def path(self, kind: str, kinds: Sequence[str]) -> Path:
-        """Return the file of a picture: in the folder ``out``, or beside the file ``out``."""
-        if not self.out.suffix:
-            return self.out / f"{kind}.png"
-        return self.out if len(kinds) == 1 else self.out.with_name(f"{self.out.stem}-{kind}{self.out.suffix}")
 
-    @property
-    def table(self) -> Path:
-        """The file of the table."""
-        return self.out.with_suffix(".csv") if self.out.suffix else self.out / "map.csv"
+def _picture(out: Path, kind: str, kinds: Sequence[str]) -> Path:
+    """Return the file of a picture: in the folder ``out``, or beside the file ``out``."""
+    if not out.suffix:
+        return out / f"{kind}.png"
+    return out if len(kinds) == 1 else out.with_name(f"{out.stem}-{kind}{out.suffix}")
+
+
+def _table(out: Path) -> Path:
+    """Return the file of the table."""
+    return out.with_suffix(".csv") if out.suffix else out / "map.csv"
+
+
+def _files(out: Path, kinds: Sequence[str] | None) -> list[Path]:
+    """Return the files of a map; without kinds, those of every kind, because the model decides which apply."""
+    return [*(_picture(out, kind, kinds or KINDS) for kind in kinds or KINDS), _table(out)]
 
 
 def _draw(opened: Any, kinds: Sequence[str], request: _Request, plane: bool, console: Any) -> None:
@@ -152,9 +158,9 @@ def _draw(opened: Any, kinds: Sequence[str], request: _Request, plane: bool, con
             cells = maps.grid_cells(positions[chosen])
             figure = figures.picture_grid(shown(opened.dataset.batch(index[chosen]).x), cells)
             columns |= _places(cells, chosen, len(z))
-        save_figure(figure, request.path(each, kinds), console)
-    _write_table(request.table, columns)
-    wrote(console, request.table)
+        save_figure(figure, _picture(request.out, each, kinds), console)
+    _write_table(_table(request.out), columns)
+    wrote(console, _table(request.out))
 
 
 def _labels(dataset: Any, index: Any, label: str | None) -> list[str | None] | None:

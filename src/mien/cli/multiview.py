@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import file_path
+from mien.cli.outputs import Force, file_path
 from mien.cli.shared import Device, Root, bars, make_console, pick_device, print_json, run_folder, wrote
 from mien.errors import MienError
+
+DEFAULT = Path("multiview.json")
 
 
 @app.command(rich_help_panel="Measure")
@@ -32,9 +34,8 @@ def multiview(
     attributes: Annotated[bool, typer.Option("--attributes", help="Also a table of every attribute.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     root: Root = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, with all numbers.")] = Path(
-        "multiview.json"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, with all numbers.")] = DEFAULT,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Predict attributes from the latents of several runs together, and of each alone, with linear SVMs.
@@ -45,7 +46,7 @@ def multiview(
     """
     if not 0 < c < float("inf"):
         raise MienError(f"expected --c above 0, got {c:g}: mien evaluate takes 1")
-    file_path(out)
+    out = file_path(None if out == DEFAULT else out, str(DEFAULT), force, ignore=("attributes",))
     from mien.run.folder import check_abilities, read_config
 
     folders = [*runs, *(beside or [])]

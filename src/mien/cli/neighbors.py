@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import picture_path
+from mien.cli.outputs import Force, picture_path
 from mien.cli.shared import (
     Device,
     Out,
@@ -39,6 +39,7 @@ def neighbors(
     seed: Seed = 0,
     root: Root = None,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Find the training pictures nearest in latent space, and check whether generated pictures are copies of them.
@@ -49,7 +50,7 @@ def neighbors(
     """
     if generated and pictures:
         raise MienError("expected pictures or --generated, got both: choose one")
-    out = picture_path(out, "neighbors.png")
+    out = picture_path(out, "neighbors.png", force)
     from mien.run.folder import check_abilities
 
     check_abilities(run, ["Encodes", "Generates"] if generated else ["Encodes"])

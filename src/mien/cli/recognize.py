@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.app import app
+from mien.cli.faces import searched
 from mien.cli.many import escaped, few, parts, picture_files, print_unread, printable
-from mien.cli.outputs import file_path, picture_path
+from mien.cli.outputs import Force, file_path, picture_path
+from mien.cli.photos import NoAlign, OneFace, aligned_parts, template_for
 from mien.cli.shared import Device, Out, Run, bars, load_model, make_console, print_json, save_figure, shown, wrote
 
 SIDE_BY_SIDE = 5  # pictures at most that have a column each; of more, each has a line
@@ -20,20 +22,26 @@ SIDE_BY_SIDE = 5  # pictures at most that have a column each; of more, each has 
 def recognize(
     run: Run,
     pictures: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.", show_default=False)],
+    face: OneFace = 1,
+    no_align: NoAlign = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Recognize attributes or classes of pictures, with their probabilities; --out NAME.csv writes a table.
 
+    A model of aligned faces finds the face in an ordinary photo and aligns it; of several faces it takes the largest.
+
     Examples:
+      mien recognize recognizer-64 me.jpg
       mien recognize runs/cnn me.jpg --out me.png
       mien recognize runs/cnn *.jpg --json
       mien recognize runs/cnn photos/ --out photos.csv
     """
     table = out is not None and out.suffix.lower() == ".csv"
     if out:
-        out = file_path(out) if table else picture_path(out, "recognized.png")
+        out = file_path(out, "", force) if table else picture_path(out, "recognized.png", force)
     model = load_model(run, device, "Recognizes")
     import numpy as np
 
@@ -48,7 +56,13 @@ def recognize(
         few(files, "--out table.csv")
     console = make_console(json)
     with bars(console) as note:
-        for part, x in parts(files, model, unread if files != pictures else None):
+        skip = unread if files != pictures else None
+        template = template_for(run, no_align)
+        if template is None:
+            read_parts = searched(run, parts(files, model, skip))
+        else:
+            read_parts = aligned_parts(files, template, face, skip)
+        for part, x in read_parts:
             results.append(applications.recognize(model, x).cpu().numpy())
             drawn += [x] if out and not table else []
             read += part

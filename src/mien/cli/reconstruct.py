@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.cli.app import app
+from mien.cli.faces import searched, warn_without_face
 from mien.cli.many import (
     ManyPictures,
     few,
@@ -16,6 +17,8 @@ from mien.cli.many import (
     targets,
     write_each,
 )
+from mien.cli.outputs import Force
+from mien.cli.photos import NoAlign, OneFace, aligned_face, aligned_parts, template_for
 from mien.cli.shared import (
     Device,
     Folders,
@@ -34,25 +37,45 @@ N = 16  # held-out pictures
 
 @app.command(rich_help_panel="Use a run")
 def reconstruct(
-    run: Run, pictures: ManyPictures = None, root: Root = None, out: Out = None, device: Device = "auto"
+    run: Run,
+    pictures: ManyPictures = None,
+    face: OneFace = 1,
+    no_align: NoAlign = False,
+    root: Root = None,
+    out: Out = None,
+    force: Force = False,
+    device: Device = "auto",
 ) -> None:
     """Encode and decode pictures, or held-out ones of the run's data: one sheet (a file), or one file each (a folder).
+
+    A model of aligned faces finds the face in an ordinary photo and aligns it; of several faces it takes the largest.
 
     Examples:
       mien reconstruct runs/faces
       mien reconstruct runs/faces me.jpg you.png --out pair.png
       mien reconstruct runs/faces photos/ --out again/
     """
-    out = folder_or_sheet(out, "reconstructions.png")
+    out = folder_or_sheet(out, "reconstructions.png", force)
     model = load_model(run, device, "Encodes", "Decodes")
     files = picture_files(pictures, model.config["shape"]) if pictures else []
+    template = template_for(run, no_align) if files else None
     if is_folder(out):
-        _into_folder(run, model, files, root, out, skip=files != pictures)
+        _into_folder(run, model, files, root, out, force, files != pictures, template, face)
     else:
-        _onto_sheet(run, model, few(files), root, out)
+        _onto_sheet(run, model, few(files), root, out, template, face)
 
 
-def _into_folder(run: Path, model: Any, files: list[Path], root: Folders, out: Path, skip: bool) -> None:
+def _into_folder(
+    run: Path,
+    model: Any,
+    files: list[Path],
+    root: Folders,
+    out: Path,
+    force: bool,
+    skip: bool,
+    template: Any,
+    face: int,
+) -> None:
     """Write one reconstruction for each picture; ``skip`` leaves out files that cannot be read."""
     from mien import applications
     from mien.metrics.reconstruction import psnr
@@ -65,19 +88,30 @@ def _into_folder(run: Path, model: Any, files: list[Path], root: Folders, out: P
         scores.extend(psnr(x, x_rec).tolist())
         return [x_rec]
 
-    files, parts = files_or_held_out(run, model, files, N, root, unread if skip else None)
-    write_each(targets(files, out, model.config["shape"]), parts, rebuild, "reconstructing", out, unread)
+    own = bool(files)
+    if template is not None:
+        parts = aligned_parts(files, template, face, unread if skip else None)
+    else:
+        files, some = files_or_held_out(run, model, files, N, root, unread if skip else None)
+        parts = searched(run, some, own)
+    write_each(targets(files, out, model.config["shape"], force=force), parts, rebuild, "reconstructing", out, unread)
     mean = sum(scores) / len(scores)
     make_console().print(f"{len(scores):,} picture{'s' * (len(scores) > 1)}: PSNR {mean:.2f} dB", highlight=False)
 
 
-def _onto_sheet(run: Path, model: Any, files: list[Path], root: Folders, out: Path) -> None:
+def _onto_sheet(run: Path, model: Any, files: list[Path], root: Folders, out: Path, template: Any, face: int) -> None:
     """Draw pictures and their reconstructions on one sheet."""
+    import torch
+
     from mien import applications, figures
     from mien.metrics.reconstruction import psnr
 
     console = make_console()
-    x = pictures_or_held_out(run, model, files, N, root)
+    if template is not None:
+        x = torch.cat([aligned_face(file, template, face) for file in files])
+    else:
+        x = pictures_or_held_out(run, model, files, N, root)
+        warn_without_face(run, files, [x])
     x_rec = applications.reconstruct(model, x).cpu()
     scores = psnr(x, x_rec)
     for file, score in zip(files, scores, strict=False):

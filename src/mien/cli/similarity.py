@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import picture_path
+from mien.cli.outputs import Force, picture_path
 from mien.cli.shared import (
     Device,
     Folders,
@@ -45,6 +45,7 @@ def similarity(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and draw nothing unless --out is given.")] = False,
     root: Root = None,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Compare pictures by their latent neighborhoods; without pictures, measure how well this separates persons.
@@ -56,17 +57,17 @@ def similarity(
     if pictures and len(pictures) < 2:
         raise MienError("expected two pictures or more to compare, got one")
     check_noise(noise)
-    out = picture_path(out, "similarity.png") if out else None
+    drawn = picture_path(out, "similarity.png", force) if out or not json else None
     from mien.run.folder import check_abilities
 
     check_abilities(run, ["Encodes", "Decodes"])
     if pictures:
-        _compare(load_model(run, device), pictures, noise, seed, json, out)
+        _compare(load_model(run, device), pictures, noise, seed, drawn, json)
     else:
-        _same_person(run, device, root, noise, seed, pairs, json, out)
+        _same_person(run, device, root, noise, seed, pairs, drawn, json)
 
 
-def _compare(model: Any, pictures: list[Path], noise: float, seed: int, json: bool, out: Path | None) -> None:
+def _compare(model: Any, pictures: list[Path], noise: float, seed: int, out: Path | None, json: bool) -> None:
     """Print the similarity of each pair of picture files, and draw their neighborhoods."""
     import numpy as np
 
@@ -95,18 +96,16 @@ def _compare(model: Any, pictures: list[Path], noise: float, seed: int, json: bo
             numbers = (scores["neighborhood"][p], scores["cosine"][p], -scores["distance"][p])
             table.add_row(pictures[i].name, pictures[j].name, *(f"{number:.3f}" for number in numbers))
         console.print(table)
-    if out or not json:
+    if out:
         around = variations(model, x, (noise,), FAKES, seed)[:, 0]
         first = dict(zip(pairs[:, 1][pairs[:, 0] == 0].tolist(), scores["neighborhood"], strict=False))
         words = [f" {first[i]:.2f}\N{NO-BREAK SPACE}like\N{NO-BREAK SPACE}first" if i else "" for i in range(len(x))]
         labels = [p.name[:20] + text for p, text in zip(pictures, words, strict=True)]
-        save_figure(
-            explore.neighborhoods(shown(x), shown(around), labels=labels), out or Path("similarity.png"), console
-        )
+        save_figure(explore.neighborhoods(shown(x), shown(around), labels=labels), out, console)
 
 
 def _same_person(
-    run: Path, device: str, root: Folders, noise: float, seed: int, most: int, json: bool, out: Path | None
+    run: Path, device: str, root: Folders, noise: float, seed: int, most: int, out: Path | None, json: bool
 ) -> None:
     """Print the AUC of every similarity on held-out pictures, and draw the ROC curves."""
     import numpy as np
@@ -133,9 +132,9 @@ def _same_person(
         print_json(result)
     else:
         _print_auc(console, result)
-    if out or not json:
+    if out:
         words = {name: f"{s['auc']:.2f} ({s['low']:.2f} to {s['high']:.2f})" for name, s in result["measures"].items()}
-        save_figure(explore.roc_curves(scores, auc=words), out or Path("similarity.png"), console)
+        save_figure(explore.roc_curves(scores, auc=words), out, console)
 
 
 def _print_auc(console: Console, result: dict[str, Any]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import writable
+from mien.cli.outputs import Force, claim, writable
 from mien.cli.shared import (
     Device,
     Noise,
@@ -25,13 +27,23 @@ from mien.cli.shared import (
 )
 from mien.errors import MienError
 
+DEFAULT = Path("synthesized")
+
 
 @app.command(rich_help_panel="Explore a run")
 def synthesize(
     run: Run,
     per_class: Annotated[
-        int, typer.Option(help="Pictures of each class; of the whole set if it has no classes.", min=1)
+        int, typer.Option(help="Pictures of each class; without classes, of each value of each attribute.", min=1)
     ] = 100,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Make pictures of each value of this attribute only, or with commas, of each combination of values, "
+            "such as Smiling,Male; repeat for several.  [default: the classes, or each attribute]",
+            show_default=False,
+        ),
+    ] = None,
     noise: Noise = 0.5,
     labeled: Annotated[
         int, typer.Option(help="Number of labeled pictures of each class to start from; 0 is all.", min=0)
@@ -39,6 +51,7 @@ def synthesize(
     seed: Seed = 0,
     root: Root = None,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Synthesize labeled pictures from a run's training pictures: a folder to train on, with each picture's source.
@@ -47,14 +60,14 @@ def synthesize(
 
     Examples:
       mien synthesize runs/digits --per-class 500 --noise 0.5 --out more-digits
+      mien synthesize runs/faces --per-class 500 --attribute Smiling,Male --out more-faces
       mien train attribute_cnn --data folder --root more-digits --size 32
       mien train ssavae --data folder --root more-digits --data-option classes=folders --size 28
     """
     check_noise(noise)
-    out = out or Path("synthesized")
-    if out.suffix.lower() in (".png", ".jpg", ".svg", ".pdf"):
+    if out and out.suffix.lower() in (".png", ".jpg", ".svg", ".pdf"):
         raise MienError(f"expected a folder, got --out {out}: such as --out {out.with_suffix('')}")
-    writable(out)
+    writable(out or DEFAULT)
     from mien.run.folder import WEIGHTS, check_abilities
 
     check_abilities(run, ["Encodes", "Decodes"])
@@ -66,7 +79,8 @@ def synthesize(
     console = make_console()
     opened = open_run(run, pick_device(device), root)
     model, dataset = opened.model, opened.dataset
-    planned = synthesis.plan(dataset, opened.index, per_class, seed, labeled)
+    joint = [name.split(",") for name in attribute or []]
+    planned = synthesis.plan(dataset, opened.index, per_class, seed, labeled, joint)
     about = {
         "run": run.resolve().name,
         "model": model.name,
@@ -76,6 +90,9 @@ def synthesize(
         "seed": seed,
         "labeled": labeled,
     }
+    if joint or not dataset.classes:
+        about["attributes"] = joint
+    out = _place(out, about, force)
     latent = latent_size(model)
     with bars(console) as note:
         new = synthesis.synthesize(
@@ -88,18 +105,43 @@ def synthesize(
             pick_device(device),
             lambda done, total: note("pictures", done, total),
         )
-    console.print(f"{len(planned):,} labeled pictures, {new:,} of them made now", highlight=False)
+    text = f"{len(planned):,} labeled pictures, {new:,} of them made now, {per_class:,} of each of"
+    parts = synthesis.groups(dataset, opened.index, joint)
+    console.print(f"{text} {sum(bool(len(one.rows)) for one in parts):,} groups", highlight=False)
+    if empty := [one.name for one in parts if not len(one.rows)]:
+        words = "; ".join(empty[:5]) + (" …" if len(empty) > 5 else "")
+        console.print(f"none of {len(empty)} groups without training pictures: {words}", markup=False, highlight=False)
     wrote(console, out)
-    # beside the folder: in the folder it would be read as one of the pictures
-    beside = Path(f"{out}.png") if out.name not in ("", "..") else Path(f"{out.resolve()}.png")
-    save_figure(_synthesized(dataset, planned, out), beside, console)
+    labels = {one.folder: one.name for one in parts}
+    save_figure(_synthesized(dataset, planned, out, labels), _sheet(out), console)
 
 
-def _synthesized(dataset: Any, planned: list[Any], out: Path, most: int = 10) -> Any:
-    """Return a figure of synthesized pictures: a row for each class, or below each of the first sources."""
+def _place(out: Path | None, about: dict[str, Any], force: bool) -> Path:
+    """Return the folder to write: ``out``, or the default name with a number if it holds pictures of other origin."""
+    from mien.applications.synthesize import check_place
+
+    for number in itertools.count(1):
+        folder = out or DEFAULT.with_name(f"{DEFAULT.name}-{number}" if number > 1 else DEFAULT.name)
+        try:
+            check_place(folder, about)
+            claim([_sheet(folder)], force, ignore=("per_class",))
+        except MienError:
+            if out:
+                raise
+            continue
+        return folder
+    raise AssertionError("there are infinitely many numbers")
+
+
+def _sheet(out: Path) -> Path:
+    """Return the file of the figure, beside the folder: in the folder it would be read as one of the pictures."""
+    return Path(f"{out}.png") if out.name not in ("", "..") else Path(f"{out.resolve()}.png")
+
+
+def _synthesized(dataset: Any, planned: list[Any], out: Path, labels: Mapping[str, str], most: int = 10) -> Any:
+    """Return a figure of synthesized pictures: a row for each group, with its name by its folder in ``labels``."""
     import numpy as np
 
-    from mien import figures
     from mien.data.pictures import open_picture
     from mien.figures import explore
 
@@ -112,11 +154,9 @@ def _synthesized(dataset: Any, planned: list[Any], out: Path, most: int = 10) ->
     groups: dict[str, list[Any]] = {}
     for one in planned:
         groups.setdefault(one.file.partition("/")[0], []).append(one)
-    rows = [group[:most] for _, group in sorted(groups.items())][:most]
-    if not dataset.classes:
-        return figures.reconstructions(real(rows[0]), read(rows[0]), names=["original", "synthesized"])
-    labels = [str(dataset.classes[int(dataset.labels[row[0].source])]) for row in rows]
+    first = sorted(groups.items())[:most]
+    rows, names = [group[:most] for _, group in first], [labels[folder] for folder, _ in first]
     fakes = np.stack([read(row) for row in rows])
     return explore.neighborhoods(
-        real([row[0] for row in rows]), fakes, labels=labels, heads=("a real one", "synthesized")
+        real([row[0] for row in rows]), fakes, labels=names, heads=("a real one", "synthesized")
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import app
-from mien.cli.outputs import picture_path
+from mien.cli.outputs import Force, picture_path
 from mien.cli.shared import (
     Device,
     Out,
@@ -38,6 +38,7 @@ def vary(
     seed: Seed = 0,
     root: Root = None,
     out: Out = None,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Vary a picture by noise on its latent, at several scales; a column of the figure is one direction of noise.
@@ -46,7 +47,7 @@ def vary(
       mien vary runs/cartoons sketch.png
       mien vary runs/cartoons sketch.png --scales 0.1,0.3,0.9,2 -n 10 --seed 1 --out ideas.png
     """
-    parsed, out = _scales(scales), picture_path(out, "variations.png")
+    parsed, out = _scales(scales), picture_path(out, "variations.png", force)
     model = load_model(run, device, "Encodes", "Decodes")
     from mien.applications.basics import reconstruct
     from mien.applications.variations import variations

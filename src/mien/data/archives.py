@@ -13,8 +13,11 @@ from pathlib import Path
 
 from mien.data import marks
 from mien.data.pictures import BadPicture
+from mien.data.regular import BadFile, check_content, check_regular, read_regular
 from mien.errors import MienError
 
+LARGEST = 512 * 2**20  # bytes of one file
+MOST = 5_000_000  # files of a zip; ImageNet has 1.3 million
 ZIP_END = 2**25  # bytes; a zip ends with the list of its members and their checksums
 
 
@@ -47,7 +50,43 @@ def locate(root: str | os.PathLike[str] | None, names: Iterable[str], title: str
 
 def reason(error: Exception) -> str:
     """Return the first line of an error's message, or the name of its type."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Return a zip for reading.
+
+    Raises:
+        MienError: it is damaged, no regular file, or has too many files.
+    """
+    try:
+        check_regular(path)
+        archive = zipfile.ZipFile(path)
+    except Exception as error:  # BadZipFile, OSError, NotImplementedError, UnicodeDecodeError, struct.error…
+        raise MienError(f"{path} is not a whole zip archive ({reason(error)}): download it again") from None
+    if (count := len(archive.filelist)) > MOST:
+        archive.close()
+        raise MienError(f"{path}: expected at most {MOST:,} files in a zip, got {count:,}: unpack it, and pass a part")
+    return archive
+
+
+def zip_names(archive: zipfile.ZipFile) -> list[str]:
+    """Return the names of the files in a zip, each once: of several files of one name a zip gives the last one."""
+    return list(dict.fromkeys(name for name in archive.namelist() if not name.endswith("/")))
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the content of a file in a zip; its claimed size is checked before it is unpacked.
+
+    Raises:
+        BadPicture: the file cannot be read, or is too large.
+    """
+    try:
+        member = archive.getinfo(name)
+        check_content(member.file_size, member.compress_size, LARGEST)
+        return archive.read(member)
+    except Exception as error:  # zlib.error, BadZipFile, NotImplementedError, EOFError, RuntimeError, OSError…
+        raise BadPicture(f"cannot be read from {Path(archive.filename or 'the zip').name}: {reason(error)}") from None
 
 
 class Files:
@@ -69,16 +108,13 @@ class Files:
         """One handle for all threads; None for a folder."""
         if self.path.is_dir():
             return None
-        try:
-            return zipfile.ZipFile(self.path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise MienError(f"{self.path} is not a whole zip archive ({reason(error)}): download it again") from None
+        return open_zip(self.path)
 
     @cached_property
     def names(self) -> list[str]:
         """Sorted paths of the files with forward slashes, without hidden files and macOS's additions."""
         if self._archive is not None:
-            paths = [name for name in self._archive.namelist() if not name.endswith("/")]
+            paths = zip_names(self._archive)
         else:
             paths = [path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()]
         hidden = (".", "__MACOSX")
@@ -90,13 +126,13 @@ class Files:
         Raises:
             BadPicture: the file cannot be read.
         """
-        try:
-            if self._archive is None:
-                return (self.path / name).read_bytes()
+        if self._archive is not None:
             with self._lock:
-                return self._archive.read(name)
-        except Exception as error:  # zlib.error, BadZipFile, NotImplementedError, EOFError, RuntimeError, OSError…
-            raise BadPicture(f"cannot be read from {self.path.name}: {reason(error)}") from None
+                return read_member(self._archive, name)
+        try:
+            return read_regular(self.path / name, LARGEST)
+        except BadFile as error:
+            raise BadPicture(str(error)) from None
 
     def fingerprint(self) -> str:
         """Return a text that changes with the files: of a zip, its size and end; of a folder, the contents.

@@ -12,6 +12,7 @@ from PIL import Image
 
 # largest value of 8, 10, 12, 14, 16, 24 and 31 bits
 FULL_SCALES = (255, 1023, 4095, 16383, 65535, 2**24 - 1, 2**31 - 1)
+BLOCK = 2**20  # pixels that are converted at a time
 # the color space of a profile, and the mode of the pictures that it describes
 PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
@@ -52,10 +53,18 @@ def to_8_bits(image: Image.Image) -> Image.Image:
     >>> to_8_bits(Image.fromarray(np.full((8, 8), 4095, np.uint16))).getpixel((0, 0))
     255
     """
-    levels: NDArray[Any] = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0, neginf=0)
-    largest = levels.max(initial=0)
+    rows = np.asarray(image)
+    parts = np.array_split(rows, max(1, rows.size // BLOCK))  # in parts: 64 megapixels as float64 are 512 MB
+    largest = max(float(_levels(part).max(initial=0)) for part in parts)
     full = 1 if image.mode == "F" and largest <= 1 else next((s for s in FULL_SCALES if largest <= s), largest)
-    return Image.fromarray(np.uint8(np.rint(255 * (levels / full).clip(0, 1))))
+    result = [np.uint8(np.rint(255 * (_levels(part) / full).clip(0, 1))) for part in parts]
+    return Image.fromarray(np.concatenate(result))
+
+
+def _levels(part: NDArray[Any]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):  # damaged files hold NaN of a kind that warns when it is converted
+        levels: NDArray[np.float64] = np.nan_to_num(part.astype(np.float64), posinf=0, neginf=0)
+    return levels
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -55,9 +56,29 @@ class Dataset:
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
         index = _read_json(self.folder / "index.json")
-        if index.get("format") != FORMAT:
-            got = index.get("format")
+        got = index.get("format") if isinstance(index, dict) else "none"
+        if got != FORMAT:
             raise MienError(f"{self.folder}: expected format {FORMAT}, got {got}: delete the folder")
+        try:
+            self._describe(index)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Python's parser, which numpy uses for headers
+                self._load_tables()
+            bytes_on_disk = (self.folder / "images.npy").stat().st_size
+        except MienError:
+            raise
+        except Exception as error:  # damaged headers raise anything: KeyError, TypeError, SyntaxError, TokenError…
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise MienError(f"{self.folder} is damaged ({reason}): delete it and prepare again") from None
+        expected = HEADER + self.count * self._row
+        if bytes_on_disk != expected:
+            raise MienError(
+                f"{self.folder}/images.npy: expected {expected} bytes, got {bytes_on_disk}: delete the folder"
+            )
+        self._file: int = os.open(self.folder / "images.npy", os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+    def _describe(self, index: dict[str, Any]) -> None:
+        """Take over the description of the set; raise any error for one of another form."""
         self.name: str = index["name"]
         self.options: dict[str, Any] = index["options"]
         self.attributes = tuple(index["attributes"])
@@ -68,23 +89,25 @@ class Dataset:
         self.size: int = index["size"]
         self.dtype: str = index.get("dtype", "uint8")  # sets of early versions have no entry dtype
         if self.dtype not in STORED:
-            raise MienError(f"{self.folder}: expected {' or '.join(STORED)}, got {self.dtype}: delete the folder")
+            raise ValueError(f"expected {' or '.join(STORED)}, got {str(self.dtype)[:40]}")
+        texts = (self.name, *self.attributes, *self.classes)
+        numbers = (self.count, self.size, *self.shape)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.options, dict):
+            raise ValueError("names and options of another type in index.json")
+        if not all(type(number) is int and 0 < number < 2**40 for number in numbers):
+            raise ValueError("sizes of another type in index.json")
         self._row = height * width * channels * STORED[self.dtype].itemsize
-        expected = HEADER + self.count * self._row
-        try:
-            got = (self.folder / "images.npy").stat().st_size
-            self.attribute_table: NDArray[np.int8] = np.load(self.folder / "attributes.npy", mmap_mode="r")
-            self.labels = self._column("labels")
-            self.identity = self._column("identity")
-            self.partition = self._column("partition")
-        except (OSError, ValueError) as error:
-            raise MienError(f"{self.folder} is damaged ({error}): delete it and prepare again") from None
-        if got != expected:
-            raise MienError(f"{self.folder}/images.npy: expected {expected} bytes, got {got}: delete the folder")
-        self._file: int = os.open(self.folder / "images.npy", os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+    def _load_tables(self) -> None:
+        self.attribute_table: NDArray[np.int8] = np.load(self.folder / "attributes.npy", mmap_mode="r")
+        _check_array("attributes.npy", self.attribute_table, np.int8, (self.count, len(self.attributes)))
+        self.labels = self._column("labels")
+        self.identity = self._column("identity")
+        self.partition = self._column("partition")
 
     def _column(self, name: str) -> NDArray[np.int64] | None:
         column: NDArray[np.int64] = np.load(self.folder / f"{name}.npy")
+        _check_array(f"{name}.npy", column, np.int64, (self.count,))
         return column if (column >= 0).any() else None
 
     def __len__(self) -> int:
@@ -110,11 +133,16 @@ class Dataset:
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
-        return tuple(_read_json(self.folder / "keys.json"))
+        keys = _read_json(self.folder / "keys.json")
+        if not isinstance(keys, list) or len(keys) != self.count or not all(isinstance(key, str) for key in keys):
+            raise MienError(f"{self.folder}/keys.json: expected {self.count:,} names, got others: delete the folder")
+        return tuple(keys)
 
     @property
     def report(self) -> dict[str, Any]:
         report: dict[str, Any] = _read_json(self.folder / "report.json")
+        if not isinstance(report, dict):
+            raise MienError(f"{self.folder}/report.json has another form: delete the folder and prepare again")
         return report
 
     def pictures(self, index: ArrayLike) -> NDArray[Any]:
@@ -228,6 +256,11 @@ def _read_at(file: int, row: NDArray[np.uint8], offset: int) -> int:
     return len(data)
 
 
+def _check_array(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{name}: expected {np.dtype(dtype)} {shape}, got {array.dtype} {array.shape}")
+
+
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
@@ -235,5 +268,5 @@ def _read_json(path: Path) -> Any:
         raise MienError(
             f"{path.parent} is not a prepared data set: expected {path.name} in it, got none: pass the folder of one"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MienError(f"{path} cannot be read ({error}): delete the folder and prepare again") from None

@@ -1,4 +1,4 @@
-"""Picture files to arrays and back: every format of Pillow opens as RGB; other files raise a one-line error."""
+"""Picture files to arrays and back: the formats of SUFFIXES open as RGB; other files raise a one-line error."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import threading
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from mien.data.color import to_rgb
+from mien.data.regular import BadFile, read_regular
 from mien.errors import MienError
 from mien.files import write_atomically
 
@@ -24,7 +26,11 @@ SUFFIXES = (
 )  # fmt: skip
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8 to 12 of a file
 SMALLEST = 8  # pixels a side
+# Pillow's names of the formats of these suffixes; MPO is a JPEG with a second picture. Pillow can open more, but some
+# of its readers start other programs (EPS starts Ghostscript), and the name of a file says nothing about its format.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
 LARGEST = 64_000_000  # pixels in all
+MANY = 12_000_000  # pixels; of larger pictures one is decoded at a time, so that memory does not grow with the cores
 LARGEST_FILE = 512 * 2**20  # bytes
 
 WAVE_HEIGHT, WAVE_WIDTH = 64, 128  # pixels of a drawn signal
@@ -34,6 +40,12 @@ WAVE_GROUND, WAVE_INK = 0.88, -0.85  # in [-1, 1]; the ground is a little darker
 # Pillow warns of large pictures when it opens them, before their size is known. Its limit is lifted while a
 # header is read. The lock prevents that one thread restores the limit while another reads a header.
 _header_lock = threading.Lock()
+_large_pictures = threading.Lock()
+
+
+# Pillow warns of oddities of damaged files, such as "Corrupt EXIF data". A picture opens or is refused with a reason.
+PILLOW_WARNINGS: dict[str, Any] = {"action": "ignore", "category": UserWarning, "module": r"PIL\."}
+warnings.filterwarnings(**PILLOW_WARNINGS)
 
 
 class BadPicture(MienError):
@@ -72,10 +84,11 @@ def open_picture(source: str | os.PathLike[str] | bytes | BinaryIO, at_least: in
     if min(width, height) < SMALLEST:
         raise BadPicture(f"expected {SMALLEST}x{SMALLEST} pixels or more, got {width}x{height}: use a larger picture")
     try:
-        if at_least and image.format == "JPEG":
-            image.draft(image.mode, (at_least, at_least))
-        image.load()
-        return to_rgb(_upright(image))
+        with _large_pictures if width * height > MANY else contextlib.nullcontext():
+            if at_least and image.format == "JPEG":
+                image.draft(image.mode, (at_least, at_least))
+            image.load()
+            return to_rgb(_upright(image))
     except MienError:
         raise
     except Exception as error:  # decoders raise anything on damaged data: OSError, SyntaxError, struct.error…
@@ -102,21 +115,10 @@ def unreadable(suffix: str) -> str:
 def _bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
     """Return the content of the file; no handle remains open."""
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
         try:
-            size = path.stat().st_size
-            if path.is_dir():
-                raise BadPicture("a folder, not a picture")
-            if size > LARGEST_FILE:
-                limit = LARGEST_FILE // 2**20
-                raise BadPicture(
-                    f"expected a file of at most {limit} MB, got {size / 2**20:.0f} MB: reduce the picture"
-                )
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise BadPicture("no such file") from None
-        except OSError as error:
-            raise BadPicture(f"cannot be read: {error.strerror or error}") from None
+            data = read_regular(source, LARGEST_FILE)
+        except BadFile as error:
+            raise BadPicture(str(error)) from None
     else:
         data = source if isinstance(source, bytes | bytearray | memoryview) else source.read()
     if not data:
@@ -132,7 +134,7 @@ def _header_of(data: bytes) -> Image.Image:
     with _header_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(io.BytesIO(data))
+            return Image.open(io.BytesIO(data), formats=_formats())
         except UnidentifiedImageError:
             reason = unreadable(".avif") if kind in (b"avif", b"avis") else ""
             raise BadPicture(reason or "not a picture") from None
@@ -140,6 +142,12 @@ def _header_of(data: bytes) -> Image.Image:
             raise BadPicture(_reason(error)) from None
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _formats() -> tuple[str, ...]:
+    """Return the formats that this Pillow can open; HEIF is one of them after its reader is registered."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mien.data.archives import reason
 from mien.data.pictures import BadPicture, open_picture, resize, to_float
+from mien.data.regular import read_regular
 from mien.errors import MienError
+
+LARGEST_SIGNAL = 2**30  # bytes of a file
 
 
 def read_pictures(paths: Sequence[str | Path], model: Any) -> Tensor:
@@ -73,13 +79,19 @@ def _picture(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
 def _signal(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     expectation = f"expected a signal of {shape[2]} samples or more as .npy or .csv"
     try:
-        values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",")
-    except (OSError, ValueError, EOFError) as error:
-        raise MienError(f"{expectation}, got {path}, which cannot be read ({error}): pass another file") from None
+        file = io.BytesIO(read_regular(path, LARGEST_SIGNAL))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of an empty table, or of a damaged header
+            values = np.load(file, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(file, delimiter=",")
+    except Exception as error:  # a damaged header raises anything: SyntaxError, TokenError, MemoryError, OSError…
+        raise MienError(
+            f"{expectation}, got {path}, which cannot be read ({reason(error)}): pass another file"
+        ) from None
     if shape[0] != 1 or values.ndim != 1 or values.dtype.kind not in "fiu" or len(values) < shape[2]:
         raise MienError(f"{expectation}, got {values.dtype} {values.shape} in {path}: pass another file")
     window = values[: shape[2]].astype(np.float64)
-    window = window - window.mean()
+    with np.errstate(all="ignore"):  # samples near the limit of float64 overflow; they are refused below
+        window = window - window.mean()
     largest = abs(window).max()
     if not 0 < largest < np.inf:
         raise MienError(f"{expectation}, got constant or infinite samples in {path}: pass another file")

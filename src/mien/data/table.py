@@ -176,7 +176,7 @@ def _column(
     if present & (YES | NO) or len(present) < 2 or all(map(_is_number, present)):
         line, got = next((n, e) for n, e in zip(lines, fields, strict=True) if e and words[e] not in YES | NO)
         expectation = "expected 1, -1, 0, true, false, yes, no, y, n or nothing"
-        raise _NoAttribute(f"{name}, line {line}, {where}: {expectation}, got '{got}': correct it")
+        raise _NoAttribute(f"{name}, line {line}, {where}: {expectation}, got '{got[:60]}': correct it")
     texts = sorted({entry for entry in fields if entry})
     if len(texts) > most:
         raise _NoAttribute(

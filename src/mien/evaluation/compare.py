@@ -112,7 +112,7 @@ def compare(
 
 def _missing(run: OpenRun, judge: str | None, count: int, seed: int, selection: tuple[str, ...]) -> tuple[str, ...]:
     """Return the measures without a result by this protocol and judge in the run's own evaluation."""
-    present = stored(run.folder, empty(run, count, seed), judge)
+    present = stored(run.results, empty(run, count, seed), judge)
 
     def is_stored(name: str) -> bool:
         by_this_judge = judge is None or not measures.get(name).judged or present.judges.get(name) == judge

@@ -140,7 +140,7 @@ def measure(
         judge_about.weights_sha256 if judge_about and any(measures.get(name).judged for name in selection) else None
     )
     protocol = empty(run, count, seed)
-    before = stored(run.folder, protocol, digest)
+    before = stored(run.results, protocol, digest)
     chosen = selection if missing is None else missing
     # without a judge, results of an earlier judge are more complete than new ones
     chosen = tuple(name for name in chosen if judge_about or name not in before.judges or name not in before)
@@ -154,12 +154,12 @@ def measure(
         chosen=chosen,
     )
     started = time.monotonic()
-    results, skipped = _take(context, chosen, Partial(run.folder, protocol, judge_about))
+    results, skipped = _take(context, chosen, Partial(run.results, protocol, judge_about))
     seconds = round(time.monotonic() - started, 1)  # without stored results
-    present = stored(run.folder, protocol, digest)  # read again, because another evaluation may have ended meanwhile
+    present = stored(run.results, protocol, digest)  # read again, because another evaluation may have ended meanwhile
     whole = _merge(present, chosen, results, skipped, judge_about, digest, seconds)
     if chosen and whole.results:
-        store(run.folder, whole)
+        store(run.results, whole)
     return whole
 
 

@@ -7,7 +7,8 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import pretrained
+from mien import models, pretrained
 from mien.abilities import Decodes, Edits, Encodes, can
 from mien.applications.arithmetic import AttributeVectors, Editor, attribute_vectors
 from mien.applications.directions import MEAN, step_of
 from mien.data import cache_dir
 from mien.data.dataset import Dataset, Splits
-from mien.errors import MienError
+from mien.errors import MienError, MienWarning
 from mien.files import sha256, write_atomically, write_json
 from mien.models.base import Model
 from mien.run.data import Data
@@ -44,6 +45,7 @@ class OpenRun:
         data: the reference to the data set.
         dataset, splits: the data set and its split.
         index: positions (n,) of the pictures that trained the model.
+        other: where evaluations are stored if not in the folder, such as for a run that cannot be written.
     """
 
     folder: Path
@@ -52,6 +54,12 @@ class OpenRun:
     dataset: Dataset
     splits: Splits
     index: NDArray[np.int64]
+    other: Path | None = None
+
+    @property
+    def results(self) -> Path:
+        """The folder that holds the evaluations of the run."""
+        return self.other or self.folder
 
     @property
     def edits(self) -> bool:
@@ -84,23 +92,21 @@ class OpenRun:
         return Editor(self.model, vectors, tuple(keep))
 
     def vectors(self, progress: Progress = None, direction: str = MEAN) -> AttributeVectors:
-        """Return the attribute vectors of the run. They are computed once, and the run folder keeps them.
+        """Return the attribute vectors of the run. They are computed once, and kept in the run folder.
+
+        Of a run folder that cannot be written they are kept in the cache, and if that cannot be written either, the
+        vectors are computed anew each time.
 
         Raises:
             UnknownName: there is no such direction.
+
+        Warns:
+            MienWarning: the vectors could not be kept.
         """
         if (cached := cached_vectors(self.folder, direction)) is not None:
             return cached
         vectors = attribute_vectors(self.model, self.dataset, self.index, progress=progress, direction=direction)
-        path, stamp_path = _files(self.folder, direction)
-        vectors.save(path)
-        stamp = {
-            "weights_sha256": sha256(self.folder / WEIGHTS),
-            "names": vectors.names,
-            "positives": vectors.positives,
-            "negatives": vectors.negatives,
-        }
-        write_json(stamp_path, stamp)
+        _keep_vectors(self.folder, vectors, direction)
         return vectors
 
     def keep_amounts(self, amounts: Mapping[str, float], judge_sha256: str, direction: str = MEAN) -> None:
@@ -114,9 +120,13 @@ class OpenRun:
             direction: of the vectors.
         """
         weights = sha256(self.folder / WEIGHTS)
-        stamp = _stamp(self.folder, direction, weights) or {"weights_sha256": weights}
-        stamp[AMOUNTS] = {"judge_sha256": judge_sha256, "of": dict(amounts)}
-        write_json(_files(self.folder, direction)[1], stamp)
+
+        def write(place: Path) -> None:
+            stamp = _stamp(place, direction, weights) or {"weights_sha256": weights}
+            stamp[AMOUNTS] = {"judge_sha256": judge_sha256, "of": dict(amounts)}
+            write_json(_files(place, direction)[1], stamp)
+
+        _keep(self.folder, weights, "best amounts", write)
 
 
 def open_run(
@@ -124,6 +134,7 @@ def open_run(
     device: str = "cpu",
     root: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    results: str | Path | None = None,
 ) -> OpenRun:
     """Return a run with its model and data.
 
@@ -132,6 +143,7 @@ def open_run(
         device: cpu or cuda.
         root: folder of the data, if it has moved since the training; a pretrained model comes without data.
         progress: called with (done, total) while data are prepared.
+        results: the folder for evaluations; by default the run folder, or, if it cannot be written, one in the cache.
 
     Raises:
         MienError: the folder is not a run, or the held-out pictures of the data differ from those of the run. Then
@@ -164,7 +176,8 @@ def open_run(
         )
     if folder.parent == pretrained.FOLDER:
         folder = _working_copy(folder)
-    return OpenRun(folder, model, data, dataset, splits, index)
+    other = Path(results) if results else None if os.access(folder, os.W_OK) else _beside(folder)
+    return OpenRun(folder, model, data, dataset, splits, index, other)
 
 
 def _working_copy(folder: Path) -> Path:
@@ -174,6 +187,73 @@ def _working_copy(folder: Path) -> Path:
         if not (copy / path.name).exists() or not filecmp.cmp(path, copy / path.name, shallow=False):
             write_atomically(copy / path.name, functools.partial(shutil.copyfile, path))
     return copy
+
+
+def _beside(folder: Path, weights: str | None = None) -> Path:
+    """Return the folder in the cache for what belongs into a run folder that cannot be written.
+
+    Args:
+        weights: the hash of the run's weights, if the caller has it.
+    """
+    return cache_dir() / "runs" / (weights or sha256(folder / WEIGHTS))[:16] / folder.name
+
+
+def _keep(folder: Path, weights: str, what: str, write: Callable[[Path], None]) -> None:
+    """Write into a run folder, or else into the folder in the cache; warn if neither can be written."""
+    reason = ""
+    for place in (folder, _beside(folder, weights)):
+        try:
+            write(place)
+            return
+        except (OSError, MienError) as error:
+            reason = reason or str(error)
+    warnings.warn(
+        f"the {what} of {folder} were not kept, so the next command computes them again: {reason}",
+        MienWarning,
+        stacklevel=3,
+    )
+
+
+def _keep_vectors(folder: Path, vectors: AttributeVectors, direction: str) -> None:
+    weights = sha256(folder / WEIGHTS)
+    stamp = {
+        "weights_sha256": weights,
+        "names": vectors.names,
+        "positives": vectors.positives,
+        "negatives": vectors.negatives,
+    }
+
+    def write(place: Path) -> None:
+        path, stamp_path = _files(place, direction)
+        vectors.save(path)
+        write_json(stamp_path, stamp)
+
+    _keep(folder, weights, "attribute vectors", write)
+
+
+def prepare_edits(
+    run: str | Path, dataset: Dataset, index: NDArray[np.int64], device: str = "cpu", progress: Progress = None
+) -> bool:
+    """Compute the attribute vectors of a finished run, so that a copy of its folder edits without the data.
+
+    Args:
+        run: the run folder.
+        dataset: the data of the run.
+        index: positions (n,) of the pictures that trained the model.
+        device: where the model encodes the pictures.
+        progress: called with (done, total) pictures.
+
+    Returns:
+        Whether vectors were computed: not for a model that edits by itself or does not encode and decode, not for data
+        without attributes, and not if the run has its vectors.
+    """
+    has = models.abilities(read_config(run)["model"])
+    if "Edits" in has or not {"Encodes", "Decodes"} <= set(has) or not dataset.attributes:
+        return False
+    if cached_vectors(run) is not None:
+        return False
+    _keep_vectors(Path(run), attribute_vectors(load(run, device), dataset, index, progress=progress), MEAN)
+    return True
 
 
 def check_direction(model: object, direction: str) -> None:
@@ -191,11 +271,10 @@ def check_direction(model: object, direction: str) -> None:
 
 
 def cached_vectors(run: str | Path, direction: str = MEAN) -> AttributeVectors | None:
-    """Return the attribute vectors in a run folder if they belong to its present weights, else None; needs no data."""
-    folder = resolve(run)
-    path, _ = _files(folder, direction)
-    if path.exists() and _stamp(folder, direction) is not None:
-        return AttributeVectors.load(path)
+    """Return the stored attribute vectors of a run if they belong to its present weights, else None; needs no data."""
+    for place, _ in _stamps(resolve(run), direction):
+        if (path := _files(place, direction)[0]).exists():
+            return AttributeVectors.load(path)
     return None
 
 
@@ -204,9 +283,22 @@ def cached_amounts(run: str | Path, direction: str = MEAN) -> dict[str, float]:
 
     Only attributes with such an amount are in it, and only amounts that belong to the present weights of the run.
     """
-    found = (_stamp(resolve(run), direction) or {}).get(AMOUNTS)
-    of = found.get("of") if isinstance(found, dict) else None
-    return {str(name): float(amount) for name, amount in of.items()} if isinstance(of, dict) else {}
+    for _, stamp in _stamps(resolve(run), direction):
+        amounts = stamp.get(AMOUNTS)
+        of = amounts.get("of") if isinstance(amounts, dict) else None
+        if isinstance(of, dict):
+            return {str(name): float(amount) for name, amount in of.items()}
+    return {}
+
+
+def _stamps(folder: Path, direction: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the folders with results for the present weights of a run, the newest first, and their stamps."""
+    if not (folder / WEIGHTS).exists():
+        return
+    weights = sha256(folder / WEIGHTS)
+    stamps = [(place, _stamp(place, direction, weights)) for place in (folder, _beside(folder, weights))]
+    present = [(place, stamp) for place, stamp in stamps if stamp is not None]
+    yield from sorted(present, key=lambda one: -_files(one[0], direction)[1].stat().st_mtime_ns)
 
 
 def _files(folder: Path, direction: str) -> tuple[Path, Path]:
@@ -217,17 +309,16 @@ def _files(folder: Path, direction: str) -> tuple[Path, Path]:
     return folder / f"{name}.safetensors", folder / f"{name}.json"
 
 
-def _stamp(folder: Path, direction: str, weights: str | None = None) -> dict[str, Any] | None:
+def _stamp(place: Path, direction: str, weights: str) -> dict[str, Any] | None:
     """Return the stamp of attribute vectors; None if there is none, or one that belongs to other weights.
 
     Args:
-        weights: the hash of the run's weights, if the caller has it.
+        place: the run folder, or its folder in the cache.
+        direction: of the vectors.
+        weights: the hash of the run's weights.
     """
-    path = _files(folder, direction)[1]
     try:
-        stamp = json.loads(path.read_text(encoding="utf-8"))
+        stamp = json.loads(_files(place, direction)[1].read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(stamp, dict) or stamp.get("weights_sha256") != (weights or sha256(folder / WEIGHTS)):
-        return None
-    return stamp
+    return stamp if isinstance(stamp, dict) and stamp.get("weights_sha256") == weights else None

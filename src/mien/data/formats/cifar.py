@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.archives import reason
+from mien.data.regular import BadFile, check_regular
 from mien.errors import MienError
 
 SIDE = 32  # pixels
@@ -31,6 +35,10 @@ def read_batch(path: Path, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.
     Raises:
         MienError: the file has another format, is damaged, or is a pickle that asks for more than arrays of bytes.
     """
+    try:
+        check_regular(path)
+    except BadFile as error:
+        raise MienError(f"{path}: {error}: download it again") from None
     if (size := path.stat().st_size) > LARGEST:
         raise MienError(f"{path}: expected a batch of at most {LARGEST:,} bytes, got {size:,}: download it again")
     planes, labels = _binary(path) if path.suffix == ".bin" else _pickled(path)
@@ -54,8 +62,11 @@ def _binary(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def _pickled(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return planes (N, 3072) and labels (N,) of a file that Python 2 wrote with cPickle."""
     try:
-        with path.open("rb") as file:
-            batch = _Unpickler(file, encoding="bytes").load()
+        data = path.read_bytes()
+        _check(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            batch = _Unpickler(io.BytesIO(data), encoding="bytes").load()
         planes, labels = batch[b"data"], np.array(batch[b"labels"])
         if type(planes) is not _Array or labels.dtype.kind != "i" or labels.ndim != 1:
             raise ValueError("data or labels of another type")
@@ -64,6 +75,18 @@ def _pickled(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         raise MienError(f"{path} asks for {error}, as no batch of CIFAR-10 does; it was not run: delete it") from None
     except Exception as error:  # a damaged pickle raises anything
         raise MienError(f"{path} is no batch of CIFAR-10 ({reason(error)}): download it again") from None
+
+
+def _check(data: bytes) -> None:
+    """Raise an error for a pickle that is damaged, or whose memo is larger than the file.
+
+    Python's unpickler makes room for the memo before it fills it: a pickle of 9 bytes takes 4 GiB.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of escapes in texts
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(data):
+                raise ValueError("a memo larger than the file")
 
 
 class _Array:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.regular import BadFile, check_content, check_regular
 from mien.errors import MienError
 
 LARGEST = 2**31  # bytes of pictures in a file
@@ -21,6 +22,7 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
         MienError: the file has another format, is cut short, or is damaged.
     """
     try:
+        check_regular(path)
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             head = file.read(4 + 4 * axes)
             if len(head) < 4 + 4 * axes or head[:4] != bytes([0, 0, 8, axes]):  # 8: unsigned bytes
@@ -32,7 +34,10 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
                 raise MienError(
                     f"{path}: expected at most {LARGEST:,} bytes, got a claim of {size:,}: download it again"
                 )
+            check_content(size, path.stat().st_size, LARGEST)
             data = file.read(size + 1)
+    except BadFile as error:
+        raise MienError(f"{path}: {error}: download it again") from None
     except (OSError, EOFError, zlib.error) as error:
         raise MienError(f"{path} is damaged ({error}): download it again") from None
     if len(data) != size:

@@ -27,7 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data import base, marks
-from mien.data.pictures import BadPicture, open_picture, resize, to_square
+from mien.data.archives import open_zip, read_member, zip_names
+from mien.data.pictures import open_picture, resize, to_square
+from mien.data.regular import open_text, whole_number
 from mien.errors import MienError
 
 PICTURES = "img_align_celeba"
@@ -82,14 +84,14 @@ class Source(base.Source):
 
     def _header(self) -> tuple[str, tuple[str, ...]]:
         """Return the number of rows that the table claims, nothing in a CSV table, and the attributes."""
-        with self._table.open(encoding="utf-8-sig") as file:
+        with open_text(self._table) as file:
             claim, names = file.readline().strip(), file.readline()
         if self._table.suffix == ".csv":
             attributes = tuple(name.strip() for name in claim.split(",")[1:])
             if not attributes or {"1", "-1", "0"}.issuperset(attributes):
                 raise MienError(f"{self._table.name}, line 1: expected a header 'image_id,…', got '{claim[:40]}'")
             return "", attributes
-        if not claim.isdigit() or not names.split():
+        if whole_number(claim) is None or not names.split():
             got = claim[:40]
             raise MienError(f"{self._table.name}: expected a count in line 1 and attributes in line 2, got '{got}'")
         return claim, tuple(names.split())
@@ -118,7 +120,7 @@ class Source(base.Source):
         values = {"1": 1, "-1": 255}  # as bytes; 255 is -1 in int8
         rows: dict[str, NDArray[np.int8]] = {}
         comma, first = ("," if self._table.suffix == ".csv" else None), (2 if self._claimed else 1)
-        with self._table.open(encoding="utf-8-sig") as file:
+        with open_text(self._table) as file:
             for number, line in enumerate(file, 1):
                 if number <= first or not line.strip():
                     continue
@@ -130,7 +132,7 @@ class Source(base.Source):
                 try:
                     rows[parts[0]] = np.frombuffer(bytes(map(values.__getitem__, parts[1:])), np.int8)
                 except KeyError as error:
-                    raise MienError(f"{where}: expected values 1 and -1, got {error}") from None
+                    raise MienError(f"{where}: expected values 1 and -1, got {str(error)[:60]}") from None
         notes = []
         if self._claimed and int(self._claimed) != len(rows):
             notes.append(f"{self._table.name} says {self._claimed} rows in line 1 and has {len(rows)}")
@@ -141,7 +143,7 @@ class Source(base.Source):
         """The place of each picture by file name: its member of the zip, or its path in the folder."""
         if self._folder is not None:
             return {entry.name: entry.path for entry in os.scandir(self._folder) if _is_picture(entry.name)}
-        members = (name for name in self._archive.namelist() if _is_picture(name) and "__MACOSX" not in name)
+        members = (name for name in zip_names(self._archive) if _is_picture(name) and "__MACOSX" not in name)
         return {name.rpartition("/")[2]: name for name in members}
 
     @cached_property
@@ -166,23 +168,24 @@ class Source(base.Source):
 
     @cached_property
     def _partitions(self) -> dict[str, int]:
-        return self._numbers(*PARTITIONS)
+        return self._numbers(*PARTITIONS, limit=2)
 
-    def _numbers(self, *names: str) -> dict[str, int]:
-        """Return a table of file names and numbers, empty if there is no such file."""
+    def _numbers(self, *names: str, limit: int = 2**62) -> dict[str, int]:
+        """Return a table of file names and numbers from 0 to the limit, empty if there is no such file."""
         numbers: dict[str, int] = {}
         if (path := self._find(*names)) is None:
             return numbers
         name, comma = path.name, "," if path.suffix == ".csv" else None
-        with path.open(encoding="utf-8-sig") as file:
+        with open_text(path) as file:
             for number, line in enumerate(file, 1):
                 if not line.strip() or (comma and number == 1):
                     continue
                 parts = [part.strip() for part in line.split(comma)]
-                if len(parts) != 2 or not parts[1].isdigit():
-                    got = line.strip()[:60]
-                    raise MienError(f"{name}, line {number}: expected a file name and a number, got '{got}'")
-                numbers[parts[0]] = int(parts[1])
+                value = whole_number(parts[1], limit) if len(parts) == 2 else None
+                if value is None:
+                    got, what = line.strip()[:60], "0, 1 or 2" if limit == 2 else "a number"
+                    raise MienError(f"{name}, line {number}: expected a file name and {what}, got '{got}'")
+                numbers[parts[0]] = value
         return numbers
 
     # -- what a source is --
@@ -212,11 +215,8 @@ class Source(base.Source):
         member = self._members[self._places[self._keys[i]]]
         if self._folder is not None:
             return self._square(member, size)
-        try:
-            with self._reading:
-                data = self._archive.read(member)
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-            raise BadPicture(f"cannot be read from {PICTURES}.zip: {error}") from None
+        with self._reading:
+            data = read_member(self._archive, member)
         return self._square(data, size)
 
     def _square(self, picture: str | bytes, size: int) -> NDArray[Any]:
@@ -233,10 +233,7 @@ class Source(base.Source):
     def _archive(self) -> zipfile.ZipFile:
         """The open zip, one for all threads: its list of 202,599 members takes a second and 100 MB."""
         assert self._zip is not None
-        try:
-            return zipfile.ZipFile(self._zip)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise MienError(f"{self._zip} is not a whole zip archive ({error}): download it again") from None
+        return open_zip(self._zip)
 
     @property
     def rejected_before(self) -> Sequence[tuple[str, str]]:
