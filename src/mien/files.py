@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> None:
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise MienError(
-            f"could not write {path}: {reason}: what was saved before is intact; "
+            f"could not write {path!s:.300}: {reason}: what was saved before is intact; "
             "make room or choose another place, then run the same command again"
         ) from error
     except BaseException:
@@ -156,9 +157,24 @@ def _is_disk_error(error: Exception) -> bool:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write ``value`` as indented JSON with :func:`write_atomically`."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    """Write ``value`` as indented JSON with :func:`write_atomically`; NaN and infinity become null."""
+    text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def finite(value: Any) -> Any:
+    """Return a value for JSON in which each NaN or infinity is None: other programs refuse the words NaN and Infinity.
+
+    >>> finite({"a": [float("nan"), 1.0]})
+    {'a': [None, 1.0]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
 
 
 def sha256(path: str | Path) -> str:

@@ -178,7 +178,9 @@ def wrote(console: Console, path: Path) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON to stdout."""
+    """Print a value as JSON to stdout; NaN and infinity become null."""
     import json
 
-    print(json.dumps(value, indent=2))
+    from mien.files import finite
+
+    print(json.dumps(finite(value), indent=2, allow_nan=False))
