@@ -126,6 +126,8 @@ def train(
     Raises:
         MienError: for a mistake in an argument, and for data that do not suit the model; nothing computed is lost.
     """
+    folder = Path(out).expanduser() if out else Path("runs") / f"{model}-{data.name}-{data.size}"
+    run_folder.check_out(folder)
     check(model, data, settings, steps, epochs, **training)
     source = data.source()
     # what depends on the data is refused before pictures are prepared
@@ -139,7 +141,6 @@ def train(
     splits = opened.split(data.split_seed)
     index = data.training_index(splits)
     chosen = plan(model, len(index), steps, epochs, training)
-    folder = Path(out).expanduser() if out else Path("runs") / f"{model}-{data.name}-{data.size}"
     config = {
         "format": run_folder.FORMAT,
         "model": model,

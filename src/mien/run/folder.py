@@ -177,6 +177,24 @@ def left_out(config: Mapping[str, Any]) -> list[str]:
     return list(config.get("shipped", {}).get("left_out", []))
 
 
+def check_out(folder: Path) -> None:
+    """Check that a run folder can be at a path, before data are prepared for it.
+
+    Raises:
+        MienError: the path is a file, leads through one, or is too long.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise MienError(f"expected a run folder for --out, got {folder}, a file: choose another --out")
+        part = next((one for one in folder.parents if one.is_file()), None)
+    except OSError as error:
+        raise MienError(
+            f"expected a run folder for --out, got {folder!s:.200}: {error.strerror}: choose another --out"
+        ) from None
+    if part is not None:
+        raise MienError(f"expected a run folder for --out, got {folder}: {part} is a file: choose another --out")
+
+
 def check_trainable(run: str | Path, config: Mapping[str, Any]) -> None:
     """Check that the training of a run can be resumed.
 

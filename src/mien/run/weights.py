@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 import safetensors
 import safetensors.torch
 import torch
+from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from mien.errors import MienError
@@ -17,7 +19,7 @@ from mien.files import has_digests, is_intact, record_digest, write_atomically
 from mien.models.base import Model, build
 from mien.run.folder import CONFIG, WEIGHTS, left_out, read_config, resolve
 
-SLACK = 2000  # parameters of a model that its weights file need not have, such as those of parts that were left out
+SLACK, SLACK_COUNT = 20_000_000, 2000  # numbers and parameters of parts of a model whose weights are not stored
 
 
 def save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
@@ -50,8 +52,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
     path, absent = run / WEIGHTS, left_out(config)
     if not path.exists():
         raise MienError(f"expected {path}, got a run without weights: run its mien train command again to finish it")
-    check_shapes(config, path, absent)
-    model = build(config["model"], config["config"])
+    model = _build(config, path, absent)
     load_weights(model, path, absent)
     if absent:
         # the left-out parts have random weights now, and a training would learn from them
@@ -77,10 +78,12 @@ def is_in(key: str, parts: Sequence[str]) -> bool:
     return any(key.startswith(f"{part}.") for part in parts)
 
 
-def check_shapes(config: Mapping[str, Any], path: Path, absent: Sequence[str] = ()) -> None:
-    """Check that the model of a configuration has the weights of a file, before memory is allocated for either.
+def _build(config: Mapping[str, Any], path: Path, absent: Sequence[str]) -> Model:
+    """Return the model of a configuration, whose weights are compared with the header of a file while it is built.
 
-    The model is built on torch's meta device, where weights take no memory, and the file's header is read.
+    A configuration with a huge width or a million layers is refused before its weights take memory: torch reserves the
+    memory of a weight before it is registered, and the system provides it when values are written. (torch's meta device
+    would do the same, and takes four seconds to import.)
 
     Args:
         config: the content of config.json.
@@ -91,22 +94,21 @@ def check_shapes(config: Mapping[str, Any], path: Path, absent: Sequence[str] = 
         MienError: the model cannot be built, or the file is damaged or has other weights.
     """
     shapes = _shapes(path)
-    allowed = len(shapes) + SLACK
-    count = 0
+    size, count = sum(map(math.prod, shapes.values())), len(shapes)
+    most = (20 if absent else 2) * size + SLACK
 
-    def counted(*_: Any) -> None:
-        nonlocal count
-        count += 1
-        if count > allowed:
+    def check(module: nn.Module, name: str, weight: torch.Tensor | None) -> None:
+        nonlocal most, count
+        most, count = most - (0 if weight is None else weight.numel()), count - 1
+        if most < 0 or count < -SLACK_COUNT:
             raise MienError(
-                f"expected a model of {len(shapes)} weights in {path.with_name(CONFIG)}, as {path.name} has, got a "
-                "larger one: the two files are of different runs, or config.json is damaged"
+                f"expected a model of {size:,} weights in {path.with_name(CONFIG)}, as {path.name} has, got a larger "
+                "one: the two files are of different runs, or one is damaged; copy them again"
             )
 
-    hook = register_module_parameter_registration_hook(counted)  # a model of a million layers takes long to build
+    hook = register_module_parameter_registration_hook(check)
     try:
-        with torch.device("meta"):
-            model = build(config["model"], config["config"])
+        model = build(config["model"], config["config"])
     except MienError:
         raise
     except Exception as error:  # sizes that torch does not have, values of a type that the model does not expect
@@ -119,6 +121,7 @@ def check_shapes(config: Mapping[str, Any], path: Path, absent: Sequence[str] = 
         hook.remove()
     own = {key: tuple(value.shape) for key, value in model.state_dict().items() if not is_in(key, absent)}
     _compare(model.name, own, shapes, path)
+    return model
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
