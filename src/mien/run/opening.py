@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import filecmp
 import functools
 import json
@@ -327,7 +328,9 @@ def _read_vectors(path: Path, digest: str | None) -> AttributeVectors | None:
     whole = one.vectors.ndim == 2 and one.vectors.isfinite().all() and all(isinstance(n, str) for n in one.names)
     numbers = (*one.positives, *one.negatives)
     whole = whole and len(one.positives) == len(one.negatives) == len(one.vectors) == count
-    return one if whole and all(type(number) is int for number in numbers) else None
+    # a copy: the tensor is mapped from the file, which another process may replace
+    copy = dataclasses.replace(one, vectors=one.vectors.clone())
+    return copy if whole and all(type(number) is int for number in numbers) else None
 
 
 def cached_amounts(run: str | Path, direction: str = MEAN) -> dict[str, float]:
