@@ -56,8 +56,8 @@ def mien(monkeypatch, out, *words):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run whose name holds an escape sequence, a character that few encodings have, and no valid text."""
-    folder = tmp_path_factory.mktemp("terminal") / "a\x1b[2J→\udcff"
+    """A run whose name holds an escape sequence and a character that few encodings have."""
+    folder = tmp_path_factory.mktemp("terminal") / "a\x1b[2J→"
     data = Data("avatars", size=16, options={"count": 240})
     train("vae", data, folder, {"width": 4, "latent": 8}, steps=2, batch=16, device="cpu")
     return folder
@@ -178,6 +178,7 @@ def test_an_interrupt_that_python_dropped_is_sent_again():
         ["train", "vae", *WORDS, "--steps", "1", "--out", LONG],
         ["train", "vae", *WORDS, "--steps", "1", "--out", "FILE"],
         ["train", "vae", *WORDS, "--steps", "1", "--out", "FILE/run"],
+        ["train", "vae", *WORDS, "--steps", "1", "--out", "\udcff"],
         ["evaluate", LONG],
         ["evaluate", "RUN", "--out", LONG],
         ["reconstruct", "RUN", LONG],
@@ -186,7 +187,7 @@ def test_an_interrupt_that_python_dropped_is_sent_again():
         ["data", "prepare", "folder", "--root", LONG],
         ["compare", LONG, "RUN"],
     ],
-    ids=lambda words: " ".join(str(word)[:12] for word in words),
+    ids=lambda words: ascii(" ".join(str(word)[:12] for word in words)),
 )
 def test_paths_that_cannot_be_are_refused_in_one_line(monkeypatch, run, tmp_path, words):
     file = tmp_path / "file"

@@ -135,7 +135,7 @@ def is_intact(path: Path) -> bool:
 def is_newest(path: Path) -> bool:
     """Return whether a file has the newest digest that was recorded for it; False without a record."""
     digests = _digests(path.parent).get(path.name)
-    return bool(digests) and path.is_file() and sha256(path) == digests[0]
+    return digests is not None and path.is_file() and sha256(path) == digests[0]
 
 
 def _digests(folder: Path) -> dict[str, list[str]]:

@@ -181,8 +181,12 @@ def check_out(folder: Path) -> None:
     """Check that a run folder can be at a path, before data are prepared for it.
 
     Raises:
-        MienError: the path is a file, leads through one, or is too long.
+        MienError: the path is a file, leads through one, is too long, or is no text.
     """
+    try:
+        os.fspath(folder.absolute()).encode()
+    except UnicodeEncodeError:
+        raise MienError(f"expected a run folder with a name in UTF-8 for --out, got {folder}: rename it") from None
     try:
         if folder.exists() and not folder.is_dir():
             raise MienError(f"expected a run folder for --out, got {folder}, a file: choose another --out")
