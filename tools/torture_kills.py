@@ -117,8 +117,9 @@ def _evaluated(folder: Path) -> str:
     return _json(folder / "run" / "evaluation.json")
 
 
+# the cache records who wrote a file only after the command: killed between the two, mien asks for --force
 def _edit(folder: Path) -> None:
-    _mien("edit", folder / "run", "Smiling=+1", "--out", folder / "edited.png", "--device", "cpu")
+    _mien("edit", folder / "run", "Smiling=+1", "--out", folder / "edited.png", "--device", "cpu", "--force")
 
 
 def _edited(folder: Path) -> str:
@@ -130,7 +131,7 @@ def _edited(folder: Path) -> str:
 
 
 def _export(folder: Path) -> None:
-    _mien("export", folder / "run", "--out", folder / "exported")
+    _mien("export", folder / "run", "--out", folder / "exported", "--force")
 
 
 def _exported(folder: Path) -> str:
