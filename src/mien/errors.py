@@ -6,6 +6,7 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
+SHOWN = 200  # characters of an unknown name in a message
 BREAKS = ("Cc", "Cs", "Zl", "Zp")  # Unicode categories of control characters, half characters and line separators
 
 
@@ -32,6 +33,9 @@ class MienError(Exception):
 class MienWarning(UserWarning):
     """Something a user should know that stops nothing. The command prints it as one line."""
 
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
 
 class RangeWarning(MienWarning):
     """Pictures that seem to be in [0, 1] where [-1, 1] is expected."""
@@ -52,7 +56,7 @@ class UnknownName(MienError):
     """
 
     def __init__(self, kind: str, got: str, known: Iterable[str]):
-        names = list(known)
+        names, got = list(known), got if len(got) <= SHOWN else f"{got[:SHOWN]}…"
         lower = {name.lower(): name for name in names}
         close = [lower[name] for name in difflib.get_close_matches(got.lower(), list(lower), n=3, cutoff=0.5)]
         if close:

@@ -20,7 +20,7 @@ from mien.data.dataset import Source
 from mien.data.report import omission_line
 from mien.data.splits import split
 from mien.errors import MienError
-from mien.files import write_json
+from mien.files import is_temporary, write_json
 from mien.models.base import FROM_DATA, Model, arguments, build, json_config
 from mien.networks.loss_network import LossNetwork
 from mien.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, STAGES
@@ -126,6 +126,8 @@ def train(
     Raises:
         MienError: for a mistake in an argument, and for data that do not suit the model; nothing computed is lost.
     """
+    folder = Path(out).expanduser() if out else Path("runs") / f"{model}-{data.name}-{data.size}"
+    run_folder.check_out(folder)
     check(model, data, settings, steps, epochs, **training)
     source = data.source()
     # what depends on the data is refused before pictures are prepared
@@ -139,7 +141,6 @@ def train(
     splits = opened.split(data.split_seed)
     index = data.training_index(splits)
     chosen = plan(model, len(index), steps, epochs, training)
-    folder = Path(out).expanduser() if out else Path("runs") / f"{model}-{data.name}-{data.size}"
     config = {
         "format": run_folder.FORMAT,
         "model": model,
@@ -219,7 +220,8 @@ def _is_new(folder: Path) -> bool:
     """
     if (folder / run_folder.CONFIG).exists():
         return False
-    if folder.exists() and any(file.name not in (LOCK, OWNER) for file in folder.iterdir()):
+    others = (file.name for file in folder.iterdir()) if folder.exists() else ()
+    if any(name not in (LOCK, OWNER) and not is_temporary(name) for name in others):
         raise MienError(
             f"expected a new folder or a run in {folder}, got a folder with other files: choose another --out"
         )

@@ -57,7 +57,7 @@ def convert(name: str, value: Any, annotation: Any) -> Any:
         return TypeAdapter(annotation).validate_python(_prepared(value, annotation), strict=True)
     except ValidationError:
         shown = value if isinstance(value, str) else repr(value)
-        raise MienError(f"expected {in_words(annotation)} for {name}, got '{shown}'") from None
+        raise MienError(f"expected {in_words(annotation)} for {name}, got '{shown:.300}'") from None
 
 
 def from_text(name: str, text: str, annotation: Any) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,30 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mien.cli.outputs import calling
+from mien.errors import one_line
 
 # the headings of `mien --help`, in this order; a command names its own as rich_help_panel
 SECTIONS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
 
 
+@contextlib.contextmanager
+def _escaped() -> Iterator[None]:
+    """Escape control characters in the message of a usage error, which can hold the names of files."""
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message") and isinstance(text := getattr(error, "message", None), str):
+            error.message = "\n".join(map(one_line, text.split("\n")))  # type: ignore[attr-defined]
+        raise
+
+
 class Command(TyperCommand):
     """A command whose help keeps the lines of its examples, so that they can be copied."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the arguments."""
+        with _escaped():
+            return super().make_context(*arguments, **options)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write the help: paragraphs are wrapped, lists of indented lines are not."""
@@ -34,6 +52,16 @@ class Command(TyperCommand):
 
 class Commands(TyperGroup):
     """A group that lists its commands under the headings of SECTIONS, by name."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the arguments before the command."""
+        with _escaped():
+            return super().make_context(*arguments, **options)
+
+    def resolve_command(self, *arguments: Any, **options: Any) -> Any:
+        """Find the command."""
+        with _escaped():
+            return super().resolve_command(*arguments, **options)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the first paragraph of each command's help, in full."""

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mien.errors import MienError, MienWarning, RangeWarning
+from mien.errors import MienError, MienWarning, RangeWarning, one_line
 from mien.files import sha256, write_atomically
 
 PICTURES = (".png", ".svg", ".pdf")  # the formats of figures
@@ -243,7 +243,7 @@ def plain_warnings() -> Iterator[None]:
     """Print each warning of a block as one line, without Python's file and line numbers."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"warning: {one_line(' '.join(str(message).split()))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", MienWarning)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.errors import MienError, UnknownName
+from mien.errors import MienError, UnknownName, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,9 +55,9 @@ Noise = Annotated[float, typer.Option(help="Standard deviation of the noise on t
 
 def make_console(json: bool = False) -> Console:
     """Return where a command prints: stdout, or stderr where stdout holds JSON and nothing else."""
-    from rich.console import Console
+    from mien.cli import terminal
 
-    return Console(stderr=json)
+    return terminal.console(stderr=json)
 
 
 def parse_share(text: str) -> tuple[int, int]:
@@ -174,11 +174,13 @@ def save_figure(figure: Any, path: Path, console: Console) -> None:
 def wrote(console: Console, path: Path) -> None:
     """Print the path of a file or a folder that was written."""
     console.print("wrote", style="dim", end=" ")
-    console.print(str(path), highlight=False, markup=False, soft_wrap=True)
+    console.print(one_line(str(path)), highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON to stdout."""
+    """Print a value as JSON to stdout; NaN and infinity become null."""
     import json
 
-    print(json.dumps(value, indent=2))
+    from mien.files import finite
+
+    print(json.dumps(finite(value), indent=2, allow_nan=False))

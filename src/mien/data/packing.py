@@ -12,6 +12,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -146,8 +147,8 @@ def _pack(source: Source, size: int, folder: Path, mark: str, progress: Progress
     required = (total - state["done"]) * row
     if required > (free := shutil.disk_usage(partial).free):
         raise MienError(
-            f"preparing {source.name} at {size} {source.unit} needs {required / 1e6:,.0f} MB, and "
-            f"{free / 1e6:,.0f} MB are free on the disk of {folder.parent}: make room, or set MIEN_CACHE to "
+            f"preparing {source.name} at {size} {source.unit} needs {math.ceil(required / 1e6):,} MB, and "
+            f"{free // 10**6:,} MB are free on the disk of {folder.parent}: make room, or set MIEN_CACHE to "
             "a folder on another disk"
         )
     _write_pictures(source, size, row, partial, state, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -90,6 +91,10 @@ def typed(kind: Any, value: Any) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
+    if value is None and kind is float:
+        return math.nan  # JSON has no NaN: see mien.files.finite
+    if value is None and type(None) in arguments:
+        return None
     if origin in (Union, types.UnionType):
         for choice in arguments:
             try:

@@ -104,7 +104,7 @@ def read(path: Path) -> Evaluation | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return Evaluation.from_json(values)
-    except (OSError, ValueError, MienError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MienError):
         return None
 
 
@@ -122,7 +122,7 @@ class Partial:
             values = json.loads(self.path.read_text(encoding="utf-8"))
             if values["about"] == self.about:
                 self.results = _results(values["blocks"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, MienError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MienError):
             return
 
     def add(self, name: str, result: Record | None) -> None:

@@ -104,6 +104,14 @@ class Data:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Data:
-        """Return the reference that :meth:`to_json` wrote."""
+        """Return the reference that :meth:`to_json` wrote.
+
+        Raises:
+            MienError: a value is missing.
+        """
+        if missing := [k for k in ("name", "root", "size", "options", "split_seed", "share") if k not in values]:
+            raise MienError(f"expected {missing[0]} of the data in config.json, got none: copy the file again")
+        if len(values["share"]) != 2:
+            raise MienError(f"expected a share of two numbers in config.json, got {values['share']!r:.80}")
         arguments = {k: values[k] for k in ("name", "root", "size", "options", "split_seed")}
         return cls(**arguments, share=tuple(values["share"]), count=values.get("count", 0))

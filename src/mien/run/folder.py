@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from mien import models, pretrained
+from mien.data.regular import BadFile, read_regular
 from mien.errors import MienError
 from mien.files import sha256
 
 FORMAT = 1  # of config.json
+LARGEST = 64 * 2**20  # bytes of a config.json
 CONFIG, WEIGHTS, PROGRESS = "config.json", "weights.safetensors", "progress.json"
 
 
@@ -66,20 +68,69 @@ def read_config(run: str | Path) -> dict[str, Any]:
     if not path.exists():
         raise MienError(f"expected a run folder, got {run}, which has no config.json: {make}")
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads(read_regular(path, LARGEST))
         version, name = config["format"], config["model"]
-        dict(config["config"]), dict(config["data"]), dict(config["training"])
-        dict(config.get("shipped", {}))
-    except (ValueError, KeyError, TypeError, OSError):
+        wrong = _wrong_type(config)
+    except BadFile as error:
         raise MienError(
-            f"expected the configuration of a run in {path}, got something else: train again into a new folder"
+            f"expected the configuration of a run in {path}, got a file that {error}: change its permissions, or train "
+            "again into a new folder"
         ) from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        wrong, version, name = "something else", FORMAT, ""
+    if wrong:
+        raise MienError(
+            f"expected the configuration of a run in {path}, got {wrong}: copy the file again, or train again into a "
+            "new folder"
+        )
     if version != FORMAT:
         raise MienError(
-            f"expected a run of format {FORMAT}, got format {version} in {path}: use the version of mien that made it"
+            f"expected a run of format {FORMAT}, got format {version!r:.40} in {path}: use the version of mien that "
+            "made it"
         )
     models.check_name(name)
     return config
+
+
+def _wrong_type(config: Mapping[str, Any]) -> str:
+    """Return in words the first value of a configuration whose type is not the one that mien writes; else nothing.
+
+    Values that are absent are allowed: the code that needs one says so.
+    """
+    for group in ("config", "data", "training", "shipped"):
+        values = config.get(group, {} if group == "shipped" else None)
+        if not isinstance(values, dict):
+            return f"'{group}' that is no object"
+        for key, value in values.items():
+            if not _fits(value, _TYPES.get(group, {}).get(key)):
+                return f"{value!r:.80} as the value of '{group}.{key}'"
+    return "" if isinstance(config["model"], str) else "a model that is no text"
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Return whether a value has a type of _TYPES: classes in a tuple, or [class] for a list or mapping of it."""
+    if kind is None:
+        return True
+    if isinstance(kind, list):
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+        return items is not None and all(_fits(item, kind[0]) for item in items)
+    if kind is int:
+        return type(value) is int and 0 <= value < 2**53
+    if isinstance(value, list) and list in kind:
+        return all(isinstance(item, str) for item in value)
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+# by group and key, the type: int is a count of 0 or more, [int] several of them
+_TYPES: dict[str, dict[str, Any]] = {
+    "data": {
+        "name": (str,), "root": (str, list, type(None)), "size": int, "options": (dict,), "split_seed": int,
+        "share": [int], "count": int, "counts": [int], "held_out": (str,), "split": (str,), "fingerprint": (str,),
+        "attributes": [(str,)], "classes": [(str,)],
+    },
+    "training": {"steps": int, "batch": int, "seed": int, "schedule_steps": int},
+    "shipped": {"left_out": [(str,)], "of": (dict,)},
+}  # fmt: skip
 
 
 def check_abilities(run: str | Path, needed: Sequence[str]) -> None:
@@ -106,20 +157,46 @@ def check_abilities(run: str | Path, needed: Sequence[str]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file of a run; an empty one if the file is missing or damaged."""
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return value
+    return value if isinstance(value, dict) else {}
 
 
 def progress(run: str | Path) -> dict[str, Any]:
     """Return the progress of a run's training; an empty object if nothing has been saved yet."""
-    return read_json(resolve(run) / PROGRESS)
+    values = read_json(resolve(run) / PROGRESS)
+    kinds = {"step": int, "steps": int, "schedule_steps": int, "warnings": [(str,)], "seconds": (int, float)}
+    whole = all(key not in values or _fits(values[key], kind) for key, kind in kinds.items())
+    # a damaged file is made again from the state
+    return values if whole and isinstance(values.get("finished", False), bool) else {}
 
 
 def left_out(config: Mapping[str, Any]) -> list[str]:
     """Return the parts of a model, by their names, whose weights a shipped run does not hold; none for other runs."""
     return list(config.get("shipped", {}).get("left_out", []))
+
+
+def check_out(folder: Path) -> None:
+    """Check that a run folder can be at a path, before data are prepared for it.
+
+    Raises:
+        MienError: the path is a file, leads through one, is too long, or is no text.
+    """
+    try:
+        os.fspath(folder.absolute()).encode()
+    except UnicodeEncodeError:
+        raise MienError(f"expected a run folder with a name in UTF-8 for --out, got {folder}: rename it") from None
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise MienError(f"expected a run folder for --out, got {folder}, a file: choose another --out")
+        part = next((one for one in folder.parents if one.is_file()), None)
+    except OSError as error:
+        raise MienError(
+            f"expected a run folder for --out, got {folder!s:.200}: {error.strerror}: choose another --out"
+        ) from None
+    if part is not None:
+        raise MienError(f"expected a run folder for --out, got {folder}: {part} is a file: choose another --out")
 
 
 def check_trainable(run: str | Path, config: Mapping[str, Any]) -> None:
@@ -142,4 +219,5 @@ def weights_digest(run: str | Path) -> str:
     """
     run = resolve(run)
     shipped: Mapping[str, Any] = read_config(run).get("shipped", {})
-    return str(shipped["of"]["weights_sha256"]) if shipped else sha256(run / WEIGHTS)
+    of = shipped.get("of", {}).get("weights_sha256")
+    return str(of) if of else sha256(run / WEIGHTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import filecmp
 import functools
 import json
@@ -20,16 +21,17 @@ from mien import models, pretrained
 from mien.abilities import Decodes, Edits, Encodes, can
 from mien.applications.arithmetic import AttributeVectors, Editor, attribute_vectors
 from mien.applications.directions import MEAN, step_of
-from mien.data import cache_dir
+from mien.data import cache_dir, names
 from mien.data.dataset import Dataset, Splits
 from mien.errors import MienError, MienWarning
 from mien.files import sha256, write_atomically, write_json
 from mien.models.base import Model
 from mien.run.data import Data
-from mien.run.folder import WEIGHTS, read_config, resolve
+from mien.run.folder import CONFIG, WEIGHTS, read_config, resolve
 from mien.run.weights import load
 
 VECTORS, STAMP = "attribute_vectors.safetensors", "attribute_vectors.json"  # of the default direction
+DIGEST = "vectors_sha256"  # the key of a stamp that holds the SHA-256 of the vectors' file
 AMOUNTS = "amounts"  # the key of a stamp that holds the amounts found by `mien evaluate`
 
 Progress = Callable[[int, int], None] | None
@@ -154,6 +156,7 @@ def open_run(
     model = load(folder, device)
     values = config["data"]
     data = Data.from_json({**values, "root": root or values["root"]})
+    _check_total(folder, data, _counts(folder, values)["test"])
     try:
         dataset = data.open(progress)
     except MienError:
@@ -165,7 +168,8 @@ def open_run(
         ) from None
     splits = dataset.split(data.split_seed)
     index = data.training_index(splits)
-    expected, counts = values["counts"], {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)}
+    expected = _counts(folder, values)
+    counts = {"train": len(index), "valid": len(splits.valid), "test": len(splits.test)}
     held_out = dataset.digest(splits.test)
     if expected != counts or values.get("held_out", held_out) != held_out:  # old runs have the counts only
         raise MienError(
@@ -178,6 +182,31 @@ def open_run(
         folder = _working_copy(folder)
     other = Path(results) if results else None if os.access(folder, os.W_OK) else _beside(folder)
     return OpenRun(folder, model, data, dataset, splits, index, other)
+
+
+def _counts(folder: Path, values: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers of training, validation and test pictures that a run recorded."""
+    counts: dict[str, int] = values.get("counts", {})
+    if not isinstance(counts, dict) or set(counts) != {"train", "valid", "test"}:
+        raise MienError(
+            f"expected the counts of train, valid and test pictures in {folder / CONFIG}, got {counts!r:.80}: the file "
+            "is damaged; copy it again"
+        )
+    return counts
+
+
+def _check_total(folder: Path, data: Data, test: int) -> None:
+    """Refuse a damaged count of drawn pictures before they are drawn, which could take days.
+
+    Raises:
+        MienError: there are many more pictures than a run with ``test`` held-out ones has.
+    """
+    if data.roots or data.name not in names() or len(data.source()) <= 20 * (test + 1):
+        return
+    raise MienError(
+        f"expected the data that {folder} was trained on ({test:,} pictures held out), got {data.name} of "
+        f"{len(data.source()):,} pictures: {CONFIG} is damaged; copy it again"
+    )
 
 
 def _working_copy(folder: Path) -> Path:
@@ -226,7 +255,7 @@ def _keep_vectors(folder: Path, vectors: AttributeVectors, direction: str) -> No
     def write(place: Path) -> None:
         path, stamp_path = _files(place, direction)
         vectors.save(path)
-        write_json(stamp_path, stamp)
+        write_json(stamp_path, {**stamp, DIGEST: sha256(path)})
 
     _keep(folder, weights, "attribute vectors", write)
 
@@ -271,11 +300,37 @@ def check_direction(model: object, direction: str) -> None:
 
 
 def cached_vectors(run: str | Path, direction: str = MEAN) -> AttributeVectors | None:
-    """Return the stored attribute vectors of a run if they belong to its present weights, else None; needs no data."""
-    for place, _ in _stamps(resolve(run), direction):
-        if (path := _files(place, direction)[0]).exists():
-            return AttributeVectors.load(path)
+    """Return the stored attribute vectors of a run if they belong to its present weights, else None; needs no data.
+
+    Damaged vectors are ignored, because they can be computed again.
+    """
+    for place, stamp in _stamps(resolve(run), direction):
+        path = _files(place, direction)[0]
+        if path.is_file() and (vectors := _read_vectors(path, stamp.get(DIGEST))) is not None:
+            return vectors
     return None
+
+
+def _read_vectors(path: Path, digest: str | None) -> AttributeVectors | None:
+    """Return stored attribute vectors; None if the file is damaged or is not the one of the digest.
+
+    Args:
+        path: the file.
+        digest: SHA-256 of the file; None in stamps of older versions.
+    """
+    try:
+        if digest is not None and sha256(path) != digest:
+            return None
+        one = AttributeVectors.load(path)
+    except Exception:  # the content of the file may have any type
+        return None
+    count = len(one.names)
+    whole = one.vectors.ndim == 2 and one.vectors.isfinite().all() and all(isinstance(n, str) for n in one.names)
+    numbers = (*one.positives, *one.negatives)
+    whole = whole and len(one.positives) == len(one.negatives) == len(one.vectors) == count
+    # a copy: the tensor is mapped from the file, which another process may replace
+    copy = dataclasses.replace(one, vectors=one.vectors.clone())
+    return copy if whole and all(type(number) is int for number in numbers) else None
 
 
 def cached_amounts(run: str | Path, direction: str = MEAN) -> dict[str, float]:
@@ -287,7 +342,7 @@ def cached_amounts(run: str | Path, direction: str = MEAN) -> dict[str, float]:
         amounts = stamp.get(AMOUNTS)
         of = amounts.get("of") if isinstance(amounts, dict) else None
         if isinstance(of, dict):
-            return {str(name): float(amount) for name, amount in of.items()}
+            return {str(name): float(one) for name, one in of.items() if type(one) in (int, float) and abs(one) < 1e6}
     return {}
 
 
@@ -319,6 +374,6 @@ def _stamp(place: Path, direction: str, weights: str) -> dict[str, Any] | None:
     """
     try:
         stamp = json.loads(_files(place, direction)[1].read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return stamp if isinstance(stamp, dict) and stamp.get("weights_sha256") == weights else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mien.errors import MienError, MienWarning
+from mien.files import finite, write_atomically
 
 
 class Log:
@@ -28,13 +33,14 @@ class Log:
 
         path = folder / "log.jsonl"
         records = [r for r in read(folder) if r["step"] <= start] if start else []
-        path.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
+        text = "".join(_line(r) for r in records)
+        write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
         self.file = path.open("a", encoding="utf-8")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
 
     def __call__(self, step: int, **values: Any) -> None:
         """Write one record; numbers also go to TensorBoard."""
-        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        self.file.write(_line({"step": step, **values}))
         self.file.flush()
         for key, value in values.items():
             if isinstance(value, (int, float)):
@@ -47,17 +53,44 @@ class Log:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Return the records of a run's log, without a last line that a kill cut short."""
+    """Return the records of a run's log, without damaged lines; a null is NaN.
+
+    A kill may cut the last line short; such a line is left out without a warning.
+
+    Raises:
+        MienError: the log cannot be read.
+
+    Warns:
+        MienWarning: other lines are damaged.
+    """
     path = folder / "log.jsonl"
-    if not path.exists():
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
         return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    except OSError as error:
+        raise MienError(
+            f"expected the log of a training in {path}, got a file that cannot be read ({error.strerror}): "
+            "change its permissions, or remove it"
+        ) from None
+    damaged, records = 0, []
+    for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
-        except ValueError:
-            continue
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict) and type(record.get("step")) is int:
+            records.append({key: math.nan if value is None else value for key, value in record.items()})
+        elif line.strip() and number < len(lines):
+            damaged += 1
+    if damaged:
+        many = f"{damaged} damaged lines were" if damaged > 1 else "a damaged line was"
+        warnings.warn(f"{many} left out of {path}", MienWarning, stacklevel=2)
     return records
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(finite(record), allow_nan=False) + "\n"
 
 
 class Bar:

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from mien.data.batch import Batch, on_device
 from mien.data.dataset import Dataset, spread
 from mien.errors import MienError
-from mien.files import write_json
+from mien.files import has_digests, is_newest, write_json
 from mien.models.base import Model
 from mien.run.folder import PROGRESS, WEIGHTS, progress
 from mien.run.weights import save_weights
@@ -147,6 +147,8 @@ class Trainer:
 
     def run(self) -> Outcome:
         """Train to the last step or the first signal, whichever comes first."""
+        if self.step and not self._is_whole():
+            self._write_results()
         if self.step >= self.settings.steps:
             return self._outcome()
         if self.step == 0:
@@ -362,6 +364,19 @@ class Trainer:
             return
         seconds = self.before + self.seconds
         checkpoint.save(self.folder, self.model, self.update, self.step, seconds, self.average)
+        self._write_results()
+
+    def _is_whole(self) -> bool:
+        """Return whether weights and progress are those of the state; a crash may have left older ones."""
+        path = self.folder / WEIGHTS
+        known = has_digests(self.folder)  # older runs have no record of digests
+        return progress(self.folder).get("step") == self.step and (is_newest(path) if known else path.is_file())
+
+    def _write_results(self) -> None:
+        """Write the weights for use and the progress, which belong to the state; on the first process only."""
+        if not self.fabric.is_global_zero:
+            return
+        seconds = self.before + self.seconds
         save_weights(self.folder / WEIGHTS, self.average or self.model.weights())
         write_json(
             self.folder / PROGRESS,

@@ -1,0 +1,211 @@
+"""Damaged files of a run: what can be made again is made again, and the rest is refused before memory is taken."""
+
+import json
+import math
+import os
+import shutil
+import struct
+import warnings
+
+import pytest
+import torch
+
+from mien import files
+from mien.errors import MienError, MienWarning
+from mien.evaluation.record import Record
+from mien.experiment import train
+from mien.run import opening
+from mien.run.data import Data
+from mien.run.folder import CONFIG, WEIGHTS, read_config
+from mien.run.opening import open_run
+from mien.run.weights import load
+from mien.training import logs
+
+AVATARS = Data("avatars", size=16, options={"count": 240})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("damaged") / "run"
+    train("vae", AVATARS, folder, {"width": 4, "latent": 8}, steps=3, batch=16, device="cpu", log_every=1)
+    return folder
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard"))
+
+
+def change(run, group, **values):
+    config = json.loads((run / CONFIG).read_text())
+    config[group] |= values
+    (run / CONFIG).write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("key", ["width", "latent"])
+@pytest.mark.parametrize("value", [20_000, 10**7, 10**12, 10**30])
+def test_a_huge_model_is_refused_before_it_takes_memory(run, key, value, monkeypatch):
+    change(run, "config", **{key: value})
+    initialized = []
+    for name in ("kaiming_uniform_", "uniform_"):
+        plain = getattr(torch.nn.init, name)
+        monkeypatch.setattr(
+            torch.nn.init, name, lambda x, *a, plain=plain, **k: (initialized.append(x.numel()), plain(x, *a, **k))[1]
+        )
+    with pytest.raises(MienError, match=r"config\.json|whole number"):
+        load(run)
+    assert max(initialized, default=0) < 2 * 10**7
+
+
+def test_a_model_of_a_million_layers_is_refused_while_it_is_built(run, monkeypatch):
+    from mien.run import weights
+
+    count = 0
+
+    def build(*_):
+        nonlocal count
+        layers = torch.nn.Module()
+        while True:
+            count += 1
+            layers.add_module(str(count), torch.nn.Linear(1, 1))
+
+    monkeypatch.setattr(weights, "build", build)
+    with pytest.raises(MienError, match="a larger one"):
+        load(run)
+    assert count < 2000
+
+
+def test_weights_of_another_width_are_refused(run):
+    change(run, "config", width=8)
+    with pytest.raises(MienError, match="of different runs"):
+        load(run)
+
+
+@pytest.mark.parametrize(
+    ("group", "values"),
+    [
+        ("data", {"size": "16"}),
+        ("data", {"size": 10**40}),
+        ("data", {"options": []}),
+        ("data", {"share": [1]}),
+        ("data", {"share": "11"}),
+        ("data", {"counts": {"train": 1}}),
+        ("data", {"counts": {"train": "1", "valid": 2, "test": 3}}),
+        ("data", {"split_seed": -1}),
+        ("data", {"root": 5}),
+        ("data", {"options": {"count": 900_000_000}}),
+        ("training", {"steps": None}),
+    ],
+)
+def test_a_configuration_of_wrong_types_is_refused_in_one_line(run, group, values):
+    change(run, group, **values)
+    with pytest.raises(MienError) as refusal:
+        open_run(run)
+    assert len(str(refusal.value)) < 600
+
+
+def test_a_configuration_that_nests_deeply_or_is_a_pipe_is_refused(run):
+    (run / CONFIG).write_text("[" * 100_000)
+    with pytest.raises(MienError, match="something else"):
+        read_config(run)
+    for name in (CONFIG, WEIGHTS):
+        (run / name).unlink()
+        os.mkfifo(run / name)
+    with pytest.raises(MienError, match="a pipe or a device"):
+        read_config(run)
+
+
+def test_weights_that_are_a_pipe_are_refused(run):
+    (run / WEIGHTS).unlink()
+    os.mkfifo(run / WEIGHTS)
+    with pytest.raises(MienError, match="no regular file"):
+        load(run)
+
+
+def test_one_flipped_bit_of_the_weights_is_noticed(run):
+    content = bytearray((run / WEIGHTS).read_bytes())
+    content[-5] ^= 1
+    (run / WEIGHTS).write_bytes(content)
+    with pytest.raises(MienError, match="digest"):
+        load(run)
+
+
+def test_a_weight_type_that_torch_lacks_is_a_damaged_file(run):
+    content = (run / WEIGHTS).read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    header = content[8 : 8 + length].replace(b'"F32"', b'"F99"', 1)
+    (run / WEIGHTS).write_bytes(content[:8] + header + content[8 + length :])
+    with pytest.raises(MienError, match="damaged file"):
+        load(run)
+
+
+@pytest.mark.parametrize("damage", ["bit", "empty", "metadata", "stamp", "folder-of-lists"])
+def test_damaged_attribute_vectors_are_computed_again(run, damage):
+    opened = open_run(run)
+    expected = opened.vectors()
+    path, stamp = run / opening.VECTORS, run / opening.STAMP
+    content = bytearray(path.read_bytes())
+    if damage == "bit":
+        content[-5] ^= 1
+        path.write_bytes(content)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "metadata":  # an older stamp has no digest
+        values = json.loads(stamp.read_text())
+        del values[opening.DIGEST]
+        stamp.write_text(json.dumps(values))
+        path.write_bytes(bytes(content).replace(b"positives", b"pxsitives"))
+    elif damage == "stamp":
+        stamp.write_text("[" * 100_000)
+    else:
+        stamp.write_text('{"weights_sha256": [1], "amounts": {"of": {"a": "b"}}}')
+    assert opening.cached_vectors(run) is None
+    assert opening.cached_amounts(run) == {}
+    assert torch.equal(opened.vectors().vectors, expected.vectors)
+    assert opening.cached_vectors(run) is not None
+
+
+def test_damaged_lines_of_a_log_are_named_and_a_cut_line_is_not(run):
+    path = run / "log.jsonl"
+    whole = path.read_text()
+    path.write_text(whole + '{"step": 3, "lo')
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(logs.read(run)) == whole.count("\n")
+    path.write_text("\x00\xff\n[]\n" + whole)
+    with pytest.warns(MienWarning, match=r"^2 damaged lines were left out of .*log\.jsonl$"):
+        assert len(logs.read(run)) == whole.count("\n")
+
+
+def test_a_log_and_stored_results_hold_null_for_nan_and_are_read_as_nan(tmp_path):
+    log = logs.Log(tmp_path, 0)
+    log(1, loss=math.nan, other=math.inf, kl=1.5)
+    log.close()
+    line = (tmp_path / "log.jsonl").read_text()
+    assert json.loads(line, parse_constant=pytest.fail) == {"step": 1, "loss": None, "other": None, "kl": 1.5}
+    (record,) = logs.read(tmp_path)
+    assert math.isnan(record["loss"])
+    files.write_json(tmp_path / "x.json", {"a": (math.nan, {"b": -math.inf}), "c": 1})
+    assert json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail) == {
+        "a": [None, {"b": None}],
+        "c": 1,
+    }
+
+
+def test_results_read_null_as_nan():
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True)
+    class Point(Record):
+        x: float
+        y: float | None
+        z: tuple[float, ...]
+
+    # the names of types in a function's class are resolved in its module
+    from mien.evaluation import record
+
+    record._KINDS[Point] = {"x": float, "y": float | None, "z": tuple[float, ...]}
+    point = Point.from_json({"x": None, "y": None, "z": [1, None]})
+    assert math.isnan(point.x)
+    assert point.y is None
+    assert math.isnan(point.z[1])
