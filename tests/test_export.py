@@ -208,6 +208,19 @@ def test_ordinary_pictures_give_what_mien_gives(name, tmp_path):
             assert np.abs(got.astype(int) - from_float(edit(model, x, amounts, vectors).numpy()).astype(int)).max() <= 2
 
 
+def test_signals_give_what_mien_gives(tmp_path):
+    run, model = saved(tmp_path, "ssavae", hidden=8, shape=(1, 1, 64))
+    out = export.export(run, tmp_path / "out")
+    signals = np.random.default_rng(0).normal(3, 2, (3, 70)).astype(np.float32)
+    for i, signal in enumerate(signals):
+        np.save(tmp_path / f"{i}.npy", signal)
+    x = read_shape([tmp_path / f"{i}.npy" for i in range(3)], (1, 1, 64))
+    got = export.session(out / "recognize.onnx").run(None, {"input": signals})[0]
+    with torch.inference_mode():
+        assert np.abs(got - model.recognize(x).numpy()).max() < 1e-4
+    assert json.loads((out / "export.json").read_text())["signals"].startswith("float32 (N, n), n >= 64")
+
+
 def test_each_file_says_what_goes_in_and_what_comes_out(tmp_path):
     run, model = saved(tmp_path, "attribute_cnn")
     out = export.export(run, tmp_path / "out")

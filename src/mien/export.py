@@ -215,21 +215,7 @@ def _write(
     def save(place: Path) -> None:
         import onnx
 
-        with warnings.catch_warnings(), torch.no_grad():
-            # The exporter that traces is taken, because the other one needs ten times as long. It warns that it is
-            # the older one, and about branches of Python code; the comparison below finds a wrong branch.
-            warnings.simplefilter("ignore")
-            names = {i: name for i, name in enumerate(axes) if isinstance(name, str)}
-            torch.onnx.export(
-                module,
-                (example.clone(),),
-                str(place),
-                dynamo=False,
-                opset_version=OPSET,
-                input_names=["input"],
-                output_names=["output"],
-                dynamic_axes={"input": names, "output": {0: "N"}},
-            )
+        _to_onnx(module, example, {i: name for i, name in enumerate(axes) if isinstance(name, str)}, place)
         graph = onnx.load(str(place))
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (about | entry).items()}
         onnx.helper.set_model_props(graph, texts)
@@ -249,6 +235,40 @@ def _write(
             "not written; please report the model and the version of torch"
         )
     return entry | {"sha256": sha256(path), "largest_difference": difference}
+
+
+def _to_onnx(module: nn.Module, example: Tensor, names: dict[int, str], place: Path) -> None:
+    """Write a module as an ONNX file.
+
+    The exporter that traces is taken, because the other one needs ten times as long. It cannot export Fourier
+    transforms; graphs with these are exported by the other one.
+
+    Args:
+        example: the input to trace.
+        names: the axes of any length.
+        place: the file.
+    """
+    shared: dict[str, Any] = {
+        "args": (example.clone(),),
+        "f": str(place),
+        "opset_version": OPSET,
+        "input_names": ["input"],
+        "output_names": ["output"],
+        "verbose": False,
+    }
+    with warnings.catch_warnings(), torch.no_grad():
+        # The exporter warns that it is the older one, and about branches of Python code. The comparison in _write
+        # finds a wrong branch.
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(module, dynamo=False, dynamic_axes={"input": names, "output": {0: "N"}}, **shared)
+        except torch.onnx.errors.UnsupportedOperatorError:
+            if importlib.util.find_spec("onnxscript") is None:
+                raise MienError(
+                    "expected the package onnxscript to export Fourier transforms, got none: pip install 'mien[onnx]'"
+                ) from None
+            sizes = {i: torch.export.Dim(name) for i, name in names.items()}
+            torch.onnx.export(module, dynamo=True, external_data=False, dynamic_shapes=(sizes,), **shared)
 
 
 def _axes(kind: str, tensor: Tensor, fixed: bool = False) -> list[str | int]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.evaluation.result import Evaluation
 from mien.evaluation.store import RESULT, read
 from mien.files import sha256
 from mien.run.folder import WEIGHTS, resolve
+
+if TYPE_CHECKING:
+    from mien.evaluation.measures.baselines import BaselineScores
 
 NO_GAIN = 0.05  # an edit with a smaller gain changes nothing that the judge can see
 SMALLEST_ROOM = 0.2  # the smallest (ceiling − before) from which a gain is computed, as in mien.metrics.edits
@@ -67,21 +71,25 @@ def below_baseline(evaluation: Evaluation) -> list[str]:
                 f"always the commoner value ({scores.majority_baseline:.1%})."
             )
     scores = evaluation["classes"].recognition if "classes" in evaluation else None
-    if scores is not None:
-        if scores.majority_baseline is not None and scores.accuracy <= scores.majority_baseline:
-            sentences.append(
-                f"The classes that the model predicts ({scores.accuracy:.1%}) are not better than the plain baseline "
-                f"of always the commonest class ({scores.majority_baseline:.1%})."
-            )
-        sentences += _below_others(evaluation, scores.accuracy)
+    if scores is not None and scores.majority_baseline is not None and scores.accuracy <= scores.majority_baseline:
+        sentences.append(
+            f"The classes that the model predicts ({scores.accuracy:.1%}) are not better than the plain baseline "
+            f"of always the commonest class ({scores.majority_baseline:.1%})."
+        )
+    if "baselines" in evaluation:
+        sentences += _below_logistic(evaluation["baselines"])
     return sentences
 
 
-def _below_others(evaluation: Evaluation, accuracy: float) -> list[str]:
-    """Return a sentence if a plain classifier trained on the same labels, where one is stored, is better."""
-    others = getattr(evaluation.results.get("baselines"), "accuracies", None) or {}
-    better = {name: value for name, value in others.items() if value > accuracy}
-    if not better:
+def _below_logistic(scores: BaselineScores) -> list[str]:
+    """Return a sentence if a logistic regression on the same labels predicts better than the model.
+
+    The difference must be larger than the standard errors of both together.
+    """
+    model, other = scores.model, scores.logistic_regression
+    if other.accuracy - model.accuracy <= (model.sem**2 + other.sem**2) ** 0.5:
         return []
-    name = max(better, key=lambda key: better[key])
-    return [f"A plain baseline on the same labels, {name} ({better[name]:.1%}), is better than the model's classes."]
+    return [
+        f"A logistic regression on the same labels predicts better than the model "
+        f"({other.accuracy:.1%} against {model.accuracy:.1%})."
+    ]
