@@ -217,7 +217,9 @@ def _write(
 
         _to_onnx(module, example, {i: name for i, name in enumerate(axes) if isinstance(name, str)}, place)
         graph = onnx.load(str(place))
-        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (about | entry).items()}
+        texts = {
+            key: value if isinstance(value, str) else json.dumps(value) for key, value in {**about, **entry}.items()
+        }
         onnx.helper.set_model_props(graph, texts)
         onnx.save(graph, str(place))
 
