@@ -2,16 +2,23 @@
 
 import copy
 import json
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
 from conftest import batch_of, tiny
 from mien import abilities, export, models
 from mien.applications.arithmetic import AttributeVectors, edit
+from mien.data.pictures import from_float
+from mien.data.reading import read_shape
 from mien.errors import MienError
 from mien.files import write_json
+from mien.preprocessing import PreparePictures, PrepareSignals
 from mien.run.weights import save_weights
 from test_cli import mien, refused
 
@@ -47,7 +54,7 @@ def test_every_model_is_exported_as_it_is(name, tmp_path):
         amounts = {"Smiling": 1.0}
     elif {"Encodes", "Decodes"} <= has:
         amounts, vectors = {"a": 1.0}, AttributeVectors(("a",), torch.ones(1, 8), (9,), (9,))
-    out = export.export(run, tmp_path / "out", amounts, vectors)
+    out = export.export(run, tmp_path / "out", amounts, vectors, raw=True)
     about = json.loads((out / "export.json").read_text())
     x = batch_of(5).x
     with torch.inference_mode():
@@ -55,7 +62,9 @@ def test_every_model_is_exported_as_it_is(name, tmp_path):
         if "Encodes" in has:
             expected["encode"] = (x, model.encode(x).mean)
         if {"Encodes", "Decodes"} <= has:
-            z = torch.randn(5, about["files"]["decode.onnx"]["input"][1], generator=torch.Generator().manual_seed(3))
+            z = torch.randn(
+                5, about["files"]["decode.onnx"]["input"]["shape"][1], generator=torch.Generator().manual_seed(3)
+            )
             expected["decode"] = (z, model.decode(z))
         if "Recognizes" in has:
             expected["recognize"] = (x, model.recognize(x))
@@ -66,7 +75,7 @@ def test_every_model_is_exported_as_it_is(name, tmp_path):
         # a batch that the exporter never saw
         got = export.session(out / f"{part}.onnx").run(None, {"input": given.numpy()})[0]
         assert np.abs(got - wanted.numpy()).max() < 1e-4, part
-        assert about["files"][f"{part}.onnx"]["output"] == ["B", *wanted.shape[1:]]
+        assert about["files"][f"{part}.onnx"]["output"]["shape"] == ["N", *wanted.shape[1:]]
 
 
 def test_the_command_and_what_it_refuses(capsys, tmp_path, monkeypatch):
@@ -87,7 +96,7 @@ def test_amounts_and_attributes_to_keep_are_those_of_an_edit(tmp_path):
     directions = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     vectors = AttributeVectors(("a", "b", "c"), directions, (9,) * 3, (9,) * 3)
     amounts, keep = {"a": -0.5, "b": 2.0}, ["b", "c"]
-    out = export.export(run, tmp_path / "out", amounts, vectors, keep)
+    out = export.export(run, tmp_path / "out", amounts, vectors, keep, raw=True)
     x = batch_of(3).x
     got = export.session(out / "edit.onnx").run(None, {"input": x.numpy()})[0]
     with torch.inference_mode():
@@ -138,3 +147,115 @@ def test_a_file_that_gives_something_else_is_not_kept(tmp_path, monkeypatch):
         with pytest.raises(MienError, match="difference"):
             export.export(run, tmp_path / "out")
         assert not list((tmp_path / "out").glob("*.onnx"))
+
+
+SIZES = ((97, 64), (40, 133), (16, 16), (9, 30), (300, 301))  # width and height
+
+
+def drawn(path, size, seed=0):
+    """A picture file with edges, gradients and noise."""
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    picture = Image.fromarray(noise // 4)
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((2, 2, size[0] // 2, size[1] - 3), fill=(250, 130, 20))
+    draw.line((0, 0, *size), fill=(0, 255, 90), width=2)
+    picture.save(path)
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", SIZES)
+def test_pictures_are_prepared_as_mien_reads_them(size, channels, tmp_path):
+    pixels = drawn(tmp_path / "me.png", size)
+    for shape in ((channels, 16, 16), (channels, 24, 20)):
+        expected = from_float(read_shape([tmp_path / "me.png"], shape).numpy()).astype(int)
+        got = from_float(PreparePictures(shape)(torch.from_numpy(pixels.copy())[None]).numpy()).astype(int)
+        assert np.abs(got - expected).max() <= 1
+        assert (got != expected).mean() < 0.001  # Pillow's weights are rounded to 22 bits
+
+
+def test_signals_are_prepared_as_mien_reads_them(tmp_path):
+    signal = np.random.default_rng(0).normal(3, 2, 70).astype(np.float32)
+    np.save(tmp_path / "a.npy", signal)
+    expected = read_shape([tmp_path / "a.npy"], (1, 1, 64))
+    torch.testing.assert_close(PrepareSignals(64)(torch.from_numpy(signal)[None]), expected)
+    assert (PrepareSignals(64)(torch.ones(1, 64)) == 0).all()
+
+
+@pytest.mark.parametrize("name", ["attribute_cnn", "vae", "residual_gan", "ssavae"])
+def test_ordinary_pictures_give_what_mien_gives(name, tmp_path):
+    run, model = saved(tmp_path, name, **SETTINGS.get(name, {}))
+    shape = model.config["shape"]
+    amounts, vectors = None, None
+    if name == "vae":
+        amounts, vectors = {"a": 1.0}, AttributeVectors(("a",), torch.ones(1, 8), (9,), (9,))
+    elif name == "residual_gan":
+        amounts = {"Smiling": 1.0}
+    out = export.export(run, tmp_path / "out", amounts, vectors)
+    pixels = np.stack([drawn(tmp_path / f"{seed}.png", (61, 83), seed) for seed in range(3)])
+    x = read_shape([tmp_path / f"{seed}.png" for seed in range(3)], shape)
+    with torch.inference_mode():
+        if (out / "recognize.onnx").exists():
+            got = export.session(out / "recognize.onnx").run(None, {"input": pixels})[0]
+            assert np.abs(got - model.recognize(x).numpy()).max() < 5e-3
+        if (out / "encode.onnx").exists():
+            got = export.session(out / "encode.onnx").run(None, {"input": pixels})[0]
+            assert np.abs(got - model.encode(x).mean.numpy()).max() < 2e-2
+        if amounts:
+            got = export.session(out / "edit.onnx").run(None, {"input": pixels})[0]
+            assert got.dtype == np.uint8
+            assert np.abs(got.astype(int) - from_float(edit(model, x, amounts, vectors).numpy()).astype(int)).max() <= 2
+
+
+def test_signals_give_what_mien_gives(tmp_path):
+    run, model = saved(tmp_path, "ssavae", hidden=8, shape=(1, 1, 64))
+    out = export.export(run, tmp_path / "out")
+    signals = np.random.default_rng(0).normal(3, 2, (3, 70)).astype(np.float32)
+    for i, signal in enumerate(signals):
+        np.save(tmp_path / f"{i}.npy", signal)
+    x = read_shape([tmp_path / f"{i}.npy" for i in range(3)], (1, 1, 64))
+    got = export.session(out / "recognize.onnx").run(None, {"input": signals})[0]
+    with torch.inference_mode():
+        assert np.abs(got - model.recognize(x).numpy()).max() < 1e-4
+    assert json.loads((out / "export.json").read_text())["signals"].startswith("float32 (N, n), n >= 64")
+
+
+def test_each_file_says_what_goes_in_and_what_comes_out(tmp_path):
+    run, model = saved(tmp_path, "attribute_cnn")
+    out = export.export(run, tmp_path / "out")
+    session = export.session(out / "recognize.onnx")
+    about = session.get_modelmeta().custom_metadata_map
+    assert session.get_inputs()[0].shape == ["N", "height", "width", 3]
+    assert session.get_inputs()[0].type == "tensor(uint8)"
+    assert session.get_outputs()[0].shape[0] == "N"
+    assert json.loads(about["attributes"]) == list(model.attributes)
+    assert json.loads(about["output"])["kind"] == "probabilities"
+    assert json.loads(about["size"]) == list(model.config["shape"][1:])
+    assert json.loads(about["range"]) == [-1, 1]
+    assert about["mien"]
+    assert about["crop"].startswith("the largest centered rectangle")
+    assert (about["ability"], about["preparation"]) == ("recognize", "in the graph")
+
+
+def test_the_example_needs_no_mien(tmp_path, monkeypatch, capsys):
+    script = Path(__file__).parents[1] / "examples" / "onnx_pictures.py"
+    drawn(tmp_path / "me.png", (50, 60))
+    monkeypatch.chdir(tmp_path)
+    run, model = saved(tmp_path, "attribute_cnn")
+    export.export(run, "recognizer")
+    monkeypatch.setattr(sys, "argv", ["example", "recognizer/recognize.onnx", "me.png"])
+    runpy.run_path(str(script))
+    lines = capsys.readouterr().out.split("\n")[:-1]
+    with torch.inference_mode():
+        expected = model.recognize(read_shape(["me.png"], model.config["shape"]))[0]
+    best = expected.argsort(descending=True)[:3].tolist()
+    assert [line.split()[0] for line in lines] == [model.attributes[i] for i in best]
+    other, edits = saved(tmp_path, "residual_gan", attribute="Smiling")
+    export.export(other, "editor", {"Smiling": 1.0})
+    monkeypatch.setattr(sys, "argv", ["example", "editor/edit.onnx", "me.png"])
+    runpy.run_path(str(script))
+    assert Image.open("changed.png").size == tuple(edits.config["shape"][:0:-1])
+    text = script.read_text()
+    assert "import mien" not in text
+    assert "import torch" not in text

@@ -95,6 +95,8 @@ def edit(
       mien edit runs/glasses me.jpg Eyeglasses=-1 --residual
       mien edit runs/faces photos/ Smiling=+1 --out smiling/
     """
+    from mien.evaluation.warnings import edit_warnings
+
     pictures, amounts = pictures_and_amounts(words or [])
     if not amounts:
         raise MienError("expected an attribute to change, got none: add Attribute=amount, such as Smiling=+1")
@@ -105,7 +107,7 @@ def edit(
         photos = PhotoEditing(template, face, check_paste(paste), unread=None if files == pictures else [])
         model = load_model(run, device)
         photos.editor = open_editor(run, model, list(amounts), keep or [], root, device, direction)
-        for line in far_amounts(run, amounts, direction):
+        for line in [*far_amounts(run, amounts, direction), *edit_warnings(run, amounts)]:
             make_console().print(f"[dim]{line}[/]")
         _write_photos(photos, paths, amounts)
         return
@@ -120,7 +122,7 @@ def edit(
     if is_folder(out):
         targets(files, out, shape, suffixes, force, ADDS)  # refused before attribute vectors are made
     editor = open_editor(run, model, list(amounts), kept, root, device, direction)
-    for line in far_amounts(run, amounts, direction):
+    for line in [*far_amounts(run, amounts, direction), *edit_warnings(run, amounts)]:
         make_console().print(f"[dim]{line}[/]")
 
     def change(x: Any, share: float = 1.0) -> Any:

@@ -27,13 +27,21 @@ def export(
     direction: Direction = "mean",
     root: Root = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("exported"),
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Graphs take and return float32 (N, C, H, W) in [-1, 1], as the models do.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """Write a run as ONNX files, one for each ability, checked against the run.
 
+    The graphs take RGB pictures uint8 (N, height, width, 3) of any size, or signals float32 (N, samples), and crop,
+    resize and scale them as mien does. recognize.onnx returns probabilities, encode.onnx latents, and decode.onnx and
+    edit.onnx pictures uint8. Names, sizes and versions are in the metadata of each file and in export.json.
+
     Examples:
-      mien export runs/faces --out faces-onnx
-      mien export runs/faces Smiling=+1 Eyeglasses=-1
+      mien export recognizer-64 --out recognizer-onnx
+      mien export faces-64 Smiling=+1.5 Eyeglasses=-1 --out smile-onnx
+      mien export runs/faces --raw
     """
     parsed, kept = parse_amounts(amounts or []), keep or []
     out = place(
@@ -45,7 +53,7 @@ def export(
     console = make_console()
     vectors = open_editor(run, model, list(parsed), kept, root, "cpu", direction).vectors if parsed else None
     with bars(console) as note:
-        write(run, out, parsed, vectors, kept, note)
+        write(run, out, parsed, vectors, kept, note, raw)
     for name in json.loads((out / "export.json").read_text(encoding="utf-8"))["files"]:
         wrote(console, out / name)
     wrote(console, out / "export.json")

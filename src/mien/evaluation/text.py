@@ -6,9 +6,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mien.evaluation.result import NOTHING, Evaluation
+from mien.evaluation.warnings import below_baseline, edits_without_effect
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+MARK = "*"
+UNCHANGED = f"{MARK} edits of this run do not change the attribute, by the judge."
+
+
+def marked(evaluation: Evaluation) -> list[dict[str, str]]:
+    """Return the cells of each attribute, with a mark after the attributes that edits do not change."""
+    names = edits_without_effect(evaluation)
+    return [
+        {**cells, "attribute": f"{cells['attribute']}{MARK if cells['attribute'] in names else ''}"}
+        for cells in evaluation.cells()
+    ]
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
@@ -21,10 +35,10 @@ def tables(evaluation: Evaluation) -> list[Table]:
     first = Table("measure", "value", "how", title=title, title_justify="left")
     for row in evaluation.rows():
         first.add_row(row.heading, row.text, row.how)
-    if evaluation.skipped:
-        reasons = (f"{name} left out: {why}" for name, why in evaluation.skipped.items())
-        first.caption, first.caption_justify = "\n".join(reasons), "left"
-    cells = evaluation.cells()
+    notes = [f"{name} left out: {why}" for name, why in evaluation.skipped.items()] + below_baseline(evaluation)
+    if notes:
+        first.caption, first.caption_justify = "\n".join(notes), "left"
+    cells = marked(evaluation)
     if not cells:
         return [first]
     # little padding: the longest of CelebA's names and six numbers fit into 80 columns
@@ -33,6 +47,8 @@ def tables(evaluation: Evaluation) -> list[Table]:
         second.add_column(name, justify="left" if name == "attribute" else "right")
     for texts in cells:
         second.add_row(*texts.values())
+    if edits_without_effect(evaluation):
+        second.caption, second.caption_justify = UNCHANGED, "left"
     return [first, second]
 
 

@@ -17,6 +17,7 @@ from mien.figures.grids import (
 )
 from mien.figures.histograms import face_distances, face_landmarks
 from mien.figures.maps import decoded_grid, latent_scatter, picture_grid
+from mien.figures.matrices import confusion_matrix
 from mien.figures.page import Captioned, Section, page
 from mien.figures.saving import save
 from mien.figures.tables import Table, metric_table
@@ -28,6 +29,7 @@ __all__ = [
     "accuracy_bars",
     "amount_curves",
     "attribute_edits",
+    "confusion_matrix",
     "counterfactuals",
     "curves",
     "decoded_grid",

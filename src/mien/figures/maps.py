@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# the style's six markers and four more; with its six colors, sixty kinds differ
+# the style's six markers and four more
 MARKERS = (*style.MARKERS, "X", "p", "<", "*")
 MOST = len(style.SERIES) * len(MARKERS)
 FEW = 12  # up to this number of kinds the legend is beside the map, else below it
@@ -257,7 +257,7 @@ def _draw(panel: Axes, points: NDArray[np.float64], kinds: list[str], number: ND
             rasterized=len(points) > RASTER,
         )
     for k in range(len(kinds)):
-        color, marker = style.SERIES[k % len(style.SERIES)], MARKERS[(k + k // len(style.SERIES)) % len(MARKERS)]
+        color, marker = style.KINDS[k % len(style.KINDS)], MARKERS[(k + k // len(style.KINDS)) % len(MARKERS)]
         face = color if k % 2 == 0 else style.PAPER
         edge: Any = {"edgecolors": color, "facecolors": face, "linewidths": 0.6}
         rows = number == k

@@ -73,6 +73,7 @@ class _Part:
         content: paragraphs, a table, a sheet or a drawing.
         caption, number: the caption and its number; 0 for a part without a caption.
         alt: a description in words.
+        csv: a table as a CSV file, UTF-8 with a mark of the encoding, in base64.
     """
 
     kind: str
@@ -80,9 +81,12 @@ class _Part:
     caption: str = ""
     number: int = 0
     alt: str = ""
+    csv: str = ""
 
 
-def page(path: str | os.PathLike[str], title: str, sections: Iterable[Section], subtitle: str = "") -> Path:
+def page(
+    path: str | os.PathLike[str], title: str, sections: Iterable[Section], subtitle: str = "", notice: str = ""
+) -> Path:
     """Write a report as one HTML file, complete or not at all.
 
     Figures become vector graphics in the reader's light or dark colors, sheets become pixels. All text is escaped.
@@ -92,6 +96,7 @@ def page(path: str | os.PathLike[str], title: str, sections: Iterable[Section], 
         title: the page's title.
         sections: its parts, at least one.
         subtitle: a line under the title, such as the model and the data.
+        notice: a warning at the top, such as samples that are all alike.
 
     Returns:
         The path of the file.
@@ -101,11 +106,11 @@ def page(path: str | os.PathLike[str], title: str, sections: Iterable[Section], 
     """
     path = Path(path)
     path = path if path.suffix.lower() in (".html", ".htm") else path / "index.html"
-    write(path, document(title, sections, subtitle).encode("utf-8", "replace"))
+    write(path, document(title, sections, subtitle, notice).encode("utf-8", "replace"))
     return path
 
 
-def document(title: str, sections: Iterable[Section], subtitle: str = "") -> str:
+def document(title: str, sections: Iterable[Section], subtitle: str = "", notice: str = "") -> str:
     """Return the page's HTML; see :func:`page`."""
     sections = list(sections)
     if not title.strip():
@@ -121,6 +126,7 @@ def document(title: str, sections: Iterable[Section], subtitle: str = "") -> str
         "report.html.j2",
         title=title.strip(),
         subtitle=subtitle.strip(),
+        notice=notice.strip(),
         sections=[
             {
                 "anchor": anchor,
@@ -164,7 +170,9 @@ class _Parts:
             content = inline_svg(body, f"f{self.drawings}-")
             alt = alt or content.alt
         kind = "Table" if isinstance(body, Table) else "Figure"
-        return [_Part(kind, content, caption, self._number(kind, caption), alt or caption or heading.strip())]
+        # with the mark, spreadsheet programs read UTF-8
+        file = base64.b64encode(content.csv().encode("utf-8-sig")).decode() if isinstance(content, Table) else ""
+        return [_Part(kind, content, caption, self._number(kind, caption), alt or caption or heading.strip(), file)]
 
     def _number(self, kind: str, caption: str) -> int:
         """Return the next number of a kind, or 0 without a caption."""

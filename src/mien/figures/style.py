@@ -26,11 +26,25 @@ HINTING = 1.06  # letters as pixels are wider than their outlines by up to this 
 INK, MUTED, RULE, FAINT, PAPER = "#1c2128", "#59636e", "#c9d1d9", "#eaeef2", "#ffffff"
 # Okabe and Ito's colors, darkest first; dashes and markers distinguish them in gray
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#a8447f", "#b07c00", "#5b5f97")
+# twelve colors for classes, each as far as possible from those before it, also for eyes without red or green cones
+# (OKLab distance after the simulation of Machado et al. 2009); the first ten differ most
+KINDS = (
+    "#0072b2", "#d55e00", "#4a1942", "#56b4e9", "#9e2a2b", "#c51b7d",
+    "#f08a4b", "#3fa7a0", "#1b2a6b", "#6a3d9a", "#7f1d1d", "#009e73",
+)  # fmt: skip
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 # the names under which the page's style sheet uses these colors
-PAGE = {"ink": INK, "muted": MUTED, "rule": RULE, "faint": FAINT, "paper": PAPER, "accent": SERIES[0]}
+PAGE = {
+    "ink": INK,
+    "muted": MUTED,
+    "rule": RULE,
+    "faint": FAINT,
+    "paper": PAPER,
+    "accent": SERIES[0],
+    "warning": SERIES[1],
+}
 
 # the color that replaces each one on the report page when the reader's screen is dark
 DARK = {
@@ -45,6 +59,15 @@ DARK = {
     "#a8447f": "#e08fbe",
     "#b07c00": "#e0b040",
     "#5b5f97": "#a5a9e6",
+    "#4a1942": "#ffe9d0",
+    "#56b4e9": "#9bd7ff",
+    "#9e2a2b": "#b03a3a",
+    "#c51b7d": "#b8408c",
+    "#f08a4b": "#a8702a",
+    "#3fa7a0": "#bfe86a",
+    "#1b2a6b": "#2f6fd0",
+    "#6a3d9a": "#e36a6b",
+    "#7f1d1d": "#5f78f0",
 }
 
 RC = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +62,21 @@ class Table:
         ]
         rule = ["---:" if right else "---" for right in self.numeric]
         return "\n".join(map(line, [map(_markdown, self.heads), rule, *rows]))
+
+    def csv(self) -> str:
+        """Return the table as CSV: a minus sign is a hyphen, numbers have no commas, a cell without a value is empty.
+
+        >>> print(Table(["a", "n"], [["x, y", "−1,200"], ["z", "–"]], [False, True]).csv(), end="")
+        a,n
+        "x, y",-1200
+        z,
+        """
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(self.heads)
+        for row in self.rows:
+            writer.writerow(_plain(text, right) for text, right in zip(row, self.numeric, strict=True))
+        return file.getvalue()
 
     def html(self) -> str:
         """Return the table as an HTML element, its text escaped, the best values in bold."""
@@ -168,6 +185,12 @@ def _best(numbers: Sequence[float | None], choose: object, written: Sequence[str
         return []
     best = written[numbers.index(choose(finite))]  # type: ignore[operator]
     return [i for i, text in enumerate(written) if text.split(" ±")[0] == best.split(" ±")[0]]
+
+
+def _plain(text: str, numeric: bool) -> str:
+    """Return a cell for a CSV file."""
+    text = "" if text.strip() == NOTHING else text.strip().replace("−", "-")
+    return text.replace(",", "") if numeric else text
 
 
 def _markdown(text: str) -> str:
