@@ -101,14 +101,13 @@ def print_folder(console: Console, about: dict[str, Any]) -> None:
 def _table(result: dict[str, Any]) -> Any:
     from rich.table import Table
 
-    network = result["features"]
-    title = f"{_name(result['other'])} against {_name(result['real'])} (real), features of {network['weights']}"
+    title = f"{_name(result['other'])} against {_name(result['real'])} (real), features of {result['features']['name']}"
     table = Table("measure", "value", "real / real", "how", title=title, title_justify="left")
     for name, block in result["measures"].items():
         baseline = result["baseline"].get(name)
         values, others = _values(name, block), _values(name, baseline) if baseline else {}
         for label, value in values.items():
-            table.add_row(label, value, others.get(label, "–"), _how(block))
+            table.add_row(label, value, others.get(label, "–"), _how(name, block))
     for name, reason in result["left_out"].items():
         table.add_row(name, "–", "–", reason)
     return table
@@ -122,13 +121,15 @@ def _values(name: str, block: dict[str, Any]) -> dict[str, str]:
     return {key: f"{one:.{digits}f} ± {spread[key]:.{digits}f}" for key, one in value.items()}
 
 
-def _how(block: dict[str, Any]) -> str:
-    first = (
-        f"{block['n_real']:,} real, {block['n_other']:,} others"
-        if block["n_real"]
-        else f"{block['n_other']:,} pictures"
-    )
-    how = f"{first}; ± {block['spread_of']}" if block["spread"] is not None else first
+def _how(name: str, block: dict[str, Any]) -> str:
+    """Return the numbers of pictures and what the spread is, in few words; a warning comes first."""
+    counts = f"{block['n_real']:,} / {block['n_other']:,}" if block["n_real"] else f"{block['n_other']:,}"
+    spreads = {
+        "fid": "jackknife error",
+        "kid": f"deviation over subsets of {block.get('subset_size')}",
+        "inception_score": f"deviation over {block.get('splits')} parts",
+    }
+    how = f"{counts}; ± {spreads.get(name, 'standard error')}" if block["spread"] is not None else counts
     return f"{block['warning']}; {how}" if "warning" in block else how
 
 

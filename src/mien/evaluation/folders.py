@@ -34,7 +34,6 @@ BATCH = 64  # pictures of one size that are passed on together
 THREADS = 4  # for decoding
 PART = 256  # pictures that are decoded ahead
 FEW_FOR_SCORE = 2_000  # of fewer pictures, the inception score is known to be too low
-RESIZED = ("inception", "dinov2")  # networks that resize pictures themselves
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def scan(root: str | Path, count: int = 0, seed: int = 0, note: Note = None) -> 
     if 0 < count < len(every):
         names = [every[i] for i in np.sort(np.random.default_rng(seed).permutation(len(every))[:count])]
     readable, unread, sizes = [], [], Counter[str]()
-    for done, (name, picture) in enumerate(_decoded(listing, names)):
+    for done, (name, picture) in enumerate(decoded(listing, names)):
         if isinstance(picture, str):
             unread.append(f"{name}: {picture}")
         else:
@@ -112,8 +111,15 @@ def scan(root: str | Path, count: int = 0, seed: int = 0, note: Note = None) -> 
     return Folder(root, listing, tuple(readable), len(every), tuple(unread), dict(others), sizes)
 
 
-def _decoded(listing: Listing, names: Sequence[str]) -> Iterator[tuple[str, Image.Image | str]]:
-    """Yield each picture, or the reason why it cannot be read; threads decode some pictures ahead."""
+def decoded(listing: Listing, names: Sequence[str]) -> Iterator[tuple[str, Image.Image | str]]:
+    """Yield each path with its picture, or with the reason why it cannot be read.
+
+    Threads decode some pictures ahead.
+
+    Args:
+        listing: the folder.
+        names: paths in it.
+    """
 
     def decode(name: str) -> Image.Image | str:
         try:
@@ -164,7 +170,7 @@ def pictures_of(
         MienError: a file cannot be read any more.
     """
     batch: list[np.ndarray] = []
-    for name, picture in _decoded(listing, names):
+    for name, picture in decoded(listing, names):
         if isinstance(picture, str):
             raise MienError(
                 f"expected a picture in {listing.root / name}, got a file that changed meanwhile: {picture}"
@@ -183,10 +189,12 @@ class Features:
     """A feature network and how it gets its pictures.
 
     Args:
+        name: for readers: the weights of a network, or the name of a judge.
         network: the network.
         shape: (C, H, W) of its pictures; None if it resizes them itself.
     """
 
+    name: str
     network: FeatureNetwork
     shape: tuple[int, ...] | None
 
@@ -213,14 +221,14 @@ def open_features(name: str, device: str = "cpu", resizing: str = "tensorflow") 
         MienError: the weights or a package are missing, or the text stands for something else.
     """
     if name == "inception":
-        return Features(inception(None, device, resizing), None)
+        return _resizing(inception(None, device, resizing))
     if name == "dinov2":
-        return Features(dinov2(None, device), None)
+        return _resizing(dinov2(None, device))
     path = Path(name).expanduser()
     if path.is_file():
         if is_dinov2(read(path)):
-            return Features(dinov2(path, device), None)
-        return Features(inception(path, device, resizing), None)
+            return _resizing(dinov2(path, device))
+        return _resizing(inception(path, device, resizing))
     run = resolve(path)
     if not run.is_dir():
         raise MienError(
@@ -229,7 +237,12 @@ def open_features(name: str, device: str = "cpu", resizing: str = "tensorflow") 
         )
     model = load(run, device)
     network = of_judge(model, weights_digest(run))
-    return Features(network, tuple(model.config["shape"]))
+    return Features(f"{run.name} ({network.weights})", network, tuple(model.config["shape"]))
+
+
+def _resizing(network: FeatureNetwork) -> Features:
+    """Return a network that resizes pictures itself."""
+    return Features(network.weights, network, None)
 
 
 def choose(network: FeatureNetwork, metrics: Iterable[str] = ()) -> tuple[str, ...]:
@@ -303,7 +316,7 @@ def measure_folders(
     return {
         "real": folders[0].about(),
         "other": folders[1].about(),
-        "features": network.about() | {"classes": network.classes},
+        "features": {"name": features.name, **network.about(), "classes": network.classes},
         "reading": features.reading(crop),
         "count": count or None,
         "seed": seed,
