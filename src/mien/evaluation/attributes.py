@@ -10,11 +10,17 @@ from mien.evaluation.record import Record
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeScore(Record):
-    """Accuracy, balanced accuracy (None in results of older versions) and majority baseline of one attribute."""
+    """Accuracy, balanced accuracy and majority baseline of one attribute.
+
+    The balanced accuracy is None if all pictures have one value, and in results of older versions, which also have
+    neither ``recall`` (on pictures with the attribute) nor ``specificity`` (on pictures without it).
+    """
 
     accuracy: float
     balanced: float | None = None
     majority: float
+    recall: float | None = None
+    specificity: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,7 @@ class AttributeScores(Record):
     balanced_accuracy: float | None = None
     majority_baseline: float
     hamming_loss: float
+    one_value: tuple[str, ...] | None = None
     per_attribute: dict[str, AttributeScore]
 
     def rows(self, what: str) -> list[Row]:
@@ -38,6 +45,8 @@ class AttributeScores(Record):
         ]
         if self.balanced_accuracy is not None:
             with_and_without = "mean of the accuracies with and without the attribute; guessing earns 50%"
+            if self.one_value:
+                with_and_without += f"; left out, one value in these pictures: {', '.join(self.one_value)}"
             rows.append(Row(f"balanced accuracy, {what}", f"{self.balanced_accuracy:.2%}", with_and_without, "up"))
         return [*rows, Row(f"Hamming loss, {what}", f"{self.hamming_loss:.4f}", how, "down")]
 
@@ -47,7 +56,9 @@ class AttributeScores(Record):
         return {
             name: {
                 "accuracy": f"{score.accuracy:.1%}",
-                **({"balanced": f"{score.balanced:.1%}"} if balanced else {}),
+                **(
+                    {"balanced": "one value" if score.balanced is None else f"{score.balanced:.1%}"} if balanced else {}
+                ),
                 "majority": f"{score.majority:.1%}",
             }
             for name, score in self.per_attribute.items()

@@ -13,6 +13,7 @@ from mien.abilities import Generates, can
 from mien.errors import MienError
 from mien.evaluation.measure import Better, Measure, Row, Skipped, spread_text
 from mien.evaluation.record import Record
+from mien.metrics.reliability import unreliable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +78,9 @@ class InceptionMeasure(Measure[SetDistance]):
         """Return a row for each value."""
         split = result.extra.get("split") or "none needed"
         how = f"{result.n_generated:,} generated, {result.n_real:,} real ({split}), Inception"
+        if self.name.startswith("fid") and (features := result.extra.get("features")):
+            warning = unreliable(min(result.n_generated, result.n_real), features)
+            how = f"{warning}; {how}" if warning else how
         if not isinstance(result.value, dict):
             return [result.row(self.name, how, self.digits, self.better)]
         spreads = result.spread if isinstance(result.spread, dict) else {}

@@ -13,14 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import MienError
+
 
 def class_accuracy(predicted: np.ndarray, label: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
     """Return accuracy, balanced accuracy (mean over classes) and accuracy of each class.
+
+    The balanced accuracy is None if all pictures have one class: a constant prediction would have 100 %. ``absent``
+    names the classes without a picture, which are in no mean.
 
     Args:
         predicted: (n,) class numbers.
         label: (n,) class numbers, -1 for unknown classes (ignored).
         names: names of the classes.
+
+    Raises:
+        MienError: no picture has a known class.
 
     >>> scores = class_accuracy(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]), ("a", "b"))
     >>> scores["accuracy"], round(scores["balanced_accuracy"], 3), scores["majority_baseline"]
@@ -28,6 +36,8 @@ def class_accuracy(predicted: np.ndarray, label: np.ndarray, names: tuple[str, .
     """
     known = label >= 0
     predicted, label = predicted[known], label[known]
+    if not len(label):
+        raise MienError("expected pictures with a known class, got none: use other pictures")
     correct = predicted == label
     n = len(label)
     counts = np.bincount(label, minlength=len(names))
@@ -36,9 +46,10 @@ def class_accuracy(predicted: np.ndarray, label: np.ndarray, names: tuple[str, .
         "n": n,
         "accuracy": float(correct.mean()),
         "sem": float(correct.std() / n**0.5),
-        "balanced_accuracy": float(np.mean(list(per.values()))),
+        "balanced_accuracy": float(np.mean(list(per.values()))) if len(per) > 1 else None,
         "majority_baseline": float(counts.max() / n),
         "per_class": per,
+        "absent": [name for c, name in enumerate(names) if not counts[c]],
     }
 
 

@@ -30,6 +30,8 @@ import torch
 from torch import Tensor
 
 from mien.errors import MienError, UnknownName
+from mien.metrics.density_coverage import NEIGHBORS as COVERAGE_NEIGHBORS
+from mien.metrics.density_coverage import density_coverage
 from mien.metrics.feature_networks import FeatureNetwork
 from mien.metrics.fid import Moments, fid
 from mien.metrics.inception_score import SPLITS, inception_score
@@ -104,6 +106,11 @@ def _precision_recall(real: Collection | None, generated: Collection, seed: int,
     return precision_recall(_required(real.rows), _required(generated.rows), progress=progress)
 
 
+def _density_coverage(real: Collection | None, generated: Collection, seed: int, progress: Progress) -> dict[str, Any]:
+    assert real is not None
+    return density_coverage(_required(real.rows), _required(generated.rows), progress=progress)
+
+
 def _score(real: Collection | None, generated: Collection, seed: int, progress: Progress) -> dict[str, Any]:
     return inception_score(_required(generated.logits), seed)
 
@@ -111,6 +118,32 @@ def _score(real: Collection | None, generated: Collection, seed: int, progress: 
 def _required(value: Value | None) -> Value:
     assert value is not None  # a protocol's needs name what its measure reads
     return value
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of measure, whatever the pictures and the network.
+
+    Args:
+        needs: statistics that the measure reads of each side: ``moments``, ``rows``, ``logits``.
+        fewest: smallest number of pictures on each side.
+        measure: function that computes the numbers.
+        real: whether the measure compares with real pictures.
+    """
+
+    needs: tuple[str, ...]
+    fewest: int
+    measure: Measure
+    real: bool = True
+
+
+KINDS = {
+    "fid": Kind((MOMENTS, ROWS), 2, _fid),
+    "kid": Kind((ROWS,), 4, _kid),
+    "precision_recall": Kind((ROWS,), NEIGHBORS + 1, _precision_recall),
+    "density_coverage": Kind((ROWS,), COVERAGE_NEIGHBORS + 1, _density_coverage),
+    "inception_score": Kind((LOGITS,), 2 * SPLITS, _score, real=False),
+}
 
 
 @dataclass(frozen=True)
@@ -122,34 +155,42 @@ class Protocol:
         network: name of its feature network.
         generated: number of generated pictures; 0 means the number of real pictures.
         split: split of the real pictures, ``training`` or ``held-out``; empty if no real pictures are needed.
-        needs: statistics that the measure reads of each side: ``moments``, ``rows``, ``logits``.
+        kind: the kind of measure.
         fewest: smallest number of pictures on each side.
-        measure: function that computes the numbers.
     """
 
     name: str
     network: str
     generated: int
     split: str
-    needs: tuple[str, ...]
+    kind: Kind
     fewest: int
-    measure: Measure
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The statistics that the measure reads of each side."""
+        return self.kind.needs
+
+    @property
+    def measure(self) -> Measure:
+        """The function that computes the numbers."""
+        return self.kind.measure
 
 
 def _all_protocols() -> dict[str, Protocol]:
     train, held = "training", "held-out"
-    both, rows, logits = (MOMENTS, ROWS), (ROWS,), (LOGITS,)
+    distance, kernel, shares, score = (KINDS[k] for k in ("fid", "kid", "precision_recall", "inception_score"))
     protocols = [
-        Protocol("fid10k", "inception", 10_000, train, both, 2, _fid),
-        Protocol("fid50k", "inception", 50_000, train, both, 2, _fid),
-        Protocol("kid10k", "inception", 10_000, train, rows, 2 * SUBSET_SIZE, _kid),
-        Protocol("kid50k", "inception", 50_000, train, rows, 2 * SUBSET_SIZE, _kid),
-        Protocol("precision_recall10k", "inception", 10_000, train, rows, NEIGHBORS + 1, _precision_recall),
-        Protocol("inception2k", "inception", 2_000, "", logits, 2_000, _score),
-        Protocol("feature_fid", "judge", 0, held, both, 2, _fid),
-        Protocol("feature_kid", "judge", 0, held, rows, 4, _kid),
-        Protocol("feature_precision_recall", "judge", 0, held, rows, NEIGHBORS + 1, _precision_recall),
-        Protocol("feature_score", "judge", 0, "", logits, 2 * SPLITS, _score),
+        Protocol("fid10k", "inception", 10_000, train, distance, distance.fewest),
+        Protocol("fid50k", "inception", 50_000, train, distance, distance.fewest),
+        Protocol("kid10k", "inception", 10_000, train, kernel, 2 * SUBSET_SIZE),
+        Protocol("kid50k", "inception", 50_000, train, kernel, 2 * SUBSET_SIZE),
+        Protocol("precision_recall10k", "inception", 10_000, train, shares, shares.fewest),
+        Protocol("inception2k", "inception", 2_000, "", score, 2_000),
+        Protocol("feature_fid", "judge", 0, held, distance, distance.fewest),
+        Protocol("feature_kid", "judge", 0, held, kernel, kernel.fewest),
+        Protocol("feature_precision_recall", "judge", 0, held, shares, shares.fewest),
+        Protocol("feature_score", "judge", 0, "", score, score.fewest),
     ]
     return {p.name: p for p in protocols}
 

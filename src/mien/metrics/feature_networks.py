@@ -1,12 +1,14 @@
 """The feature networks of the distances between sets of pictures, each with its preprocessing.
 
-There are two, and the name of a metric tells the network. ``fid10k``, ``kid10k``, ``inception2k``, … use InceptionV3.
-``feature_fid``, ``feature_kid``, … use an attribute classifier (a judge), and need no weights of Inception.
+The name of a metric tells the network. ``fid10k``, ``kid10k``, ``inception2k``, … use InceptionV3. ``feature_fid``,
+``feature_kid``, … use an attribute classifier (a judge), and need no weights of Inception. ``mien measure`` can also
+use DINOv2 (:mod:`mien.metrics.dinov2`).
 Every result stores the network's name, the hash of its weights and the preprocessing.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -16,13 +18,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mien.abilities import Describes, Recognizes, require
-from mien.errors import MienError
+from mien.errors import MienError, UnknownName
 from mien.files import sha256
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_VARIABLE = "MIEN_INCEPTION"
+INCEPTION_SIZE = 299
+INCEPTION_STAGES = (
+    "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1", "Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2",
+    "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e",
+    "Mixed_7a", "Mixed_7b", "Mixed_7c", "AvgPool",
+)  # fmt: skip
+TENSORFLOW = "tensorflow"
+RESIZING = {
+    TENSORFLOW: "bilinearly as TensorFlow 1 and torch-fidelity do, without antialiasing",
+    "clean": "by Pillow's bicubic filter with antialiasing, not rounded, as clean-fid does",
+}
 INCEPTION_BATCH = 32  # pictures of 299 px in one batch: about 300 MB
 
 Look = Callable[[Tensor], tuple[Tensor, Tensor | None]]
@@ -33,7 +47,7 @@ class FeatureNetwork:
     """A network from pictures (B, C, H, W) in [-1, 1] to features (B, ``number``) and logits (B, ``classes``), float32.
 
     Args:
-        name: ``inception`` or ``judge``.
+        name: ``inception``, ``dinov2`` or ``judge``.
         weights: name of the weights, for readers.
         sha256: hash of the file of the weights.
         number: number of features.
@@ -169,18 +183,25 @@ def local_inception() -> Path | None:
     return local_weights(INCEPTION_FILE, INCEPTION_VARIABLE)
 
 
-def inception(path: str | Path | None = None, device: str | torch.device = "cpu") -> FeatureNetwork:
+def inception(
+    path: str | Path | None = None, device: str | torch.device = "cpu", resizing: str = TENSORFLOW
+) -> FeatureNetwork:
     """Return FID's InceptionV3: 2,048 pooled features and 1,008 logits without their bias (Szegedy et al. 2015).
 
-    Architecture and resizing come from torch-fidelity. They follow the TensorFlow graph of the original FID.
+    The architecture comes from torch-fidelity.
 
     Args:
         path: file of the weights; by default the file of ``MIEN_INCEPTION``, else of torch's cache, else a download.
         device: device of the network.
+        resizing: ``tensorflow`` as the TensorFlow graph of the original FID and torch-fidelity do, without
+            antialiasing; ``clean`` as clean-fid does, bicubic with antialiasing (Parmar et al. 2022). The distances of
+            the two cannot be compared.
 
     Raises:
         MienError: the weights are not available, or the file has other weights.
     """
+    if resizing not in RESIZING:
+        raise UnknownName("resizing", resizing, RESIZING)
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
     file = find_weights(INCEPTION_FILE, URL_INCEPTION_V3, INCEPTION_VARIABLE, path)
@@ -201,7 +222,8 @@ def inception(path: str | Path | None = None, device: str | torch.device = "cpu"
 
     def look(x: Tensor) -> tuple[Tensor, Tensor]:
         levels = to_bytes(as_color(x, "InceptionV3").to(place))
-        parts = [network(part) for part in torch.split(levels, INCEPTION_BATCH)]
+        run = network if resizing == TENSORFLOW else functools.partial(_clean, network)
+        parts = [run(part) for part in torch.split(levels, INCEPTION_BATCH)]
         return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
     published = is_published(INCEPTION_FILE, digest)
@@ -212,10 +234,30 @@ def inception(path: str | Path | None = None, device: str | torch.device = "cpu"
         number=2048,
         classes=1008,
         preprocessing="gray repeated to three channels; rounded to bytes, as a PNG would hold them; resized to 299x299 "
-        "bilinearly as TensorFlow 1 does, without antialiasing; (level - 128) / 128",
+        f"{RESIZING[resizing]}; (level - 128) / 128",
         device=place,
         look=look,
     )
+
+
+def _clean(network: Any, levels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what torch-fidelity's network computes from bytes (B, 3, H, W) after the resizing of clean-fid."""
+    x = (bicubic(levels, INCEPTION_SIZE) - 128) / 128
+    for stage in INCEPTION_STAGES:
+        x = network.get_submodule(stage)(x)
+    features = x.flatten(1)
+    return features, features @ network.fc.weight.T
+
+
+def bicubic(levels: Tensor, size: int) -> Tensor:
+    """Return bytes (B, 3, H, W) as float levels (B, 3, size, size), resized as by Pillow's bicubic filter.
+
+    The filter has antialiasing. Levels are clipped to [0, 255] and not rounded, as in clean-fid.
+    """
+    x = levels.float()
+    if x.shape[2:] != (size, size):
+        x = F.interpolate(x, (size, size), mode="bicubic", antialias=True, align_corners=False)
+    return x.clamp(0, 255)
 
 
 def of_judge(judge_model: Any, digest: str) -> FeatureNetwork:

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.errors import MienError
+
 BLOCKS = 10  # blocks of the jackknife
 FEWEST_SPREAD = 20  # fewest pictures for a spread
 
@@ -105,7 +107,15 @@ def fid(real: Moments, generated: Moments, rows: Tensor, seed: int = 0, progress
         rows: features (m, D) of all pictures of ``generated``, or of a random sample of them.
         seed: seed of the blocks.
         progress: called with (done, total).
+
+    Raises:
+        MienError: fewer than two pictures on either side.
     """
+    if min(real.n, generated.n) < 2:
+        raise MienError(
+            f"expected 2 pictures or more on either side of a Fréchet distance, got {real.n} real and {generated.n} "
+            "generated: use more"
+        )
     real_root = root(real.covariance)
     value = frechet_distance(real, generated, real_root)
     if progress:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.errors import MienError
+
 SPLITS = 10
 
 
@@ -19,10 +21,17 @@ def inception_score(logits: Tensor, seed: int = 0, splits: int = SPLITS) -> dict
         seed: seed of the shuffling.
         splits: number of parts.
 
+    Raises:
+        MienError: fewer pictures than parts.
+
     >>> certain = 50 * torch.eye(4).repeat(20, 1)  # certain predictions, each class equally often
     >>> round(inception_score(certain, splits=1)["value"], 3)
     4.0
     """
+    if len(logits) < splits:
+        raise MienError(
+            f"expected {splits} pictures or more for a score of {splits} parts, got {len(logits)}: use more"
+        )
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(logits))).to(logits.device)
     log_p = logits[order].double().log_softmax(1)
     scores = []

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.errors import MienError
+
 SUBSETS, SUBSET_SIZE, DEGREE = 100, 1000, 3
 
 
@@ -42,11 +44,19 @@ def kid(
 
     Args:
         real, generated: features (m, D) and (n, D).
-        subset_size: rows of each subset, at most the rows of the smaller set.
+        subset_size: rows of each subset; a subset never has more rows than the smaller set.
         seed: seed of the subsets.
         subsets: number of subsets.
         progress: called with (done, total).
+
+    Raises:
+        MienError: fewer than two rows on either side.
     """
+    if min(len(real), len(generated)) < 2:
+        raise MienError(
+            f"expected 2 pictures or more on either side of a kernel distance, got {len(real)} real and "
+            f"{len(generated)} generated: use more"
+        )
     size = min(subset_size, len(real), len(generated))
     rng = np.random.default_rng(seed)
     values = []

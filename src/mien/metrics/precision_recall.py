@@ -13,13 +13,48 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mien.errors import MienError
+
 NEIGHBORS = 3
 BLOCK = 1000  # rows of one block of the distance matrix
 SAME = 1e-12  # two rows are equal below this share: squared distance to sum of squared norms
 
 
-def _distances(a: Tensor, b: Tensor) -> Tensor:
-    """Return squared distances (m, n) between rows, in float64."""
+def check_neighbors(real: Tensor, generated: Tensor, k: int, what: str) -> None:
+    """Raise an error unless each side has more than ``k`` rows, so that each row has a k-th neighbor.
+
+    Args:
+        real, generated: features (m, D) and (n, D).
+        what: the name of the measure in the message.
+
+    Raises:
+        MienError: ``k`` rows or fewer on either side.
+    """
+    if min(len(real), len(generated)) <= k:
+        raise MienError(
+            f"expected {k + 1} pictures or more on either side for {what} with {k} neighbors, got {len(real)} real "
+            f"and {len(generated)} generated: use more"
+        )
+
+
+def radii(rows: Tensor, k: int, report: Callable[[], None] = lambda: None) -> Tensor:
+    """Return the squared distance (n,) of each row to its k-th neighbor other than itself.
+
+    Args:
+        rows: features (n, D), n above ``k``.
+        report: called after each block of rows.
+    """
+    parts = []
+    for start, part in zip(range(0, len(rows), BLOCK), torch.split(rows, BLOCK), strict=True):
+        distances = squared_distances(part, rows)
+        distances[torch.arange(len(part)), start + torch.arange(len(part))] = -1  # the row itself is the nearest
+        parts.append(distances.kthvalue(k + 1, dim=1).values)
+        report()
+    return torch.cat(parts)
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Return squared distances (m, n) between rows (m, D) and (n, D), in float64."""
     columns = []
     a = a.double()
     for part in torch.split(b, BLOCK):
@@ -40,7 +75,11 @@ def precision_recall(
         real, generated: features (m, D) and (n, D), more than ``k`` rows each.
         k: the neighbor whose distance is the radius.
         progress: called with (done, total).
+
+    Raises:
+        MienError: ``k`` rows or fewer on either side.
     """
+    check_neighbors(real, generated, k, "precision and recall")
     center = real.mean(0)  # centered rows reduce the rounding errors of distances
     real, generated = real - center, generated - center
     steps = 2 * -(-len(real) // BLOCK) + 2 * -(-len(generated) // BLOCK)
@@ -52,26 +91,16 @@ def precision_recall(
         if progress:
             progress(done, steps)
 
-    def radii(rows: Tensor) -> Tensor:
-        """Return the squared distance of each row to its k-th neighbor other than itself."""
-        parts = []
-        for start, part in zip(range(0, len(rows), BLOCK), torch.split(rows, BLOCK), strict=True):
-            distances = _distances(part, rows)
-            distances[torch.arange(len(part)), start + torch.arange(len(part))] = -1  # the row itself is the nearest
-            parts.append(distances.kthvalue(k + 1, dim=1).values)
-            report()
-        return torch.cat(parts)
-
     def inside(rows: Tensor, others: Tensor, radius: Tensor) -> float:
         """Return the share of rows in the ball of at least one of the others."""
         count = 0
         for part in torch.split(rows, BLOCK):
-            count += int((_distances(part, others) <= radius).any(1).sum())
+            count += int((squared_distances(part, others) <= radius).any(1).sum())
             report()
         return count / len(rows)
 
-    precision = inside(generated, real, radii(real))
-    recall = inside(real, generated, radii(generated))
+    precision = inside(generated, real, radii(real, k, report))
+    recall = inside(real, generated, radii(generated, k, report))
     return {
         "value": {"precision": precision, "recall": recall},
         "spread": {

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from mien.run.opening import OpenRun
 
+NAMED = 5  # absent classes in a row of a table
 MOST = 20_000  # largest number of training pictures of the SVM
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScores(Record):
-    """Accuracy on n pictures, see :func:`mien.metrics.classes.class_accuracy`."""
+    """Accuracy on n pictures, see :func:`mien.metrics.classes.class_accuracy`; older results have no ``absent``."""
 
     n: int
     accuracy: float
@@ -31,6 +32,7 @@ class ClassScores(Record):
     balanced_accuracy: float | None = None
     majority_baseline: float | None = None
     per_class: dict[str, float]
+    absent: tuple[str, ...] | None = None
     n_train: int | None = None
 
 
@@ -95,7 +97,7 @@ class Classes(Measure[Accuracies]):
             scores: ClassScores | None = getattr(result, key)
             if scores is None:
                 continue
-            how = f"{scores.n:,} held-out pictures, {len(scores.per_class)} classes; ± standard error"
+            how = f"{scores.n:,} held-out pictures, {_classes(scores)}; ± standard error"
             value, spread = f"{scores.accuracy:.2%}", f"± {scores.sem:.2%}"
             rows.append(Row(label.strip(), value, how, "up", spread, label.startswith(" ")))
         for key in ("recognition", "judge_on_real", "judge_on_reconstructions", "latent_svm"):
@@ -106,6 +108,14 @@ class Classes(Measure[Accuracies]):
         if majority is not None:
             rows.append(Row("of always the commonest class", f"{majority:.2%}", "held-out pictures", indented=True))
         return rows
+
+
+def _classes(scores: ClassScores) -> str:
+    """Return the number of classes, with the names of those without a picture."""
+    text = "one class" if len(scores.per_class) == 1 else f"{len(scores.per_class)} classes"
+    return text + (
+        f", none of {', '.join(scores.absent[:NAMED])}{' …' * (len(scores.absent) > NAMED)}" if scores.absent else ""
+    )
 
 
 def _scores(predicted: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> ClassScores:

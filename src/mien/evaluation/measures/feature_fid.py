@@ -15,6 +15,7 @@ from mien.evaluation.context import Context
 from mien.evaluation.inception import SetDistance, real_pictures
 from mien.evaluation.measure import Better, Measure, Row, Skipped, spread_text
 from mien.evaluation.record import Record
+from mien.metrics.reliability import unreliable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,10 +125,12 @@ class FeatureFID(Measure[FeatureDistances]):
     def rows(self, result: FeatureDistances) -> list[Row]:
         """Return the rows: for each measure, one row for each side."""
         how = f"{result.n:,} against {result.n:,}, judge's {result.features} features (not Inception)"
+        warning = unreliable(result.n, result.features)
         rows = []
         for name, side in result.sides.items():
             if side.fid is not None:
                 with_spread = how if side.fid_spread is None else f"{how}; ± jackknife standard error"
+                with_spread = f"{warning}; {with_spread}" if warning else with_spread
                 spread = spread_text(side.fid_spread, 2)
                 rows.append(Row(f"feature-FID, {_words(name)}", f"{side.fid:.2f}", with_spread, "down", spread))
         for kind, digits, better, label, words in KINDS:
