@@ -56,6 +56,7 @@ class Model(nn.Module):
 
     players: ClassVar[tuple[str, ...]]
     epochs: ClassVar[int] = 5
+    calibration: ClassVar[int] = 256  # pictures that `calibrate` gets
     config: dict[str, Any]
     lr: float
     betas: tuple[float, float] = (0.9, 0.999)
