@@ -9,7 +9,7 @@ from torch import nn
 from conftest import batch_of, tiny, weights_of
 from mien.errors import MienError
 from mien.models.selfexgan import TABLES
-from mien.networks.sphere import moment_kl, project
+from mien.networks.sphere import FLOOR, covariance_gap, moment_kl, project, whitened
 from mien.networks.stacks import RELU, Conv, Deconv, Dense, Drop, Pool, Reshape, Stack
 from mien.training.update import Update
 
@@ -232,3 +232,126 @@ def test_encoder_remembers_real_pictures_only():
         if key.startswith("encoder.") and "running" in key:
             np.testing.assert_array_equal(after[key], wanted[key])
             assert (after[key] != before[key]).any()
+
+
+def moved(batch, **settings) -> dict[str, set[str]]:
+    """Return the weights of each player that one step moves elsewhere than a step with the default settings."""
+    after = []
+    for more in ({}, settings):
+        model = tiny("selfexgan").train()
+        for key, value in more.items():
+            setattr(model, key, value)
+        torch.manual_seed(5)
+        model.training_step(batch, Update(model, fabric))
+        after.append({name: dict(model.get_submodule(name).named_parameters()) for name in model.players})
+    return {name: {k for k, p in after[0][name].items() if not torch.equal(p, after[1][name][k])} for name in after[0]}
+
+
+def test_new_options_are_off_by_default():
+    assert not any(moved(batch_of()).values())
+    again = moved(batch_of(), kl_weight=2.0)
+    assert again["encoder"]
+    assert not any(again[name] for name in again if name != "encoder")
+
+
+@pytest.mark.parametrize("setting", ["cycle_weight", "cycle_noise_weight"])
+def test_the_cycle_moves_only_the_generator(setting):
+    changed = moved(batch_of(), **{setting: 3.0})
+    assert len(changed["generator"]) == len(list(tiny("selfexgan").generator.parameters()))
+    assert not any(changed[name] for name in changed if name != "generator")
+
+
+def test_the_covariance_moves_only_the_encoder():
+    changed = moved(batch_of(), covariance_weight=5.0)
+    assert changed["encoder"]
+    assert not any(changed[name] for name in changed if name != "encoder")
+
+
+def test_more_noise_moves_the_generator_and_the_discriminator_of_pictures():
+    changed = moved(batch_of(), noise_ratio=3)
+    assert changed["generator"]
+    assert changed["image_discriminator"]
+
+
+def test_cycle_by_hand():
+    """Eq. 3.2 as a mean square: of E(G(z)) and z = E(x), and of E(G(noise)) and the noise on the sphere."""
+    model = tiny("selfexgan", cycle_weight=3.0, cycle_noise_weight=0.5, noise_ratio=2).eval()
+    got: dict = {}
+    torch.manual_seed(0)
+    noise = torch.randn(16, 8)
+    torch.manual_seed(0)
+    model.training_step(batch_of(), lambda losses, **terms: got.update(losses=losses, terms=terms))
+    z = model.encode(batch_of().x).mean
+    back = model.encode(model.decode(z)).mean
+    on_sphere = noise / noise.norm(dim=1, keepdim=True) * 8**0.5
+    back_noise = model.encode(model.decode(noise)).mean
+    wanted = 3 * ((back - z) ** 2).sum(1).mean() / 8 + 0.5 * ((back_noise - on_sphere) ** 2).sum(1).mean() / 8
+    torch.testing.assert_close(got["losses"]["generator"], wanted)
+    torch.testing.assert_close(got["terms"]["cycle"], wanted)
+    # the key without the encoder keeps it still; nothing may reach it by another key
+    assert set(got["losses"]) == {
+        "generator", ("generator", "encoder"), "image_discriminator", "pair_discriminator",
+    }  # fmt: skip
+
+
+def test_covariance_gap():
+    """The squared covariances off the diagonal, in a loop; the diagonal does not count."""
+    z = np.random.default_rng(0).normal(0.3, 1.7, (50, 4)) @ np.array(
+        [[1.0, 0.5, 0, 0], [0, 1, 0, 0.2], [0, 0, 2, 0], [0, 0, 0, 1]]
+    )
+    c = np.cov(z.T, bias=True)
+    naive = sum(c[i, j] ** 2 for i in range(4) for j in range(4) if i != j) / 4
+    assert float(covariance_gap(torch.from_numpy(z))) == pytest.approx(naive, rel=1e-4)
+    assert float(covariance_gap(torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))) == 0
+
+
+@pytest.mark.parametrize(("n", "dimensions"), [(400, 12), (10, 40)])
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_whitened_outputs_have_the_stated_covariance(power, n, dimensions):
+    """The covariance of the outputs is W C^(1 - power) Wᵀ up to a scale, and their variance is 1 on average."""
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.randn(dimensions, dimensions, generator=generator, dtype=torch.float64)
+    features = torch.randn(n, dimensions, generator=generator, dtype=torch.float64) @ mix + 3
+    weight = torch.randn(6, dimensions, generator=generator, dtype=torch.float64)
+    new, mean = whitened(weight, features, power)
+    got = torch.cov((features @ new.T).T, correction=0)
+    values, vectors = torch.linalg.eigh(torch.cov(features.T, correction=0))
+    kept = values > 1e-9 * values[-1]
+    # eigenvalues below the floor count as the floor
+    scaled = values[kept] * values[kept].clamp(min=float(FLOOR * values[-1])) ** -power
+    wanted = weight @ vectors[:, kept] @ scaled.diag() @ vectors[:, kept].T @ weight.T
+    torch.testing.assert_close(got, wanted / wanted.diagonal().mean(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(mean, features.mean(0))
+
+
+def test_whitening_keeps_features_without_variance():
+    weight = torch.randn(3, 4)
+    torch.testing.assert_close(whitened(weight, torch.ones(5, 4), 0.5)[0], weight)
+
+
+def test_calibration_whitens_the_last_layer_of_the_encoder_only():
+    model, plain = tiny("selfexgan", whiten=0.5, center=0.4), tiny("selfexgan")
+    plain.calibrate(batch_of(64))
+    untouched, before = weights_of(plain), weights_of(tiny("selfexgan"))
+    assert all((untouched[k] == before[k]).all() for k in before)  # off by default
+    model.calibrate(batch_of(64))
+    after = weights_of(model)
+    last = [k for k in before if k.startswith("encoder.")][-2:]
+    assert {k for k in before if (after[k] != before[k]).any()} == set(last)
+    values = []
+    model.train().encoder[-1].register_forward_pre_hook(lambda module, inputs: values.append(inputs[0]))
+    model.encoder(batch_of(64).x)
+    assert float(values[0].var(0, correction=0).mean()) == pytest.approx(1, rel=1e-3)
+    np.testing.assert_allclose(values[0].mean(0).detach().sigmoid(), 0.4, atol=1e-3)
+    model.calibrate(batch_of(2))  # as few as the estimate of the duration passes
+
+
+def test_decay():
+    model = tiny("selfexgan", decay=0.5)
+    assert [model.lr_factor(p) for p in (0.0, 0.5, 0.75)] == [1.0, 1.0, 0.5]
+    assert tiny("selfexgan").lr_factor(0.99) == 1.0
+    for bad in ({"decay": 1.5}, {"whiten": -0.1}):
+        with pytest.raises(MienError, match=r"expected (decay|whiten) in \[0, 1\], got"):
+            tiny("selfexgan", **bad)
+    with pytest.raises(MienError, match="expected noise_ratio > 0"):
+        tiny("selfexgan", noise_ratio=0)

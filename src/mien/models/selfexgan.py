@@ -29,10 +29,22 @@ Departures
   DCGAN has N(0, 0.02).
 - Without ``table`` the networks follow the pattern of the tables at any size, with a width that trains on a CPU.
 - The BatchNorm statistics of E come from real pictures only.
+
+Options beyond the thesis, off by default
+- ``cycle_weight`` and ``cycle_noise_weight``: Eq. 3.2 for codes of pictures and for noise. The thesis cites Eq. 3.2 as
+  a loss of AGE and does not use it; as a square it has weight 3 in the trials here. It moves G only: E could make it
+  small by giving all pictures the same code.
+- ``whiten``: the last layer of E begins with whitened features. With PyTorch's initial weights, a few directions of
+  the features, such as the amount of ink, dominate the codes. All codes are then nearly on one line, and what tells
+  classes apart is lost. ``whiten=0.5`` scales each direction by its eigenvalue^(-1/4).
+- ``covariance_weight``: Eq. 4.5 sees only the diagonal of the codes' covariance. Codes with correlated coordinates
+  leave most of N(0, I) empty, and G never learns to decode it.
+- ``noise_ratio``: more noise for each picture in the game with D1. ``decay``: a learning rate that ends at 0.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -47,7 +59,7 @@ from mien.models.base import Model, Update, not_negative, positive
 from mien.networks.point import Point
 from mien.networks.prior import standard_normal
 from mien.networks.residual import halvings, stage_widths
-from mien.networks.sphere import moment_kl, project
+from mien.networks.sphere import covariance_gap, distance, moment_kl, project, whitened
 from mien.networks.stacks import (
     LEAKY,
     RELU,
@@ -63,6 +75,8 @@ from mien.networks.stacks import (
     Stack,
     Tanh,
 )
+
+CHUNK = 250  # pictures in a forward pass of the calibration
 
 Rows = tuple[Row, ...]
 Activation = Callable[[], nn.Module]
@@ -224,6 +238,8 @@ class Game(NamedTuple):
     pair_x: Tensor  # D2 of (G(z), z)
     pair_z: Tensor  # D2 of (x, E(G(z)))
     z: Tensor
+    z_rec: Tensor  # E(G(z)), (B, K)
+    fake: Tensor  # G(noise)
 
 
 class SelfExGAN(Model, Encodes, Decodes, Generates):
@@ -246,10 +262,19 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
         lr: learning rate of Adam for G and D2.
         lr_image, lr_encoder: learning rates of Adam for D1, and for E.
         betas: decay rates of Adam.
+        cycle_weight: weight of the squared distance of E(G(z)) from z, averaged over coordinates, for codes z = E(x).
+            It moves G only (Eq. 3.2).
+        cycle_noise_weight: the same for z ~ N(0, I), projected to the sphere.
+        whiten: exponent in [0, 1] of the whitening of the features before the last layer of E, before the first step:
+            0 does not whiten, 0.5 does by half, 1 fully.
+        covariance_weight: weight of the squared covariances of different coordinates of E's codes, for E.
+        noise_ratio: samples of N(0, I) for each picture, in the game with D1.
+        decay: share of the training, at its end, in which all learning rates fall linearly to 0; in [0, 1].
     """
 
     players = ("generator", "encoder", "image_discriminator", "pair_discriminator")
     epochs = 25
+    calibration = 3000
 
     def __init__(
         self,
@@ -269,19 +294,33 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
         lr_image: float = 2.5e-4,
         lr_encoder: float = 5e-5,
         betas: tuple[float, float] = (0.5, 0.99),
+        cycle_weight: float = 0.0,
+        cycle_noise_weight: float = 0.0,
+        whiten: float = 0.0,
+        covariance_weight: float = 0.0,
+        noise_ratio: int = 1,
+        decay: float = 0.0,
     ):
         super().__init__()
         positive(width=width, latent=latent, generator_updates=generator_updates, lr=lr)
-        positive(lr_image=lr_image, lr_encoder=lr_encoder)
+        positive(lr_image=lr_image, lr_encoder=lr_encoder, noise_ratio=noise_ratio)
         not_negative(radius=radius, kl_weight=kl_weight, pair_weight=pair_weight)
+        not_negative(cycle_weight=cycle_weight, cycle_noise_weight=cycle_noise_weight)
+        not_negative(covariance_weight=covariance_weight)
         if not 0 <= smooth < 0.5:
             raise MienError(f"expected smooth in [0, 0.5), got {smooth}")
+        for name, share in {"whiten": whiten, "decay": decay}.items():
+            if not 0 <= share <= 1:
+                raise MienError(f"expected {name} in [0, 1], got {share}")
         rows = _choose(table, shape) if table else stacks(shape, width, latent)
         self.latent, self.center, self.shift = rows.latent, center, shift
         self.radius = radius or rows.latent**0.5
         self.kl_weight, self.pair_weight, self.smooth = kl_weight, pair_weight, smooth
         self.generator_updates, self.fool = generator_updates, _minimax if saturating else _non_saturating
         self.lr, self.lr_image, self.lr_encoder, self.betas = lr, lr_image, lr_encoder, betas
+        self.cycle_weight, self.cycle_noise_weight = cycle_weight, cycle_noise_weight
+        self.whiten, self.covariance_weight, self.decay = whiten, covariance_weight, decay
+        self.noise_ratio = noise_ratio
         self.generator = Stack((rows.latent,), rows.generator)
         self.encoder = Stack(shape, rows.encoder)
         self.image_discriminator = Stack(shape, rows.image)  # D1
@@ -304,13 +343,41 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
         """Return E(x) (B, K) on the sphere: Eq. 4.1–4.4."""
         return project(self.encoder(x, remember), self.radius, self.center, self.shift)
 
+    @torch.no_grad()
+    def calibrate(self, batch: Batch) -> None:
+        """Whiten the features before the last layer of E on the pictures of ``batch``, by the exponent ``whiten``.
+
+        The last layer is scaled and shifted so that its outputs begin around the sigmoid's value ``center``, with a
+        variance of 1 on average. The running statistics of BatchNorm do not change.
+        """
+        if not self.whiten:
+            return
+        last = [m for m in self.encoder if isinstance(m, nn.Linear)][-1]
+        features: list[Tensor] = []
+        handle = last.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0].float()))
+        training = self.encoder.training
+        self.encoder.train()  # before the first step the running statistics fit no picture
+        try:
+            for x in torch.split(batch.x, CHUNK):
+                self.encoder(x, remember=False)
+        finally:
+            handle.remove()
+            self.encoder.train(training)
+        weight, mean = whitened(last.weight, torch.cat(features), self.whiten)
+        last.weight.copy_(weight)
+        last.bias.copy_(math.log(self.center / (1 - self.center)) - weight @ mean)
+
+    def lr_factor(self, progress: float) -> float:
+        """Fall linearly to 0 in the last share ``decay`` of the training."""
+        return min(1.0, (1 - progress) / self.decay) if self.decay else 1.0
+
     def play(self, x: Tensor, noise: Tensor) -> Game:
-        """Return the outputs of D1 and D2 for pictures ``x`` (B, C, H, W) and ``noise`` (B, K) ~ N(0, I).
+        """Return the outputs of D1 and D2 for pictures ``x`` (B, C, H, W) and ``noise`` (n, K) ~ N(0, I).
 
         Source: §3.3.1, Fig. 3.9.
         """
         z = self._code(x)
-        x_rec, x_new = self.decode(torch.cat([z, noise])).chunk(2)
+        x_rec, x_new = torch.split(self.decode(torch.cat([z, noise])), [len(z), len(noise)])
         z_rec = self._code(x_rec, remember=False)
         d1, d2 = self.image_discriminator, self.pair_discriminator
         h, h_rec = d2.picture(x), d2.picture(x_rec)
@@ -324,25 +391,41 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
             pair_x=_log_odds(d2(h_rec, z)),
             pair_z=_log_odds(d2(h, z_rec)),
             z=z,
+            z_rec=z_rec,
+            fake=x_new,
         )
+
+    def _cycle(self, game: Game, noise: Tensor) -> Tensor:
+        """Return Eq. 3.2 for the codes and for ``noise`` (n, K), weighted. Only G may move by it."""
+        loss = self.cycle_weight * distance(game.z_rec, game.z.detach())
+        if self.cycle_noise_weight:
+            z = project(noise, self.radius, 0.0, self.shift)
+            loss = loss + self.cycle_noise_weight * distance(self._code(game.fake, remember=False), z)
+        return loss
 
     def training_step(self, batch: Batch, update: Update) -> None:
         """Run one iteration (§3.3.1, §4.1.1): D1 and D2 maximize Eq. 3.4; E and G minimize it; E minimizes Eq. 4.5."""
         for number in range(self.generator_updates):
-            game = self.play(batch.x, torch.randn(len(batch), self.latent, device=batch.x.device))
-            kl = moment_kl(game.z)
+            noise = torch.randn(self.noise_ratio * len(batch), self.latent, device=batch.x.device)
+            game = self.play(batch.x, noise)
+            terms = {"kl": moment_kl(game.z)}
             image = (self.fool(game.x_rec) + self.fool(game.x_new)) / 2
             pair = (self.fool(game.pair_x) + self.fool(game.pair_z)) / 2
             d1 = _judge(game.x, (game.x_rec, game.x_new), self.smooth)
             d2 = _judge(game.pair, (game.pair_x, game.pair_z), self.smooth)
             # the real pair contains z = E(x), so E minimizes log D2 of it; G affects neither this term nor the KL
-            encoder = self.kl_weight * kl + self.pair_weight * self.fool(-game.pair)
+            encoder = self.kl_weight * terms["kl"] + self.pair_weight * self.fool(-game.pair)
+            if self.covariance_weight:
+                terms["covariance"] = covariance_gap(game.z)
+                encoder = encoder + self.covariance_weight * terms["covariance"]
             losses: dict[str | tuple[str, ...], Tensor] = {
                 ("generator", "encoder"): image + self.pair_weight * pair + encoder,
             }
+            if self.cycle_weight or self.cycle_noise_weight:
+                losses["generator"] = terms["cycle"] = self._cycle(game, noise)
             if number == 0:
                 losses |= {"image_discriminator": d1, "pair_discriminator": d2}
-            update(losses, d1=d1, d2=d2, image=image, pair=pair, kl=kl)
+            update(losses, d1=d1, d2=d2, image=image, pair=pair, **terms)
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Return Adam; D1 and E have their own learning rates."""

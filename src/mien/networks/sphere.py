@@ -1,4 +1,4 @@
-"""Serves one paper only (Liu 2018, SelfExGAN, Eq. 4.1–4.5): projection of latents to a sphere, and a KL of moments."""
+"""Serves one paper only (Liu 2018, SelfExGAN, Eq. 4.1–4.5): latents on a sphere, KL of moments, whitening."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 SMALLEST = 1e-6  # lower bound of lengths that divide and of variances whose logarithm is taken
+FLOOR = 1e-4  # smallest eigenvalue that is whitened in full, as a share of the largest
 
 
 def project(z: Tensor, radius: float, center: float = 0.0, shift: float = 0.0) -> Tensor:
@@ -35,3 +36,53 @@ def moment_kl(z: Tensor) -> Tensor:
     """
     variance, mean = torch.var_mean(z.float(), 0, correction=0)  # (K,)
     return ((variance + mean.square()) / 2 - 0.5 * variance.clamp(min=SMALLEST).log() - 0.5).mean()
+
+
+def covariance_gap(z: Tensor) -> Tensor:
+    """Return the sum of the squared covariances of different dimensions of ``z`` (B, K), divided by K.
+
+    It is 0 for N(0, I), and the KL of moments does not see it. A sample of B latents adds about K/B by chance.
+
+    >>> covariance_gap(torch.tensor([[-1.0, -1.0], [1.0, 1.0]]))
+    tensor(1.)
+    """
+    centered = z.float() - z.float().mean(0)
+    covariance = centered.T @ centered / len(z)  # (K, K)
+    return (covariance - torch.diag(covariance.diagonal())).square().sum() / z.shape[1]
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return the squared distance of latents ``a`` and ``b`` (B, K), averaged over coordinates and the batch.
+
+    For latents on a sphere of radius √K it is 2 - 2 cos, so it is at most 4.
+    """
+    return (a.float() - b.float()).square().mean()
+
+
+def whitened(weight: Tensor, features: Tensor, power: float) -> tuple[Tensor, Tensor]:
+    """Return the weights of a linear layer for whitened features, (K, F), and the mean of the features, (F,).
+
+    Let C be the covariance of the features. The new weights are ``weight`` C^(-power/2), scaled so that the variance
+    of an output is 1 on average. So the covariance of the outputs is ``weight`` C^(1 - power) ``weight``ᵀ up to that
+    scale. Eigenvalues below :data:`FLOOR` times the largest count as that value. Directions without any variance get
+    the weight zero. Features without variance keep their weights.
+
+    Args:
+        weight: of the layer, (K, F).
+        features: inputs of the layer, (n, F).
+        power: 0 keeps the directions as they are; 1 gives all directions the same variance.
+
+    >>> features = torch.tensor([[3.0, 1.0], [-3.0, 1.0], [3.0, -1.0], [-3.0, -1.0]])
+    >>> weight, mean = whitened(torch.eye(2), features, 1.0)
+    >>> (features @ weight.T).square().mean(0)
+    tensor([1., 1.])
+    """
+    mean = features.mean(0)
+    _, singular, directions = torch.linalg.svd(features - mean, full_matrices=False)  # (r,), (r, F)
+    values = singular.square() / len(features)
+    if values[0] <= 0:
+        return weight, mean
+    scale = values.clamp(min=float(FLOOR * values[0])).pow(-power / 2) * (values > SMALLEST * values[0])
+    new = (weight @ directions.T * scale) @ directions
+    spread = ((features - mean) @ new.T).square().mean().sqrt()
+    return new / spread.clamp(min=SMALLEST), mean

@@ -42,7 +42,6 @@ __all__ = ["Observer", "Order", "Outcome", "Settings", "Trainer", "fit", "make_f
 
 Positions = npt.NDArray[Any]  # (n,), in a data set
 MEASURED = 3  # steps after the first one, for the estimate
-CALIBRATION = 256  # pictures a model may measure before its first step
 
 
 @dataclass
@@ -265,7 +264,7 @@ class Trainer:
         return replace(batch, label=on_device(self.labels[index[rank::world]], self.fabric.device))
 
     def _calibrate(self) -> None:
-        n = min(CALIBRATION, len(self.order.index))
+        n = min(self.model.calibration, len(self.order.index))
         self.model.read_attributes(np.asarray(self.dataset.attribute_table[self.order.index]))
         with self.as_written():
             self.model.calibrate(self.dataset.batch(self.order.at(0, n), self.fabric.device))
