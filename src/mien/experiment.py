@@ -33,6 +33,8 @@ from mien.training.timing import seconds_per_step
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from numpy.typing import ArrayLike
+    from torch.utils.data import Dataset as TorchDataset
 
 FRACTIONS = (0.8, 0.1, 0.1)  # of a drawn split, as Dataset.split has them
 # what may differ between two calls on one run folder: nothing that changes what is learned
@@ -42,7 +44,7 @@ _FREE |= {"schedule_steps"}  # a change of it is printed and recorded
 
 
 def check(
-    model: str,
+    model: str | type[Model],
     data: Data,
     settings: Mapping[str, Any] | None = None,
     steps: int | None = None,
@@ -60,11 +62,10 @@ def check(
     Raises:
         UnknownName, MienError: for the first mistake.
     """
-    mien.models.check_name(model)
+    model = mien.models.use(model)
     plan(model, 1, steps, epochs, training)
-    datasets.check_size(data.name, data.size)
+    height, width, channels = data.shape()
     parameters = arguments(model)
-    height, width, channels = datasets.shape(data.name, data.size)
     config: dict[str, Any] = {**(settings or {})}
     if "shape" in parameters:
         config["shape"] = (channels, height, width)
@@ -99,8 +100,8 @@ def make_model(name: str, settings: Mapping[str, Any], source: Source, size: int
 
 
 def train(
-    model: str,
-    data: Data,
+    model: str | type[Model],
+    data: Data | Source | ArrayLike | TorchDataset[Any],
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     steps: int | None = None,
@@ -113,7 +114,10 @@ def train(
     """Train a model into a run folder, or go on where the folder was left; return folder and outcome.
 
     Args:
-        model: a name of ``mien.models.names()``.
+        model: a name of ``mien.models.names()``; a class that inherits from :class:`mien.models.base.Model`; or the
+            text ``FILE.py:Class``, whose file is executed.
+        data: a reference to pictures: ``Data("celeba", "~/celeba")``, ``Data.from_arrays(…)`` or
+            ``Data.from_dataset(…)``. An array without labels and a data set of torch may be passed as they are.
         out: the run folder; by default ``runs/MODEL-DATA-SIZE``.
         settings: the model's constructor arguments.
         steps, epochs: the length; the model's own number of epochs by default.
@@ -125,6 +129,7 @@ def train(
     Raises:
         MienError: for a mistake in an argument, and for data that do not suit the model; nothing computed is lost.
     """
+    model, data = mien.models.use(model), Data.of(data)
     check(model, data, settings, steps, epochs, **training)
     source = data.source()
     # what depends on the data is refused before pictures are prepared
@@ -138,7 +143,7 @@ def train(
     splits = opened.split(data.split_seed)
     index = data.training_index(splits)
     chosen = plan(model, len(index), steps, epochs, training)
-    folder = Path(out).expanduser() if out else Path("runs") / f"{model}-{data.name}-{data.size}"
+    folder = Path(out).expanduser() if out else Path("runs") / f"{_word(model)}-{_word(str(data.name))}-{data.size}"
     config = {
         "format": run_folder.FORMAT,
         "model": model,
@@ -153,6 +158,7 @@ def train(
             "held_out": opened.digest(splits.test),
         },
         "training": asdict(chosen),
+        **_code(model, str(data.name)),
         "made_with": {"mien": mien.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
     with ExitStack() as held:
@@ -161,6 +167,18 @@ def train(
         outcome = fit(net, opened, index, splits.valid, folder, chosen, console, fabric, observers)
         fabric.barrier()  # the first process releases the folder after all
     return folder, outcome
+
+
+def _word(name: str) -> str:
+    """Return the part of a name that stands in the name of a folder: the class of ``FILE.py:Class``."""
+    return name.rpartition(":")[2]
+
+
+def _code(model: str, data: str) -> dict[str, Any]:
+    """Return where a model and a data set outside the package come from, as an entry of config.json."""
+    places = {"model": mien.models.own.record(model), "data": datasets.own.record(data)}
+    places = {key: place for key, place in places.items() if place}
+    return {"code": places} if places else {}
 
 
 def _fingerprint(folder: Path, source: Source) -> str:
@@ -269,6 +287,8 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
             if key in ("root", "source", "held_out"):
                 continue  # the same pictures or weights may lie elsewhere: fingerprints and hashes tell
             # a setting that an older run does not name has the value that changes nothing
+            if key == "fingerprint" and old.get(key) != new.get(key):
+                return "its pictures, labels or options of the data set differ from those of this call"
             difference = _difference(old.get(key, _NEW.get(key)), new.get(key), f"{name}.{key}" if name else key)
             if difference:
                 return difference
@@ -278,8 +298,8 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
 
 
 def dry_run(
-    model: str,
-    data: Data,
+    model: str | type[Model],
+    data: Data | Source | ArrayLike | TorchDataset[Any],
     settings: Mapping[str, Any] | None = None,
     steps: int | None = None,
     epochs: float | None = None,
@@ -293,11 +313,14 @@ def dry_run(
     Raises:
         MienError: as :func:`train` would.
     """
+    model, data = mien.models.use(model), Data.of(data)
     check(model, data, settings, steps, epochs, **training)
     source = data.source()
     total = len(source)
     partition = np.fromiter((source.partition(i) for i in range(total)), np.int64, total)
-    splits = split(data.name, total, partition if (partition >= 0).any() else None, data.split_seed, FRACTIONS, "auto")
+    splits = split(
+        str(data.name), total, partition if (partition >= 0).any() else None, data.split_seed, FRACTIONS, "auto"
+    )
     pictures = len(data.training_index(splits))
     chosen = plan(model, pictures, steps, epochs, training)
     settings, remark = _with_stand_in(model, settings or {})

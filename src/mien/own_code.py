@@ -33,7 +33,7 @@ def is_reference(name: str) -> bool:
     >>> is_reference("./my_model.py:MyModel"), is_reference("vae_wgan")
     (True, False)
     """
-    return name.partition(":")[0].endswith(".py") or ".py:" in name or ":" in name
+    return ":" in name or name.endswith(".py")
 
 
 @functools.cache
@@ -47,7 +47,8 @@ def load_file(path: Path) -> ModuleType:
         raise MienError(f"expected a Python file, got no file {path}: pass its path, such as ./my_model.py:MyModel")
     name = path.stem if path.stem not in sys.modules else f"mien_own_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.append(str(path.parent))
@@ -103,7 +104,9 @@ class Registry:
                 self._classes[name] = self._checked(self.entry_points[name].load(), name)
             except (ImportError, AttributeError) as error:
                 target = self.entry_points[name].value
-                raise MienError(f"{self.kind} {name} ({target}) cannot be imported: {error}: install it again") from None
+                raise MienError(
+                    f"{self.kind} {name} ({target}) cannot be imported: {error}: install it again"
+                ) from None
         return self._classes[name]
 
     def use(self, what: str | type) -> str:

@@ -135,9 +135,7 @@ def channels_last(picture: Any, batch: bool = False) -> NDArray[Any]:
     if array.ndim == 2 + batch:
         array = array[..., None]
     if array.ndim != 3 + batch or not (array.dtype == np.uint8 or array.dtype.kind == "f"):
-        raise MienError(
-            f"expected pictures {form}, uint8 or floats, got {array.dtype} {array.shape}: convert them"
-        )
+        raise MienError(f"expected pictures {form}, uint8 or floats, got {array.dtype} {array.shape}: convert them")
     first, last = array.shape[-3] in CHANNELS, array.shape[-1] in CHANNELS
     if first and (not last or array.dtype != np.uint8):
         return np.moveaxis(array, -3, -1)
@@ -164,9 +162,10 @@ def to_range(array: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.flo
             f"expected pictures in [{low:g}, {high:g}], got {least:.3g} to {most:.3g}: pass uint8, or the values of "
             "black and white as limits=(black, white)"
         )
-    if (low, high) == (-1.0, 1.0):
-        return np.clip(array, low, high).astype(np.float32)
-    return (np.clip(array, low, high).astype(np.float32) - np.float32(low)) * np.float32(2 / (high - low)) - 1
+    result: NDArray[np.float32] = np.clip(array, low, high).astype(np.float32)
+    if (low, high) != (-1.0, 1.0):
+        result = (result - np.float32(low)) * np.float32(2 / (high - low)) - np.float32(1)
+    return result
 
 
 def check_signs(least: float) -> None:
@@ -191,7 +190,8 @@ def scaled(picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
         return resize(image, (height, width)).reshape(height, width, -1)
     planes = [Image.fromarray(np.ascontiguousarray(picture[..., c])) for c in range(picture.shape[2])]
     resized = [np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS)) for plane in planes]
-    return np.clip(np.stack(resized, 2), -1, 1).astype(np.float32)
+    result: NDArray[Any] = np.clip(np.stack(resized, 2), -1, 1).astype(np.float32)
+    return result
 
 
 class Memory(Source):
@@ -366,7 +366,9 @@ class Items(Memory):
             check_signs(least)
         self._one_shape, first = len(shapes) == 1, next(iter(shapes))
         if not self._one_shape and kinds != {"uint8"}:
-            raise MienError("expected pictures of one size, or uint8 and PIL images, got floats of several: resize them")
+            raise MienError(
+                "expected pictures of one size, or uint8 and PIL images, got floats of several: resize them"
+            )
         self.natural = (first[0], first[1]) if self._one_shape else (64, 64)
         self.size, self.channels, self.dtype = min(self.natural), first[2], kinds.pop()  # type: ignore[misc]
         names = attribute_names or tuple(name for name in getattr(self.items, "attr_names", ()) if name)

@@ -7,6 +7,7 @@ group ``mien.models``) and those that :func:`use` was called with. Only :func:`g
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib
 import inspect
@@ -122,7 +123,11 @@ def abilities(name: str) -> tuple[str, ...]:
 
 def models_with(needed: list[str]) -> list[str]:
     """Return the names of the models that have every ability named in ``needed``."""
-    return [name for name in names() if set(needed) <= set(abilities(name))]
+    able = []
+    for name in names():
+        with contextlib.suppress(MienError):  # an installed package that is broken
+            able += [name] if set(needed) <= set(abilities(name)) else []
+    return able
 
 
 def get(name: str) -> type[Model]:

@@ -185,6 +185,12 @@ class Data:
         if not least <= self.size <= most:
             raise MienError(f"expected a size from {least} to {most} {source.unit}, got {self.size}")
 
+    def check_roots(self, run: Path) -> None:
+        """Raise MienError if a folder of the data set of a run has moved."""
+        for root in self.roots:
+            if not Path(root).expanduser().exists():
+                raise MienError(f"expected the data of {run} in {root}, got no such folder: pass --root FOLDER of them")
+
     def training_index(self, splits: Splits) -> NDArray[np.int64]:
         """Return the sorted positions (n,) of this share of the training pictures.
 

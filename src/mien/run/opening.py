@@ -124,6 +124,7 @@ def open_run(
     device: str = "cpu",
     root: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    data: Data | None = None,
 ) -> OpenRun:
     """Return a run with its model and data.
 
@@ -132,6 +133,8 @@ def open_run(
         device: cpu or cuda.
         root: folder of the data, if it has moved since the training; a pretrained model comes without data.
         progress: called with (done, total) while data are prepared.
+        data: the pictures of a run that was trained on pictures in memory; not needed while their prepared form is in
+            the cache.
 
     Raises:
         MienError: the folder is not a run, or the held-out pictures of the data differ from those of the run. Then
@@ -141,7 +144,8 @@ def open_run(
     config = read_config(folder)
     model = load(folder, device)
     values = config["data"]
-    data = Data.from_json({**values, "root": root or values["root"]})
+    data = Data.from_json({**values, "root": root or values["root"]}, data)
+    data.check_roots(folder)
     try:
         dataset = data.open(progress)
     except MienError:
