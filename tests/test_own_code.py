@@ -300,13 +300,15 @@ def test_a_run_on_arrays_is_resumed_and_opened_again(capsys, fresh, tmp_path):
     with pytest.raises(MienError, match=r"pictures, labels or options"):
         train("vae", other, "run", SMALL, steps=4, batch=4)
     assert open_run(folder).dataset.attributes == ("Smiling",)  # the prepared form is still there
-    assert mien(capsys, "evaluate", folder)[0] == 0
+    code, text = mien(capsys, "evaluate", folder)
+    assert code == 0, text
     shutil.rmtree(tmp_path / "cache")
     assert "mien.open_run(run, data=" in refused(capsys, "evaluate", folder)
     with pytest.raises(MienError, match=r"the run was trained on, got others"):
         open_run(folder, data=other)
     assert len(open_run(folder, data=data).splits.test) == 3
-    assert mien(capsys, "evaluate", folder)[0] == 0
+    code, text = mien(capsys, "evaluate", folder)
+    assert code == 0, text
 
 
 def test_arrays_and_torch_data_sets_are_taken_as_they_are(fresh):

@@ -29,6 +29,7 @@ from mien.run.data import Data
 from mien.run.loss_network import VGG19_DEPTHS, VGG19_WIDTHS, loss_network
 from mien.training.hold import LOCK, OWNER, hold
 from mien.training.loop import Observer, Outcome, Settings, fit, make_fabric
+from mien.training.settings import Alone
 from mien.training.timing import seconds_per_step
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ def check(
     config: dict[str, Any] = {**(settings or {})}
     if "shape" in parameters:
         config["shape"] = (channels, height, width)
+    for key, parameter in parameters.items():
+        if parameter.annotation is LossNetwork:
+            # not on the meta device, where a reciprocal imports torch's compiler: 5 s
+            config[key] = LossNetwork(channels=channels, widths=[1] * STAGES, depths=[1] * STAGES)
     with torch.device("meta"):
-        for key, parameter in parameters.items():
-            if parameter.annotation is LossNetwork:
-                config[key] = LossNetwork(channels=channels, widths=[1] * STAGES, depths=[1] * STAGES)
         build(model, config)
 
 
@@ -326,10 +328,10 @@ def dry_run(
     settings, remark = _with_stand_in(model, settings or {})
     net = make_model(model, settings, source, data.size)
     net.needs(tuple(source.attributes), tuple(source.classes))
-    fabric = make_fabric(chosen)
+    alone = Alone(chosen)
     # in the layout that training uses
-    net.to(fabric.device).to(memory_format=torch.channels_last)
-    seconds = seconds_per_step(net, chosen.batch, len(source.attributes), len(source.classes), fabric)
+    net.to(alone.device).to(memory_format=torch.channels_last)
+    seconds = seconds_per_step(net, max(2, chosen.batch // chosen.processes), len(source.attributes), len(source.classes), alone)
     parameters = {p: sum(v.numel() for v in net.get_submodule(p).parameters()) for p in net.players}
     return {
         "model": model,
@@ -341,7 +343,7 @@ def dry_run(
         "steps": chosen.steps,
         "epochs": round(chosen.steps * chosen.batch / pictures, 2),
         "batch": chosen.batch,
-        "device": str(fabric.device),
+        "device": str(alone.device),
         "parameters": parameters,
         "images_per_second": round(chosen.batch / seconds, 1),
         "minutes": round(chosen.steps * seconds / 60, 1),
