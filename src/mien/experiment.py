@@ -30,10 +30,13 @@ from mien.run.loss_network import VGG19_DEPTHS, VGG19_WIDTHS, loss_network
 from mien.run.opening import prepare_edits
 from mien.training.hold import LOCK, OWNER, hold
 from mien.training.loop import Observer, Outcome, Settings, fit, make_fabric
+from mien.training.settings import Alone
 from mien.training.timing import seconds_per_step
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from numpy.typing import ArrayLike
+    from torch.utils.data import Dataset as TorchDataset
 
 FRACTIONS = (0.8, 0.1, 0.1)  # of a drawn split, as Dataset.split has them
 # what may differ between two calls on one run folder: nothing that changes what is learned
@@ -43,7 +46,7 @@ _FREE |= {"schedule_steps"}  # a change of it is printed and recorded
 
 
 def check(
-    model: str,
+    model: str | type[Model],
     data: Data,
     settings: Mapping[str, Any] | None = None,
     steps: int | None = None,
@@ -61,18 +64,18 @@ def check(
     Raises:
         UnknownName, MienError: for the first mistake.
     """
-    mien.models.check_name(model)
+    model = mien.models.use(model)
     plan(model, 1, steps, epochs, training)
-    datasets.check_size(data.name, data.size)
+    height, width, channels = data.shape()
     parameters = arguments(model)
-    height, width, channels = datasets.shape(data.name, data.size)
     config: dict[str, Any] = {**(settings or {})}
     if "shape" in parameters:
         config["shape"] = (channels, height, width)
+    for key, parameter in parameters.items():
+        if parameter.annotation is LossNetwork:
+            # not on the meta device, where a reciprocal imports torch's compiler: 5 s
+            config[key] = LossNetwork(channels=channels, widths=[1] * STAGES, depths=[1] * STAGES)
     with torch.device("meta"):
-        for key, parameter in parameters.items():
-            if parameter.annotation is LossNetwork:
-                config[key] = LossNetwork(channels=channels, widths=[1] * STAGES, depths=[1] * STAGES)
         build(model, config)
 
 
@@ -100,8 +103,8 @@ def make_model(name: str, settings: Mapping[str, Any], source: Source, size: int
 
 
 def train(
-    model: str,
-    data: Data,
+    model: str | type[Model],
+    data: Data | Source | ArrayLike | TorchDataset[Any],
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     steps: int | None = None,
@@ -114,7 +117,10 @@ def train(
     """Train a model into a run folder, or go on where the folder was left; return folder and outcome.
 
     Args:
-        model: a name of ``mien.models.names()``.
+        model: a name of ``mien.models.names()``; a class that inherits from :class:`mien.models.base.Model`; or the
+            text ``FILE.py:Class``, whose file is executed.
+        data: a reference to pictures: ``Data("celeba", "~/celeba")``, ``Data.from_arrays(…)`` or
+            ``Data.from_dataset(…)``. An array without labels and a data set of torch may be passed as they are.
         out: the run folder; by default ``runs/MODEL-DATA-SIZE``.
         settings: the model's constructor arguments.
         steps, epochs: the length; the model's own number of epochs by default.
@@ -126,7 +132,8 @@ def train(
     Raises:
         MienError: for a mistake in an argument, and for data that do not suit the model; nothing computed is lost.
     """
-    folder = Path(out).expanduser() if out else Path("runs") / f"{model}-{data.name}-{data.size}"
+    model, data = mien.models.use(model), Data.of(data)
+    folder = Path(out).expanduser() if out else Path("runs") / f"{_word(model)}-{_word(str(data.name))}-{data.size}"
     run_folder.check_out(folder)
     check(model, data, settings, steps, epochs, **training)
     source = data.source()
@@ -155,6 +162,7 @@ def train(
             "held_out": opened.digest(splits.test),
         },
         "training": asdict(chosen),
+        **_code(model, str(data.name)),
         "made_with": {"mien": mien.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
     with ExitStack() as held:
@@ -165,6 +173,18 @@ def train(
             prepare_edits(folder, opened, index, str(fabric.device))
         fabric.barrier()  # the first process releases the folder after all
     return folder, outcome
+
+
+def _word(name: str) -> str:
+    """Return the part of a name that stands in the name of a folder: the class of ``FILE.py:Class``."""
+    return name.rpartition(":")[2]
+
+
+def _code(model: str, data: str) -> dict[str, Any]:
+    """Return where a model and a data set outside the package come from, as an entry of config.json."""
+    places = {"model": mien.models.own.record(model), "data": datasets.own.record(data)}
+    places = {key: place for key, place in places.items() if place}
+    return {"code": places} if places else {}
 
 
 def _fingerprint(folder: Path, source: Source) -> str:
@@ -274,6 +294,8 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
             if key in ("root", "source", "held_out"):
                 continue  # the same pictures or weights may lie elsewhere: fingerprints and hashes tell
             # a setting that an older run does not name has the value that changes nothing
+            if key == "fingerprint" and old.get(key) != new.get(key):
+                return "its pictures, labels or options of the data set differ from those of this call"
             difference = _difference(old.get(key, _NEW.get(key)), new.get(key), f"{name}.{key}" if name else key)
             if difference:
                 return difference
@@ -283,8 +305,8 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
 
 
 def dry_run(
-    model: str,
-    data: Data,
+    model: str | type[Model],
+    data: Data | Source | ArrayLike | TorchDataset[Any],
     settings: Mapping[str, Any] | None = None,
     steps: int | None = None,
     epochs: float | None = None,
@@ -298,20 +320,25 @@ def dry_run(
     Raises:
         MienError: as :func:`train` would.
     """
+    model, data = mien.models.use(model), Data.of(data)
     check(model, data, settings, steps, epochs, **training)
     source = data.source()
     total = len(source)
     partition = np.fromiter((source.partition(i) for i in range(total)), np.int64, total)
-    splits = split(data.name, total, partition if (partition >= 0).any() else None, data.split_seed, FRACTIONS, "auto")
+    splits = split(
+        str(data.name), total, partition if (partition >= 0).any() else None, data.split_seed, FRACTIONS, "auto"
+    )
     pictures = len(data.training_index(splits))
     chosen = plan(model, pictures, steps, epochs, training)
     settings, remark = _with_stand_in(model, settings or {})
     net = make_model(model, settings, source, data.size)
     net.needs(tuple(source.attributes), tuple(source.classes))
-    fabric = make_fabric(chosen)
+    alone = Alone(chosen)
     # in the layout that training uses
-    net.to(fabric.device).to(memory_format=torch.channels_last)
-    seconds = seconds_per_step(net, chosen.batch, len(source.attributes), len(source.classes), fabric)
+    net.to(alone.device).to(memory_format=torch.channels_last)
+    seconds = seconds_per_step(
+        net, max(2, chosen.batch // chosen.processes), len(source.attributes), len(source.classes), alone
+    )
     parameters = {p: sum(v.numel() for v in net.get_submodule(p).parameters()) for p in net.players}
     return {
         "model": model,
@@ -323,7 +350,7 @@ def dry_run(
         "steps": chosen.steps,
         "epochs": round(chosen.steps * chosen.batch / pictures, 2),
         "batch": chosen.batch,
-        "device": str(fabric.device),
+        "device": str(alone.device),
         "parameters": parameters,
         "images_per_second": round(chosen.batch / seconds, 1),
         "minutes": round(chosen.steps * seconds / 60, 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -133,10 +134,23 @@ def _version(print_it: bool) -> None:
         raise typer.Exit
 
 
+def _code(files: list[Path]) -> None:
+    """Record the files that may be executed, for this process and those that it starts."""
+    if files:
+        from mien.own_code import CODE
+
+        paths = [str(path.expanduser().resolve()) for path in files]
+        os.environ[CODE] = os.pathsep.join([*paths, *filter(None, [os.environ.get(CODE)])])
+
+
 @app.callback()
 def _options(
+    code: Annotated[
+        list[Path] | None,
+        typer.Option(help="A Python file with your model or data set; it is executed.", show_default=False),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    pass
+    _code(code or [])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.app import data_app
-from mien.cli.shared import DataOptions, Root, Size, bars, check_data, make_console, wrote
+from mien.cli.shared import DataOptions, Root, Size, bars, make_console, wrote
 
 SHOWN = 20  # rejected pictures that are printed
 
@@ -26,8 +26,9 @@ def prepare(
       mien data prepare celeba --root ~/celeba --size 64
       mien data prepare folder --root ~/photos --data-option table=~/photos/attributes.csv
     """
-    check_data(name)
     from mien import data as datasets
+
+    name = datasets.use(name)
     from mien.data.report import attribute_lines, omission_line
 
     options = datasets.parse_options(name, data_option or [])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 from mien.cli.app import app
 from mien.cli.shared import make_console
 
@@ -24,7 +22,7 @@ def datasets() -> None:
     console = make_console()
     table = Table("data set", "options (--data-option)", "what it is")
     for name in datasets_.names():
-        texts = meanings(importlib.import_module(f"mien.data.sets.{name}").Source)
+        texts = meanings(datasets_.get(name))
         texts = {key: text.replace("``", "") for key, text in texts.items()}
         options = [f"{k}={v}: {texts[k]}" if k in texts else f"{k}={v}" for k, v in datasets_.options(name).items()]
         first = datasets_.describe(name)

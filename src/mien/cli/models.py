@@ -11,6 +11,7 @@ from mien import models as models_
 from mien.abilities import ABILITIES
 from mien.cli.app import app
 from mien.cli.shared import make_console
+from mien.errors import MienError
 
 
 @app.command(rich_help_panel="Look up")
@@ -22,22 +23,25 @@ def models(
     Examples:
       mien models
       mien models vae_wgan
+      mien models ./my_model.py:MyModel
     """
     if name is None:
         _list()
     else:
-        models_.check_name(name)
-        _describe(name)
+        _describe(models_.use(name))
 
 
 def _list() -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("model", "abilities", "what it is")
     for name in models_.names():
-        table.add_row(
-            name, ", ".join(models_.abilities(name)).lower(), models_.describe(name).partition(":")[2].strip()
-        )
+        try:
+            has, text = ", ".join(models_.abilities(name)).lower(), models_.describe(name).partition(":")[2].strip()
+        except MienError as error:  # an installed package that is broken hides no other model
+            has, text = "", str(error)
+        table.add_row(escape(name), has, escape(text))
     make_console().print(table)
 
 

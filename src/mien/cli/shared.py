@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.errors import MienError, UnknownName, one_line
+from mien.errors import MienError, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ Pictures = Annotated[list[Path] | None, typer.Argument(help="Picture files.", sh
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The file or folder to write.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="The seed of every random draw.", min=0)]
 Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:1 or mps.")]
-DataName = Annotated[str, typer.Option("--data", help="A data set: see mien datasets.")]
+DataName = Annotated[str, typer.Option("--data", help="A data set: see mien datasets; or FILE.py:Class.")]
 Folders = list[Path] | None
 Root = Annotated[
     Folders,
@@ -73,8 +73,7 @@ def check_data(name: str) -> None:
     """Raise UnknownName, before anything slow is imported, unless there is a data set ``name``."""
     from mien import data as datasets
 
-    if name not in datasets.names():
-        raise UnknownName("dataset", name, datasets.names())
+    datasets.check_name(name)
 
 
 def make_data(
@@ -94,9 +93,9 @@ def make_data(
         share: ``--share``.
         count: ``--count``.
     """
-    check_data(name)
     from mien import data as datasets
 
+    name = datasets.use(name)
     options = datasets.parse_options(name, pairs or [])
     from mien.run.data import Data
 

@@ -16,7 +16,7 @@ from mien.cli.shared import DataName, DataOptions, Device, Root, Seed, Size, bar
 if TYPE_CHECKING:
     from rich.console import Console
 
-Name = Annotated[str, typer.Argument(help="A model: see mien models.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="A model: see mien models; or FILE.py:Class.", show_default=False)]
 Steps = Annotated[
     int | None, typer.Option(help="Updates in all.  [default: as many as --epochs takes]", show_default=False)
 ]
@@ -98,8 +98,9 @@ def train(
       mien train attribute_cnn --data celeba --root ~/celeba --share 1/2 --out runs/cnn
       mien train vae --data celeba --root ~/celeba --root ~/more --data-option crop=148 --flip 0.5 --count 30000
       mien train vae_wgan --data celeba --root ~/celeba --set loss_network=runs/cnn --set width=32 --epochs 5
+      mien train ./my_model.py:MyModel --data ./my_data.py:MyData --size 32
     """
-    models.check_name(model)
+    model = models.use(model)
     chosen = make_data(data, root, size, data_option, split_seed, share, count)
     from mien import experiment
     from mien.models.base import parse_settings

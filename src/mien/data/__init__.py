@@ -1,4 +1,8 @@
-"""Data sets by name: one file each in the folder ``sets``. A set is prepared once and then read without decoding."""
+"""Data sets by name: one file each in the folder ``sets``. A set is prepared once and then read without decoding.
+
+Installed packages add data sets as entry points of the group ``mien.datasets``, and :func:`use` adds a class of the
+user. Pictures in memory are data sets too: see :mod:`mien.data.memory`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from mien.data.batch import Batch
 from mien.data.dataset import Dataset
 from mien.data.splits import Splits
 from mien.errors import MienError, UnknownName
+from mien.own_code import Registry, is_reference
 from mien.settings import convert, from_pairs
 
 __all__ = [
@@ -27,26 +32,68 @@ __all__ = [
     "check_size",
     "default_size",
     "describe",
+    "get",
     "load",
+    "load_source",
     "names",
     "option_types",
     "options",
     "parse_options",
     "shape",
     "source",
+    "use",
 ]
 
 Root = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None  # one folder, or several
 _SETS = Path(__file__).parent / "sets"
+own = Registry("data set", "mien.datasets", lambda: Source, "mien.data")  # the data sets outside the package
+
+
+def _files() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in _SETS.glob("*.py") if file.stem != "__init__"))
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the data sets: the files of the folder ``sets``.
+    """Return the names of the data sets: the files of the folder ``sets``, and those of installed packages.
 
     >>> "avatars" in names()
     True
     """
-    return tuple(sorted(file.stem for file in _SETS.glob("*.py") if file.stem != "__init__"))
+    files = _files()
+    return (*files, *(name for name in own.names() if name not in files))
+
+
+def use(name: str | type[Source]) -> str:
+    """Return the name of a data set: of one that comes with mien, or of one of the user, which is known afterwards.
+
+    Args:
+        name: a name, a class that inherits from :class:`mien.data.Source`, or the text ``FILE.py:Class``. The file of
+            a text is executed.
+
+    Raises:
+        UnknownName: a name that does not exist.
+        MienError: no such file, or no data set in it.
+
+    >>> use("mnist")
+    'mnist'
+    """
+    name = own.use(name)
+    check_name(name)
+    return name
+
+
+def check_name(name: str) -> None:
+    """Check that there is a data set ``name``. No file of the user is executed unless ``MIEN_CODE`` names it.
+
+    Raises:
+        UnknownName: with the nearest names.
+        MienError: a data set of the user whose code was not passed.
+    """
+    if name in _files() or name in own:
+        return
+    if is_reference(name):
+        raise MienError(own.refusal(name))
+    raise UnknownName("dataset", str(name), names())
 
 
 def describe(name: str) -> str:
@@ -55,7 +102,10 @@ def describe(name: str) -> str:
     Raises:
         UnknownName: no data set has this name.
     """
-    text = (_SETS / f"{_known(name)}.py").read_text("utf-8")
+    check_name(name)
+    if name not in _files():
+        return inspect.cleandoc(own.get(name).__doc__ or name).partition("\n")[0]
+    text = (_SETS / f"{name}.py").read_text("utf-8")
     doc = ast.get_docstring(ast.parse(text)) or ""
     return doc.partition("\n")[0]
 
@@ -75,7 +125,7 @@ def default_size(name: str) -> int:
     >>> default_size("mnist"), default_size("avatars")
     (28, 64)
     """
-    return _class(name).size
+    return get(name).size
 
 
 def option_types(name: str) -> dict[str, Any]:
@@ -84,7 +134,7 @@ def option_types(name: str) -> dict[str, Any]:
     >>> option_types("avatars")["count"]
     <class 'int'>
     """
-    hints = typing.get_type_hints(_class(name).__init__)
+    hints = typing.get_type_hints(get(name).__init__)
     return {key: hints.get(key, object) for key in options(name)}
 
 
@@ -103,7 +153,7 @@ def parse_options(name: str, pairs: Iterable[str]) -> dict[str, Any]:
 
 def check_size(name: str, size: int) -> None:
     """Raise MienError unless the data set `name` can be prepared at `size`; its files are not opened."""
-    kind = _class(name)
+    kind = get(name)
     if size not in kind.sizes:
         raise MienError(f"expected a size from {kind.sizes[0]} to {kind.sizes[-1]} {kind.unit}, got {size}")
 
@@ -114,7 +164,7 @@ def shape(name: str, size: int) -> tuple[int, int, int]:
     >>> shape("avatars", 32), shape("freyfaces", 28)
     ((32, 32, 3), (28, 20, 1))
     """
-    kind = _class(name)
+    kind = get(name)
     return kind.shape(kind.__new__(kind), size)  # the shape depends only on the class and the size
 
 
@@ -145,7 +195,7 @@ def source(name: str, root: Root = None, **options: Any) -> Source:
         if "root" not in parameters:
             raise MienError(f"data set {name} reads no files: leave out the folder {root}")
         options["root"] = root
-    return _class(name)(**options)
+    return get(name)(**options)
 
 
 def load(
@@ -173,9 +223,18 @@ def load(
     ...     load("avatars", size=16, count=3, cache=cache).pictures([0, 2]).shape
     (2, 16, 16, 3)
     """
+    return load_source(source(name, root, **options), size, progress, cache)
+
+
+def load_source(
+    origin: Source,
+    size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """Prepare a source at ``size``, unless it is prepared, and open it; arguments and errors are those of ``load``."""
     from mien.data.packing import prepare
 
-    origin = source(name, root, **options)
     size = origin.size if size is None else size
     dataset = Dataset(prepare(origin, size, cache, progress))
     dataset.source = origin.at(size)  # the files may have moved since they were prepared
@@ -194,16 +253,18 @@ def cache_dir() -> Path:
     return user_cache_path("mien", appauthor=False)
 
 
-def _known(name: str) -> str:
-    if name not in names():
-        raise UnknownName("dataset", str(name), names())
-    return name
+def get(name: str) -> type[Source]:
+    """Return the class of the data set ``name``.
 
-
-def _class(name: str) -> type[Source]:
-    kind: type[Source] = importlib.import_module(f"mien.data.sets.{_known(name)}").Source
+    Raises:
+        UnknownName: no data set has this name.
+        MienError: a data set of the user whose code was not passed.
+    """
+    check_name(name)
+    kind: type[Source]
+    kind = importlib.import_module(f"mien.data.sets.{name}").Source if name in _files() else own.get(name)
     return kind
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
-    return dict(inspect.signature(_class(name)).parameters)
+    return dict(inspect.signature(get(name)).parameters)

@@ -1,18 +1,23 @@
 """The models: one file for each paper or baseline. The name of the file is the name of the model.
 
-There is no registry: the list of models is the list of files in this folder. Only :func:`get` imports torch.
+The list of models is the list of files in this folder, with the models of installed packages (entry points of the
+group ``mien.models``) and those that :func:`use` was called with. Only :func:`get` and :func:`use` import torch.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.abilities import ABILITIES
-from mien.errors import UnknownName
+from mien.abilities import names as abilities_of
+from mien.errors import MienError, UnknownName
+from mien.own_code import Registry, is_reference
 
 if TYPE_CHECKING:
     from mien.models.base import Model
@@ -21,29 +26,64 @@ _FOLDER = Path(__file__).parent
 _NOT_MODELS = {"__init__", "base"}
 
 
+def _base() -> type:
+    from mien.models.base import Model
+
+    return Model
+
+
+own = Registry("model", "mien.models", _base, "mien.models")  # the models outside the package
+
+
 @functools.cache
+def _files() -> tuple[str, ...]:
+    return tuple(sorted(f.stem for f in _FOLDER.glob("*.py") if f.stem not in _NOT_MODELS))
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all models.
 
     >>> "vae_wgan" in names()
     True
     """
-    return tuple(sorted(f.stem for f in _FOLDER.glob("*.py") if f.stem not in _NOT_MODELS))
+    return (*_files(), *(name for name in own.names() if name not in _files()))
+
+
+def use(model: str | type[Model]) -> str:
+    """Return the name of a model: of one that comes with mien, or of a model of the user, which is known afterwards.
+
+    Args:
+        model: a name, a class that inherits from :class:`mien.models.base.Model`, or the text ``FILE.py:Class``. The
+            file of a text is executed.
+
+    Raises:
+        UnknownName: a name that does not exist.
+        MienError: no such file, or no model in it.
+
+    >>> use("vae")
+    'vae'
+    """
+    name = own.use(model)
+    check_name(name)
+    return name
 
 
 def check_name(name: str) -> None:
-    """Check that there is a model ``name``.
+    """Check that there is a model ``name``. No file of the user is executed unless ``MIEN_CODE`` names it.
 
     Raises:
         UnknownName: with the nearest names.
+        MienError: a model of the user whose code was not passed.
     """
-    if name not in names():
-        raise UnknownName("model", name, names())
+    if name in _files() or name in own:
+        return
+    if is_reference(name):
+        raise MienError(own.refusal(name))
+    raise UnknownName("model", name, names())
 
 
 @functools.cache
 def _source(name: str) -> ast.Module:
-    check_name(name)
     return ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
 
 
@@ -53,6 +93,11 @@ def describe(name: str) -> str:
     >>> describe("vae_wgan").startswith("VAE-WGAN")
     True
     """
+    check_name(name)
+    if name not in _files():
+        cls = own.get(name)
+        text = inspect.cleandoc(cls.__doc__ or "").split("\n", 1)[0]
+        return text if ": " in text else f"{cls.__name__}: {text}".rstrip(": ")
     return (ast.get_docstring(_source(name)) or "").split("\n", 1)[0]
 
 
@@ -62,6 +107,9 @@ def abilities(name: str) -> tuple[str, ...]:
     >>> abilities("vae_wgan")
     ('Encodes', 'Decodes', 'Generates')
     """
+    check_name(name)
+    if name not in _files():
+        return abilities_of(own.get(name))
     every = tuple(ability.__name__ for ability in ABILITIES)
     bases = {
         base.id
@@ -75,7 +123,11 @@ def abilities(name: str) -> tuple[str, ...]:
 
 def models_with(needed: list[str]) -> list[str]:
     """Return the names of the models that have every ability named in ``needed``."""
-    return [name for name in names() if set(needed) <= set(abilities(name))]
+    able = []
+    for name in names():
+        with contextlib.suppress(MienError):  # an installed package that is broken
+            able += [name] if set(needed) <= set(abilities(name)) else []
+    return able
 
 
 def get(name: str) -> type[Model]:
@@ -87,6 +139,9 @@ def get(name: str) -> type[Model]:
     check_name(name)
     from mien.models.base import Model
 
+    if name not in _files():
+        cls: type[Model] = own.get(name)
+        return cls
     module = importlib.import_module(f"mien.models.{name}")
     classes = [
         value

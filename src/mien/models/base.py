@@ -77,8 +77,9 @@ class Model(nn.Module):
 
     @property
     def name(self) -> str:
-        """The name of the model, which is the name of its file."""
-        return type(self).__module__.rsplit(".", 1)[-1]
+        """The name of the model, which is the name of its file; ``FILE.py:Class`` for a model of the user."""
+        module = type(self).__module__
+        return module.rsplit(".", 1)[-1] if module.startswith("mien.") else models.own.name_of(type(self))
 
     @classmethod
     def models_with(cls, needed: list[str]) -> list[str]:

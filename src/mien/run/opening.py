@@ -137,6 +137,7 @@ def open_run(
     root: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
     results: str | Path | None = None,
+    data: Data | None = None,
 ) -> OpenRun:
     """Return a run with its model and data.
 
@@ -146,6 +147,8 @@ def open_run(
         root: folder of the data, if it has moved since the training; a pretrained model comes without data.
         progress: called with (done, total) while data are prepared.
         results: the folder for evaluations; by default the run folder, or, if it cannot be written, one in the cache.
+        data: the pictures of a run that was trained on pictures in memory; not needed while their prepared form is in
+            the cache.
 
     Raises:
         MienError: the folder is not a run, or the held-out pictures of the data differ from those of the run. Then
@@ -155,7 +158,8 @@ def open_run(
     config = read_config(folder)
     model = load(folder, device)
     values = config["data"]
-    data = Data.from_json({**values, "root": root or values["root"]})
+    data = Data.from_json({**values, "root": root or values["root"]}, data)
+    data.check_roots(folder)
     _check_total(folder, data, _counts(folder, values)["test"])
     try:
         dataset = data.open(progress)

@@ -98,6 +98,27 @@ def check_device(name: str) -> str:
     return name
 
 
+class Alone:
+    """One process without Lightning Fabric, which takes seconds to import: what the timing of a step needs of it.
+
+    Args:
+        settings: its device and precision are used.
+    """
+
+    world_size, global_rank, is_global_zero = 1, 0, True
+
+    def __init__(self, settings: Settings):
+        name = settings.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        self.device = torch.device("cuda:0" if name == "cuda" else name)
+        self.half = settings.precision == "bf16"
+
+    def autocast(self) -> torch.autocast:
+        """Return the context of a training step in the precision of the settings."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+
 def make_fabric(settings: Settings) -> Fabric:
     """Return a launched Fabric for ``settings``; under torchrun it takes the processes from there."""
     # it imports torchmetrics and torchvision, 250 MB that opening a run does not need
