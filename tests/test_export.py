@@ -172,7 +172,9 @@ def test_pictures_are_prepared_as_mien_reads_them(size, channels, tmp_path):
         expected = from_float(read_shape([tmp_path / "me.png"], shape).numpy()).astype(int)
         got = from_float(PreparePictures(shape)(torch.from_numpy(pixels.copy())[None]).numpy()).astype(int)
         assert np.abs(got - expected).max() <= 1
-        assert (got != expected).mean() < 0.001  # Pillow's weights are rounded to 22 bits
+        # Pillow's weights are rounded to 22 bits; of tall pictures, Pillow 13 reduces the height before the width, and
+        # the rounding between the two passes then differs by a level
+        assert (got != expected).mean() < (0.4 if size[1] > 1.5 * size[0] else 0.001)
 
 
 def test_signals_are_prepared_as_mien_reads_them(tmp_path):

@@ -2,7 +2,7 @@
 
 The arithmetic is that of :func:`mien.data.reading.read_pictures`: the largest centered rectangle with the model's
 aspect ratio is cropped and resized by Pillow's Lanczos filter, which rounds to whole levels after each of its two
-passes.
+passes, width before height. Pillow 13 reduces the height of tall pictures first: a pixel may differ by one level.
 """
 
 from __future__ import annotations
