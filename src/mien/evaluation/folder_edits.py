@@ -175,7 +175,7 @@ def _reference(judge: Path, model: Any, attribute: str, sign: int, real: Sequenc
 
 def _stored_recall(judge: Path, attribute: str, sign: int) -> float | None:
     """Return the recall, or for a removal the specificity, of the judge as evaluate stored it; None if it did not."""
-    block = read_json(judge / "evaluation.json")
+    block: Any = read_json(judge / "evaluation.json")
     for key in ("recognition", "per_attribute", attribute, "recall" if sign > 0 else "specificity"):
         if not isinstance(block, dict):
             return None
