@@ -1,4 +1,4 @@
-"""mien measure and mien measure-edits: the numbers against independent derivations, and what folders hold in practice."""
+"""mien measure and mien measure-edits: the numbers against independent derivations, and what real folders hold."""
 
 import importlib
 import json
@@ -83,7 +83,7 @@ def test_the_numbers_are_those_of_scipy_and_of_loops(two):
     apart = np.linalg.norm(b[:, None] - a[None], axis=2)  # (50, 60)
     own = [np.sort(np.linalg.norm(x[:, None] - x[None], axis=2), axis=1) for x in (a, b)]
     assert values["precision_recall"]["precision"] == np.mean((apart <= own[0][:, 3]).any(1))
-    assert values["precision_recall"]["recall"] == np.mean((apart.T <= own[1][:, 3]).any(1))
+    assert values["precision_recall"]["recall"] == np.mean((apart <= own[1][:, 3][:, None]).any(0))
     inside = apart <= own[0][:, 5]
     assert values["density_coverage"]["density"] == pytest.approx(inside.sum() / (5 * len(b)))
     assert values["density_coverage"]["coverage"] == np.mean(inside.any(0))
