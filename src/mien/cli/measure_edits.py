@@ -51,7 +51,7 @@ def measure_edits(
     """Measure edits that any tool made: how often a judge finds the attribute, what else changes, and the identity.
 
     A picture and its edit have the same name in both folders. The protocol is that of the measure edits of mien
-    evaluate: success, the same of the unedited pictures, what the judge finds in real ones (the ceiling), gain, leakage.
+    evaluate: success, the same of unedited pictures, what the judge finds in real ones (the ceiling), gain, leakage.
 
     Examples:
       mien measure-edits photos/ smiling/ --attr Smiling --judge judge-64
@@ -117,7 +117,8 @@ def _table(result: dict[str, Any]) -> Any:
     table.add_row(
         "success", share("success"), f"edits that the judge finds {target} it, threshold {result['threshold']:.3f}"
     )
-    table.add_row("  unedited", share("unedited"), "the same of the pictures before the edit")
+    plain = "plain reconstructions" if result["unedited_folder"] else "pictures before the edit"
+    table.add_row("  unedited", share("unedited"), f"the same of the {plain}")
     table.add_row("  ceiling", share("ceiling"), f"the same of real pictures {target} it")
     table.add_row("gain", share("gain"), "(success − unedited) / (ceiling − unedited)")
     leaked = ", ".join(f"{name} {value:.0%}" for name, value in result["most_leaked"].items())
@@ -134,7 +135,8 @@ def _others(result: dict[str, Any]) -> list[tuple[str, str, str]]:
     rows = []
     if one := result.get("identity"):
         edits, others = one["edits"], one["other_pictures"]
-        how = f"{edits['n']} of {edits['pairs']} pairs with both faces found; {edits['within']:.0%} within {edits['threshold']:g}"
+        how = f"{edits['n']} of {edits['pairs']} pairs with both faces found; "
+        how += f"{edits['within']:.0%} within {edits['threshold']:g}"
         rows.append(("identity distance", _number(edits["mean"], edits["sd"], 3), how))
         if others and others["n"]:
             rows.append(

@@ -24,7 +24,7 @@ from mien.errors import MienError, UnknownName
 from mien.evaluation.context import Context
 from mien.evaluation.edit_gain import judge_view
 from mien.evaluation.folder_people import people
-from mien.evaluation.folders import decoded, pictures_of
+from mien.evaluation.folders import decoded, existing, pictures_of
 from mien.files import sha256
 from mien.metrics.distributions import Note
 from mien.metrics.edits import DEFAULT, EditScores, edit_accuracy, gain
@@ -71,11 +71,7 @@ def pair(
     Raises:
         MienError: a folder is missing, two pictures of one folder have the same path without a suffix, or no pair.
     """
-    roots = [root for root in (before, after, unedited) if root is not None]
-    for root in roots:
-        if not root.exists():
-            raise MienError(f"expected a folder of pictures, got {root}, which does not exist: check the path")
-    listings = [Listing(root) for root in roots]
+    listings = [Listing(existing(root)) for root in (before, after, unedited) if root is not None]
     tables = [_by_name(listing) for listing in listings]
     common = sorted(set.intersection(*map(set, tables)))
     alone = [

@@ -82,11 +82,7 @@ def scan(root: str | Path, count: int = 0, seed: int = 0, note: Note = None) -> 
     Raises:
         MienError: there is no such folder, no picture in it, or none that can be read.
     """
-    root = Path(root)
-    if not root.exists():
-        raise MienError(f"expected a folder of pictures, got {root}, which does not exist: check the path")
-    if root.is_file() and root.suffix.lower() != ".zip":
-        raise MienError(f"expected a folder of pictures, got {root}, a file: pass its folder")
+    root = existing(root)
     listing = Listing(root)
     every = listing.pictures
     names = every
@@ -109,6 +105,20 @@ def scan(root: str | Path, count: int = 0, seed: int = 0, note: Note = None) -> 
     for (suffix, _), number in listing.others(()).items():
         others[suffix or "no suffix"] += number
     return Folder(root, listing, tuple(readable), len(every), tuple(unread), dict(others), sizes)
+
+
+def existing(root: str | Path) -> Path:
+    """Return the path of a folder or a zip.
+
+    Raises:
+        MienError: there is no such folder, or it is another file.
+    """
+    root = Path(root)
+    if not root.exists():
+        raise MienError(f"expected a folder of pictures, got {root}, which does not exist: check the path")
+    if root.is_file() and root.suffix.lower() != ".zip":
+        raise MienError(f"expected a folder of pictures, got {root}, a file: pass its folder")
+    return root
 
 
 def decoded(listing: Listing, names: Sequence[str]) -> Iterator[tuple[str, Image.Image | str]]:
@@ -294,7 +304,8 @@ def measure_folders(
     started = time.monotonic()
     network = features.network
     chosen = choose(network, metrics)
-    folders = [scan(root, count, seed, note) for root in (real, other)]
+    roots = [existing(root) for root in (real, other)]
+    folders = [scan(root, count, seed, note) for root in roots]
     sizes = [len(folder.names) for folder in folders]
     fewest = {name: min(sizes) if KINDS[name].real else sizes[1] for name in chosen}
     left_out = {
