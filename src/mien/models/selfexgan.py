@@ -267,7 +267,8 @@ class SelfExGAN(Model, Encodes, Decodes, Generates):
         cycle_noise_weight: the same for z ~ N(0, I), projected to the sphere.
         whiten: exponent in [0, 1] of the whitening of the features before the last layer of E, before the first step:
             0 does not whiten, 0.5 does by half, 1 fully.
-        covariance_weight: weight of the squared covariances of different coordinates of E's codes, for E.
+        covariance_weight: weight of the squared distance of the second moments of E's codes from those of N(0, I),
+            of pairs of coordinates too, for E.
         noise_ratio: samples of N(0, I) for each picture, in the game with D1.
         decay: share of the training, at its end, in which all learning rates fall linearly to 0; in [0, 1].
     """
