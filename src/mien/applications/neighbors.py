@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.abilities import Encodes, require
-from mien.applications.basics import Progress, check_pictures, map_batches
+from mien.applications.basics import Progress, as_batch, check_pictures, map_batches
 from mien.errors import MienError
 
 BLOCK = 2048  # queries between two reports of progress
@@ -26,7 +26,7 @@ def latents(model: Any, x: Tensor) -> Tensor:
     torch.Size([2, 8])
     """
     require(model, Encodes)
-    return map_batches(lambda part: model.encode(check_pictures(model, part)).mean.cpu(), x)
+    return map_batches(lambda part: model.encode(check_pictures(model, part)).mean.cpu(), as_batch(model, x))
 
 
 @dataclass(frozen=True)
