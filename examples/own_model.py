@@ -81,4 +81,5 @@ class Circles(Source):
 if __name__ == "__main__":
     import mien
 
-    mien.train(LinearAutoencoder, mien.Data(Circles, size=16), "run", steps=50)
+    folder, outcome = mien.train(LinearAutoencoder, mien.Data(Circles, size=16), "run", steps=50)
+    print(f"{folder}: {outcome.steps} steps in {outcome.seconds:.1f} s")

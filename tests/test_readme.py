@@ -56,6 +56,9 @@ def test_an_example_runs(path, tmp_path):
 def test_a_command_line_is_accepted(line):
     """The command exists, it has these options, and it takes as many arguments."""
     command, words = typer.main.get_command(app), shlex.split(line)[1:]
+    if words[:1] == ["--code"]:  # before the command, with its file
+        assert (PROJECT / words[1]).is_file()
+        words = words[2:]
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         name = words.pop(0)
         assert name in command.commands, f"there is no command {name}"

@@ -17,7 +17,7 @@ from rich.console import Console
 import mien
 from mien import data as datasets
 from mien.data.dataset import Source
-from mien.data.report import omission_line
+from mien.data.report import attribute_summary, omission_line
 from mien.data.splits import split
 from mien.errors import MienError
 from mien.files import is_temporary, write_json
@@ -143,8 +143,9 @@ def train(
     net = make_model(model, settings or {}, source, data.size)
     net.needs(tuple(source.attributes), tuple(source.classes))
     opened = data.open(progress)
-    if console and (line := omission_line(opened.report)):
-        console.print(line, markup=False, highlight=False)
+    if console:
+        for line in filter(None, [omission_line(opened.report), *attribute_summary(opened.report)]):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     splits = opened.split(data.split_seed)
     index = data.training_index(splits)
     chosen = plan(model, len(index), steps, epochs, training)

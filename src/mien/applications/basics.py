@@ -28,6 +28,22 @@ def device_of(model: Any) -> torch.device:
     return parameter.device
 
 
+def as_batch(model: Any, x: Any) -> Tensor:
+    """Return what a caller passes as pictures as a tensor, without a check of its values.
+
+    Raises:
+        MienError: ``x`` is no tensor, array or list of numbers.
+    """
+    try:
+        batch: Tensor = torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError):
+        shape = ", ".join(map(str, model.config["shape"]))
+        raise MienError(
+            f"expected pictures (B, {shape}) as a tensor or an array, got {type(x).__name__}: pass numbers"
+        ) from None
+    return batch
+
+
 def check_pictures(model: Any, x: Any) -> Tensor:
     """Return pictures ``x`` as float32 on the model's device.
 
@@ -49,10 +65,7 @@ def check_pictures(model: Any, x: Any) -> Tensor:
     """
     shape = tuple(model.config["shape"])
     expected = f"expected pictures (B, {', '.join(map(str, shape))})"
-    try:
-        pictures: Tensor = torch.as_tensor(x)
-    except (TypeError, ValueError, RuntimeError):
-        raise MienError(f"{expected} as a tensor or an array, got {type(x).__name__}: pass numbers") from None
+    pictures = as_batch(model, x)
     if pictures.ndim != 4 or tuple(pictures.shape[1:]) != shape:
         raise MienError(f"{expected}, got {tuple(pictures.shape)}: crop and scale them first")
     if not len(pictures):

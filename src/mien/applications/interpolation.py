@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mien.abilities import Decodes, Encodes, Generates, require
-from mien.applications.basics import check_pictures, generate, map_batches
+from mien.applications.basics import as_batch, check_pictures, generate, map_batches
 from mien.errors import MienError
 
 Path = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -51,7 +51,8 @@ def interpolate(model: Any, left: Tensor, right: Tensor, steps: int = 11, path: 
     require(model, Encodes, Decodes)
     if steps < 2:
         raise MienError(f"expected 2 steps or more, got {steps}")
-    if left.shape != right.shape or not len(left):
+    left, right = as_batch(model, left), as_batch(model, right)
+    if left.shape != right.shape or not left.ndim or not len(left):
         raise MienError(f"expected as many pictures left as right, got {tuple(left.shape)} and {tuple(right.shape)}")
     start, end = (_means(model, x) for x in (left, right))
     with torch.inference_mode():
@@ -76,6 +77,7 @@ def chain(model: Any, x: Tensor, steps: int = 11, path: Path = linear) -> Tensor
     torch.Size([9, 3, 16, 16])
     """
     require(model, Encodes, Decodes)
+    x = as_batch(model, x)
     if len(x) < 2 or steps < 2:
         raise MienError(f"expected 2 pictures and 2 steps or more, got {len(x)} and {steps}")
     z = _means(model, x)

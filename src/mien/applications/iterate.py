@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mien.abilities import Decodes, Encodes, require
-from mien.applications.basics import BATCH, Progress, check_pictures
+from mien.applications.basics import BATCH, Progress, as_batch, check_pictures
 from mien.errors import MienError
 
 
@@ -46,7 +46,8 @@ def iterate(model: Any, x: Tensor, rounds: int = 10, progress: Progress = None) 
     require(model, Encodes, Decodes)
     if rounds < 1:
         raise MienError(f"expected 1 round or more, got {rounds}")
-    if not len(x):
+    x = as_batch(model, x)
+    if not x.ndim or not len(x):
         raise MienError("expected pictures to feed back, got none")
     x = check_pictures(model, x)
     # on the CPU, because a device might not hold all rounds; torch.cat would hold all parts twice

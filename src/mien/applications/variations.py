@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mien.abilities import Decodes, Encodes, require
-from mien.applications.basics import BATCH, Progress, check_pictures, joined, map_batches
+from mien.applications.basics import BATCH, Progress, as_batch, check_pictures, joined, map_batches
 from mien.errors import MienError
 
 SCALES = (0.25, 0.5, 1.0)  # Fig. 4.12 has three scales but does not give them; 1 is the deviation of N(0, I)
@@ -60,6 +60,7 @@ def variations(
     torch.Size([2, 3, 5, 3, 16, 16])
     """
     require(model, Encodes, Decodes)
+    x = as_batch(model, x)
     if n < 1 or not len(scales) or not len(x):
         raise MienError(
             f"expected pictures, scales and variations, got {len(x)}, {len(scales)} and {n}: 1 or more each"

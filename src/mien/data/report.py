@@ -70,3 +70,31 @@ def attribute_lines(report: Mapping[str, Any]) -> list[str]:
         f"{name}: {one['yes']:,} yes, {one['no']:,} no, {one['unknown']:,} unknown"
         for name, one in report.get("attributes", {}).items()
     ]
+
+
+RARE, FEW = 20, 6  # pictures below which a value of an attribute is rare; names that a line shows
+
+
+def attribute_summary(report: Mapping[str, Any]) -> list[str]:
+    """Return a line on unknown values and a line on rare ones, none if there are none.
+
+    >>> attribute_summary({"attributes": {"Hat": {"yes": 3, "no": 90, "unknown": 7}, "Young": {"yes": 50, "no": 50}}})
+    ['unknown: Hat (7 of 100)', 'rare: Hat (3 yes, 90 no)']
+    """
+    counts = {name: {"unknown": 0, **one} for name, one in report.get("attributes", {}).items()}
+    unknown = {
+        f"{name} ({one['unknown']:,} of {sum(one.values()):,})": -one["unknown"]
+        for name, one in counts.items()
+        if one["unknown"]
+    }
+    rare = {
+        f"{name} ({one['yes']:,} yes, {one['no']:,} no)": min(one["yes"], one["no"])
+        for name, one in counts.items()
+        if min(one["yes"], one["no"]) < RARE
+    }
+    lines = []
+    for word, texts in (("unknown", unknown), ("rare", rare)):
+        worst = sorted(texts, key=texts.__getitem__)
+        more = f" and {len(worst) - FEW} more attributes" if len(worst) > FEW else ""
+        lines += [f"{word}: {', '.join(worst[:FEW])}{more}"] if worst else []
+    return lines

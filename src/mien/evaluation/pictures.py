@@ -42,7 +42,8 @@ def general(run: OpenRun) -> list[Section]:
         new = applications.generate(model, 40, seed=1)
         parts.append(Section("Samples", "New pictures, none of them chosen.", figures.samples(shown(new))))
     if autoencodes:
-        first, last = x[0:8:2], x[1:9:2]
+        pairs = min(4, len(x) // 2)
+        first, last = x[0 : 2 * pairs : 2], x[1 : 2 * pairs : 2]
         rows = applications.interpolate(model, first, last, 11)
         figure = figures.interpolation(shown(rows), ends=(shown(first), shown(last)))
         parts.append(

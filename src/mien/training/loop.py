@@ -42,6 +42,7 @@ __all__ = ["Observer", "Order", "Outcome", "Settings", "Trainer", "fit", "make_f
 
 Positions = npt.NDArray[Any]  # (n,), in a data set
 MEASURED = 3  # steps after the first one, for the estimate
+LONG = 2.0  # seconds of a first step after which nobody waits for more of them
 
 
 @dataclass
@@ -143,6 +144,7 @@ class Trainer:
         self.images_per_second = 0.0
         self.signal = 0  # that stopped this call
         self.clock = (0, 0.0)  # a step of this call, and the time after it
+        self.estimated = False  # whether the estimate was printed
 
     def run(self) -> Outcome:
         """Train to the last step or the first signal, whichever comes first."""
@@ -221,14 +223,21 @@ class Trainer:
                 saved = time.monotonic()
 
     def _estimate(self) -> None:
-        """Print once, after the first few steps, how long the training takes."""
+        """Print once, after the first few steps, how long the training takes; after the first one if it is slow."""
         begin, moment = self.clock
         if not begin:
             synchronize(self.fabric.device)
             self.clock = (self.step, time.monotonic())  # the first step also allocates
-        elif self.console is not None and self.step == begin + MEASURED:
+            if self.seconds > LONG:
+                self._print_estimate(self.seconds, self.step)
+        elif self.step == begin + MEASURED and not self.estimated:
             synchronize(self.fabric.device)
-            seconds = (time.monotonic() - moment) / MEASURED
+            self._print_estimate((time.monotonic() - moment) / MEASURED, begin)
+
+    def _print_estimate(self, seconds: float, begin: int) -> None:
+        """Print how long the steps from ``begin`` on take at ``seconds`` each."""
+        self.estimated = True
+        if self.console is not None:
             remaining = self.settings.steps - self.step
             self.console.print(
                 f"estimate: {remaining + self.step - begin + 1:,} steps of {self.settings.batch} images, "

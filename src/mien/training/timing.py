@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SMALL = 4  # pictures in the steps that are measured first
 SLOW = 0.5  # seconds of a step above which no step of the whole batch is measured
+ENOUGH = 1.0  # seconds of the first step above which it is not measured again
 LEAST = 0.6  # of the time in proportion to the pictures: a step has a part that does not depend on them
 
 
@@ -45,8 +46,8 @@ def seconds_per_step(model: Model, batch: int, attributes: int, classes: int, fa
 
     small = min(SMALL, batch)
     model.calibrate(_noise(model, 2, attributes, classes, fabric.device))
-    seconds(2)  # the first step also allocates
-    two = seconds(2)
+    first = seconds(2)  # it also allocates
+    two = first if first > ENOUGH else seconds(2)
     scaled = (last := seconds(small) if small > 2 else two) * batch / small
     if small == batch or scaled > SLOW:
         line = last + (batch - small) * (last - two) / max(small - 2, 1)

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from mien.data import base
 from mien.data.listing import Listing
 from mien.data.matching import match
-from mien.data.pictures import SUFFIXES, open_picture, to_square
+from mien.data.pictures import SUFFIXES, open_picture, resize, to_square
 from mien.data.table import Table, read_table
 from mien.errors import MienError, UnknownName
 
@@ -56,6 +56,9 @@ class Source(base.Source):
         zeros: the meaning of 0 in a table with 1, 0 and -1. "unknown": 0 is unknown, -1 is no. "no": 0 is no, -1 is
             unknown. None refuses a column with 0 and -1.
         values: the largest number of different texts in a column; each of them becomes an attribute.
+        gray: true for pictures of one channel.
+        width: width of the pictures in pixels, whose height is the size; 0 for squares. Pictures are cropped at the
+            center.
 
     Raises:
         UnknownName: another value of ``classes`` or ``zeros``.
@@ -63,6 +66,7 @@ class Source(base.Source):
     """
 
     name = "folder"
+    width = 0
 
     def __init__(
         self,
@@ -71,11 +75,16 @@ class Source(base.Source):
         classes: str | None = None,
         zeros: str | None = None,
         values: int = 20,
+        gray: bool = False,
+        width: int = 0,
     ):
         if classes not in (None, "folders"):
             raise UnknownName("source of classes", str(classes), ["folders"])
         if zeros not in (None, *ZEROS):
             raise UnknownName("meaning of zeros", str(zeros), ZEROS)
+        if width and not 8 <= width <= 1024:
+            raise MienError(f"expected a width from 8 to 1024 pixels, or 0 for squares, got {width}")
+        self.channels, self.width = (1 if gray else 3), width  # type: ignore[misc]  # of this folder
         if root is None:
             raise MienError("expected a folder of pictures, got none: pass its path")
         self.root = Path(root).expanduser()
@@ -236,8 +245,18 @@ class Source(base.Source):
         values: NDArray[np.int8] = self._table.values[row, self._columns]
         return values
 
+    def shape(self, size: int) -> tuple[int, int, int]:
+        return size, self.width or size, self.channels
+
     def read(self, i: int, size: int) -> NDArray[np.uint8]:
-        return to_square(open_picture(self._listing.read(self.key(i)), at_least=2 * size), size)
+        image = open_picture(self._listing.read(self.key(i)), at_least=2 * max(size, self.width))
+        image = image.convert("L") if self.channels == 1 else image
+        if not self.width:
+            return to_square(image, size).reshape(size, size, self.channels)
+        part = min(image.width / self.width, image.height / size)  # pixels of the picture for one of the result
+        left, top = (image.width - part * self.width) / 2, (image.height - part * size) / 2
+        box = (left, top, left + part * self.width, top + part * size)
+        return resize(image, (size, self.width), box).reshape(size, self.width, self.channels)
 
     @property
     def rejected_before(self) -> Sequence[tuple[str, str]]:
@@ -263,14 +282,16 @@ class Source(base.Source):
         # only if there are classes: sets that earlier versions prepared without classes remain valid
         classes = [self._number, self.classes] if self._class_source else []
         # likewise what earlier versions did not know
-        news = {"zeros": self.zeros, "parts": self._parts, "inexact": inexact}
+        news: dict[str, Any] = {"zeros": self.zeros, "parts": self._parts, "inexact": inexact}
+        news |= {"gray": self.channels == 1, "width": self.width}
         more = [{key: value for key, value in news.items() if value}]
         mark = ["folder", 1, self._listing.mark(), hashlib.sha256(table).hexdigest(), *classes, *filter(None, more)]
         return hashlib.sha256(json.dumps(mark).encode("utf-8", "surrogateescape")).hexdigest()
 
     def options(self) -> dict[str, Any]:
         options = {"root": str(self.root.resolve()), "table": self.table, "classes": self._class_source}
-        more = {"zeros": self.zeros} if self.zeros else {}
+        more: dict[str, Any] = {"zeros": self.zeros} if self.zeros else {}
+        more |= ({"gray": True} if self.channels == 1 else {}) | ({"width": self.width} if self.width else {})
         return options | more | ({"values": self.values} if self.values != 20 else {})
 
 
