@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from conftest import CLASSES, batch_of, tiny, weights_of
 from mien.data.batch import Batch
 from mien.errors import MienError
-from mien.models.ssavae import shifted
+from mien.models.ssavae import augmented, shifted
 from mien.networks.dense_residual import PoolingEncoder, pools
 from mien.training.update import Update
 
@@ -120,7 +120,7 @@ def test_long_axes_are_pooled_more():
     assert PoolingEncoder((1, 1, 1024), 2, 4, 8).dense[1].in_features == 4 * 4 * 16
     for shape in ((3, 30, 32), (1, 2, 32), (1, 1, 1022)):
         with pytest.raises(MienError, match=f"halve twice.*got {shape[1]}x{shape[2]}: prepare"):
-            tiny("ssavae", shape=shape)
+            tiny("ssavae", shape=shape, view="raw")
 
 
 def test_labels_kept_are_balanced_and_seeded():
@@ -232,3 +232,43 @@ def test_consistency_learns_from_labels_and_from_what_is_sure():
     assert step(tiny("ssavae", consistency=1), batch, 0.0)["consistency"] > 0
     batch.label[:] = -1  # and an untrained model is sure of nothing
     assert step(tiny("ssavae", consistency=1), batch, 0.0)["consistency"] == 0
+
+
+def test_signals_are_seen_as_spectra():
+    """A tone has its largest value at its frequency, whatever its phase and size; view=raw sees the waveform."""
+    model = tiny("ssavae", shape=(1, 1, 64))
+    time = torch.arange(64) / 64
+    tones = torch.stack([size * torch.sin(2 * np.pi * 5 * time + phase) for size, phase in ((1, 0), (0.3, 1.2))])
+    view = model.look(tones.view(2, 1, 1, 64))
+    assert view.shape == (2, 1, 1, 32)
+    assert view.argmax(-1).flatten().tolist() == [5, 5]
+    assert abs(view[0] - view[1])[..., 4:7].max() < 0.05
+    raw = tiny("ssavae", shape=(1, 1, 64), view="raw")
+    assert raw.look(tones) is tones
+    assert tiny("ssavae").look(tones) is tones, "pictures have no other view"
+    for view in ("colour", "spectrum"):
+        with pytest.raises(MienError, match="view"):
+            tiny("ssavae", view=view)
+
+
+def test_decoded_signals_have_the_range_of_the_data():
+    x = tiny("ssavae", shape=(2, 1, 60)).eval().generate(3)
+    assert x.shape == (3, 2, 1, 60)
+    assert x.abs().amax(-1).flatten().tolist() == pytest.approx([1] * 6)
+
+
+def test_augmented_moves_and_keeps_constants():
+    torch.manual_seed(0)
+    x = torch.rand(8, 1, 12, 12)
+    assert torch.allclose(augmented(x, 0.0), x, atol=1e-5)
+    assert (augmented(x, 1.0) - x).abs().amax((1, 2, 3)).min() > 0.05
+    assert torch.allclose(augmented(torch.full((2, 1, 1, 16), 0.5), 1.0), torch.full((2, 1, 1, 16), 0.5))
+
+
+def test_the_teacher_follows_slowly():
+    model = tiny("ssavae", teacher=0.9, consistency=1, augment=1)
+    before = [p.clone() for p in model.teacher.parameters()]
+    step(model, batch_of(), 0.0)
+    own = [*model.encoder.parameters(), *model.classifier.parameters()]
+    for old, new, student in zip(before, model.teacher.parameters(), own, strict=True):
+        assert torch.allclose(new, old + 0.1 * (student - old), atol=1e-6)

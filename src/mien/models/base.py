@@ -56,6 +56,7 @@ class Model(nn.Module):
 
     players: ClassVar[tuple[str, ...]]
     epochs: ClassVar[int] = 5
+    earlier: ClassVar[Mapping[str, Any]] = {}  # values of the settings that runs of earlier versions do not record
     config: dict[str, Any]
     lr: float
     betas: tuple[float, float] = (0.9, 0.999)

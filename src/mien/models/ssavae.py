@@ -15,6 +15,10 @@ Departures
 - If labels are few, labeled pictures are repeated (``labeled_share``); otherwise a batch has on average 0.1 of 100
   labeled pictures of MNIST. Step 2 removes as many pictures from each batch, so it uses all pictures equally.
   ``labeled_share=0`` is the paper.
+- The networks see the log-magnitude spectrum of a signal, ``view``. The paper gives the waveform to its networks;
+  ``view=raw`` does so too. The decoder writes a spectrum and returns a waveform that has it. The phases of this
+  waveform are fixed and arbitrary, so a reconstruction has the frequencies of the signal, and another course in time.
+- ``augment`` and ``teacher`` are not in the paper and are 0 by default.
 - ``consistency`` is not in the paper and is 0 by default. With 100 labels of MNIST, 800 training steps and seed 0,
   ``consistency=1`` recognized 92.3 % of the test digits instead of 78.2 %; step 1 then costs twice as much.
 - The decoder can use only what step 1 encodes, and step 1 needs the class only: with default settings the
@@ -33,13 +37,17 @@ Departures
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
+from torch.nn import functional as F
 
 from mien import losses
 from mien.abilities import Decodes, Encodes, Generates, Recognizes
@@ -49,8 +57,11 @@ from mien.errors import MienError
 from mien.models.base import Model, Update, not_negative, positive
 from mien.networks.dense_residual import DenseDiscriminator, PoolingEncoder, ResidualClassifier, UpsamplingDecoder
 from mien.networks.prior import standard_normal
+from mien.networks.spectral import SpectralDecoder, Spectrum
 
 SURE = 0.95  # a class with at least this probability counts as known
+VIEWS = ("auto", "raw", "spectrum")
+TURN, SHIFT, ZOOM = 0.26, 0.1, 0.15  # largest change by augment=1: radians, share of the size, share of the scale
 
 
 class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
@@ -59,6 +70,8 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
     Args:
         shape: (C, H, W) of pictures, (C, 1, L) of signals; H and W are multiples of 4.
         classes: names of the classes.
+        view: what the networks see of a signal: spectrum (log-magnitude, inside the model), or raw (the waveform, as in
+            the paper); auto is the spectrum for signals and raw for pictures.
         latent: K, the size of the latents; the paper has 2 and 100.
         width: channels of the first convolutions.
         hidden: units of a dense layer.
@@ -66,6 +79,10 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         kl_weight: weight of L_kl in Eq. 6, where L_kl is a mean over the K dimensions; a weight of K makes it a sum.
         consistency: weight of a further loss of step 1: the cross-entropy between the class of a picture (its label,
             or a prediction that is sure) and the prediction for the picture shifted by up to a tenth; 0 is the paper.
+        augment: strength of the random shift, rotation and scaling of the labeled pictures of step 1, and of those
+            of ``consistency``; 1 is up to a tenth of the size, 15 degrees and 15 %; 0 is the paper.
+        teacher: decay of the moving average of the encoder and classifier that makes the predictions for
+            ``consistency``, such as 0.99; 0 uses the networks themselves.
         alphas: weights of the first three layers of the encoder in L_rec, Eq. 9.
         beta, gamma: weights of L_adv and L_latent, Eq. 8.
         n_dis: rounds of the discriminator before each update of the decoder.
@@ -75,6 +92,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         betas: decay rates of Adam.
     """
 
+    earlier: ClassVar[Mapping[str, Any]] = {"view": "raw"}
     players = ("encoder", "classifier", "decoder", "discriminator")
     epochs = 5
 
@@ -96,10 +114,17 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         labeled_share: float = 0.5,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
+        view: str = "auto",
+        augment: float = 0.0,
+        teacher: float = 0.0,
     ):
         super().__init__()
         positive(latent=latent, width=width, hidden=hidden, n_dis=n_dis, lr=lr)
         not_negative(kl_weight=kl_weight, consistency=consistency, beta=beta, gamma=gamma, labeled=labeled)
+        not_negative(augment=augment)
+        if not 0 <= teacher < 1:
+            raise MienError(f"expected teacher in [0, 1), got {teacher}: such as 0.99, or 0 for none")
+        spectral = _spectral(view, shape)
         for number, alpha in enumerate(alphas, start=1):
             not_negative(**{f"alphas[{number}]": alpha})
         if not 0 < first < 1:
@@ -117,14 +142,26 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         self.labeled, self.labeled_share = labeled, labeled_share
         self.repeats = 0.0  # share of repeats among the training positions, set by training_index
         self.lr, self.betas = lr, betas
-        self.encoder = PoolingEncoder(shape, latent, width, hidden)
+        self.augment, self.decay = augment, teacher
+        self.front = Spectrum(shape) if spectral else None
+        seen = self.front.shape if self.front else shape
+        self.encoder = PoolingEncoder(seen, latent, width, hidden)
         self.classifier = ResidualClassifier(latent, hidden, max(len(classes), 1))
-        self.decoder = UpsamplingDecoder(shape, latent, width, hidden)
-        self.discriminator = DenseDiscriminator(shape, width, hidden)
+        decoder = SpectralDecoder if spectral else UpsamplingDecoder
+        self.decoder: nn.Module = decoder(shape, latent, width, hidden)
+        self.discriminator = DenseDiscriminator(seen, width, hidden)
+        if teacher:
+            self.teacher = nn.ModuleList([copy.deepcopy(self.encoder), copy.deepcopy(self.classifier)])
+            self.teacher.requires_grad_(False)
+
+    def look(self, x: Tensor) -> Tensor:
+        """Return what the networks see of ``x``: the spectra (B, C, 1, bins) of signals (B, C, 1, L), or ``x``."""
+        view: Tensor = x if self.front is None else self.front(x)
+        return view
 
     def encode(self, x: Tensor) -> Normal:
         """Return q(z | x), a Normal of (B, K)."""
-        q: Normal = self.encoder(x)
+        q: Normal = self.encoder(self.look(x))
         return q
 
     def decode(self, z: Tensor) -> Tensor:
@@ -152,40 +189,64 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
     def _first(self, batch: Batch, update: Update) -> None:
         """Algorithm 1: the encoder and the classifier."""
         assert batch.label is not None
-        q = self.encode(batch.x)
+        x = batch.x
+        if self.augment > 0:
+            x = torch.where((batch.label >= 0).view(-1, 1, 1, 1), augmented(x, self.augment), x)
+        q = self.encode(x)
         kl = losses.kl(q).mean() / self.latent  # Eq. 4
         logits = self.classifier(q.rsample())
         # pictures without a label do not enter the cross-entropy: the semi-supervised part
         terms = {"kl": kl, "cat": losses.class_cross_entropy(logits, batch.label)}  # Eq. 7
         loss = self.kl_weight * kl + terms["cat"]  # Eq. 6
         if self.consistency > 0:
-            surest = logits.detach().softmax(1).max(1)
-            guess = surest.indices.where(surest.values > SURE, -1)
-            guess = batch.label.where(batch.label >= 0, guess)
-            prediction = self.classifier(self.encode(shifted(batch.x)).rsample())
-            # the mean over all pictures, so that few sure predictions have little weight
-            share = (guess >= 0).float().mean()
-            terms["consistency"] = share * losses.class_cross_entropy(prediction, guess)
+            terms["consistency"] = self._consistency(batch.x, batch.label, logits)
             loss = loss + self.consistency * terms["consistency"]
         update({("encoder", "classifier"): loss}, **terms)
+        if self.decay:
+            self._average()
+
+    def _consistency(self, x: Tensor, label: Tensor, logits: Tensor) -> Tensor:
+        """Return the cross-entropy of the classes of ``x``, by label or sure prediction, for changed pictures."""
+        if self.decay:
+            encoder, classifier = self.teacher.eval()
+            with torch.no_grad():
+                logits = classifier(encoder(self.look(x)).mean)
+        surest = logits.detach().softmax(1).max(1)
+        guess = surest.indices.where(surest.values > SURE, -1)
+        guess = label.where(label >= 0, guess)
+        changed = augmented(x, self.augment) if self.augment > 0 else shifted(x)
+        prediction = self.classifier(self.encode(changed).rsample())
+        # the mean over all pictures, so that few sure predictions have little weight
+        share = (guess >= 0).float().mean()
+        return share * losses.class_cross_entropy(prediction, guess)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the weights of the teacher toward the present ones; take over the statistics of BatchNorm."""
+        for average, network in zip(self.teacher, (self.encoder, self.classifier), strict=True):
+            theirs = [parameter.detach() for parameter in network.parameters()]
+            torch._foreach_lerp_([parameter.data for parameter in average.parameters()], theirs, 1 - self.decay)
+            for old, new in zip(average.buffers(), network.buffers(), strict=True):
+                old.copy_(new)
 
     def _second(self, batch: Batch, update: Update) -> None:
         """Algorithm 2: the discriminator, then the decoder. The encoder and the classifier stay as they are."""
         x = self._without_repeats(batch)
         with torch.no_grad():
-            real = self.encoder.features(x)
+            view = self.look(x)
+            real = self.encoder.features(view)
             q: Distribution = self.encoder.finish(real)
             z = q.sample()
-        x_rec = self.decode(z)
+        view_rec = self.look(self.decode(z))
         terms: dict[str, Tensor] = {}
         loss = x.new_zeros(())
         if self.beta > 0:
-            terms["dis"] = self._discriminator(x, x_rec.detach(), q, update)
+            terms["dis"] = self._discriminator(view, view_rec.detach(), q, update)
             with torch.no_grad():
-                score = self.discriminator(x)
-            terms["adv"] = (score - self.discriminator(x_rec)).square().mean()  # Eq. 10
+                score = self.discriminator(view)
+            terms["adv"] = (score - self.discriminator(view_rec)).square().mean()  # Eq. 10
             loss = loss + self.beta * terms["adv"]
-        fake = self.encoder.features(x_rec)
+        fake = self.encoder.features(view_rec)
         terms["rec"] = torch.stack(
             [a * (r.float() - f.float()).square().mean() for a, r, f in zip(self.alphas, real, fake, strict=True)]
         ).sum()  # Eq. 9
@@ -198,7 +259,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
             loss = loss + self.gamma * terms["latent"]
         update({"decoder": loss}, **terms)  # Eq. 8
 
-    def _discriminator(self, x: Tensor, x_rec: Tensor, q: Distribution, update: Update) -> Tensor:
+    def _discriminator(self, view: Tensor, view_rec: Tensor, q: Distribution, update: Update) -> Tensor:
         """Train the discriminator ``n_dis`` times toward +1 on real, then -1 on reconstructed pictures.
 
         Return its last loss.
@@ -206,10 +267,10 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         for number in range(self.n_dis):
             if number > 0:
                 with torch.no_grad():
-                    x_rec = self.decode(q.sample())
-            real = (self.discriminator(x) - 1).square().mean()
+                    view_rec = self.look(self.decode(q.sample()))
+            real = (self.discriminator(view) - 1).square().mean()
             update({"discriminator": real})
-            fake = (self.discriminator(x_rec) + 1).square().mean()
+            fake = (self.discriminator(view_rec) + 1).square().mean()
             update({"discriminator": fake})
         loss: Tensor = real + fake
         return loss.detach()
@@ -289,3 +350,37 @@ def shifted(x: Tensor) -> Tensor:
         source = (torch.arange(length, device=x.device) + offset).clamp(0, length - 1)  # (B, length)
         x = x.gather(axis, source.view(len(x), 1, *(length if a == axis else 1 for a in (2, 3))).expand_as(x))
     return x
+
+
+def augmented(x: Tensor, strength: float) -> Tensor:
+    """Return pictures ``x`` (B, C, H, W), each with a random shift, rotation and scaling; signals are not rotated.
+
+    The border pixels are repeated.
+
+    Args:
+        x: (B, C, H, W), or signals (B, C, 1, L).
+        strength: 1 allows a shift of a tenth of the size, 15 degrees, and 15 % of scale.
+
+    >>> augmented(torch.rand(2, 1, 8, 8), 1.0).shape
+    torch.Size([2, 1, 8, 8])
+    """
+    height, width = x.shape[2:]
+    turn, zoom, right, down = strength * (torch.rand(4, len(x), device=x.device) * 2 - 1)
+    turn, zoom = TURN * turn * (height > 1), 1 + ZOOM * zoom
+    # the output is read at these places of the input, in coordinates from -1 to 1
+    across = [turn.cos() * zoom, -turn.sin() * zoom * height / width, 2 * SHIFT * right]
+    along = [turn.sin() * zoom * width / height, turn.cos() * zoom, 2 * SHIFT * down]
+    if height == 1:  # a row of its own has no place to go
+        along = [torch.zeros_like(zoom), torch.ones_like(zoom), torch.zeros_like(zoom)]
+    matrix = torch.stack([torch.stack(across, 1), torch.stack(along, 1)], 1).to(x.dtype)
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def _spectral(view: str, shape: tuple[int, int, int]) -> bool:
+    """Return whether the networks see spectra."""
+    if view not in VIEWS:
+        raise MienError(f"expected a view of {', '.join(VIEWS)}, got {view}")
+    if view == "spectrum" and shape[1] != 1:
+        raise MienError(f"expected signals (C, 1, L) for view=spectrum, got {shape}: use view=raw")
+    return shape[1] == 1 and view != "raw"

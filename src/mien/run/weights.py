@@ -11,6 +11,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from mien import models
 from mien.errors import MienError
 from mien.files import write_atomically
 from mien.models.base import Model, build
@@ -38,7 +39,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
     path, absent = run / WEIGHTS, left_out(config)
     if not path.exists():
         raise MienError(f"expected {path}, got a run without weights: run its mien train command again to finish it")
-    model = build(config["model"], config["config"])
+    model = build(config["model"], {**models.get(config["model"]).earlier, **config["config"]})
     load_weights(model, path, absent)
     if absent:
         # the left-out parts have random weights now, and a training would learn from them

@@ -8,7 +8,9 @@ part of the class: do not mix files of different rates or loads if the model mus
 
 The size is the length of a window in samples. The default is 1,024: 85 ms at 12 kHz. Each signal is split in
 time: the first 70 % is the training part, the next 10 % validation, the last 20 % test. Windows are cut inside each
-part, so no sample is in two parts. Only training windows overlap, if ``hop`` < size. This is the official split.
+part, so no sample is in two parts. Only training windows overlap: by default each starts an eighth of a window after
+the one before, which gives about 6,500 instead of 820 training windows of the published files. This is the official
+split.
 With a seeded split, overlapping windows can be in different parts.
 
 Each window is scaled to [-1, 1]: its mean is subtracted, and it is divided by its largest absolute value. This
@@ -45,6 +47,7 @@ PUBLISHED = {  # number of the file at 0 hp (1797 rpm), 12 kHz, drive end; outer
 }  # fmt: skip
 ORDER = list(PUBLISHED.values())
 PARTS = (0.0, 0.7, 0.8, 1.0)  # borders of the parts, as shares of each signal
+OVERLAP = 8  # training windows start an eighth of a window apart
 LAYOUT = "put cwru_bearing_1797rpm_12khz.npz there (an array for each condition), or CWRU's .mat files in bearing/"
 
 
@@ -61,7 +64,8 @@ class Source(base.Source):
 
     Args:
         root: file or folder; None for the .npz or the folder ``bearing`` in $MIEN_DATA.
-        hop: samples between the starts of neighboring training windows, ≥ 1; 0 for the length of a window.
+        hop: samples between the starts of neighboring training windows, ≥ 1; 0 for an eighth of a window. The length of
+            a window gives windows that do not overlap.
 
     Raises:
         MienError: a wrong ``hop``, no such files, or one condition in two files.
@@ -77,7 +81,7 @@ class Source(base.Source):
     def __init__(self, root: str | os.PathLike[str] | None = None, hop: int = 0):
         if hop < 0:
             raise MienError(
-                f"expected a hop of 1 sample or more, or 0 for the length of a window, got {hop}: pass another hop"
+                f"expected a hop of 1 sample or more, or 0 for an eighth of a window, got {hop}: pass another hop"
             )
         self.hop, self._length = hop, self.size
         self.root = locate(root, ("cwru_bearing_1797rpm_12khz.npz", "bearing"), "CWRU bearing", LAYOUT)
@@ -113,7 +117,7 @@ class Source(base.Source):
         for label, signal in enumerate(self._signals):
             edges = [round(share * len(signal)) for share in PARTS]
             for part, (begin, end) in enumerate(pairwise(edges)):
-                step = (self.hop or self._length) if part == 0 else self._length
+                step = (self.hop or max(1, self._length // OVERLAP)) if part == 0 else self._length
                 starts = range(begin, end - self._length + 1, step)
                 if not starts:
                     raise MienError(
@@ -153,7 +157,7 @@ class Source(base.Source):
 
     def fingerprint(self) -> str:
         files = [(path.name, sha256(path)) for path in self._paths]
-        return hashlib.sha256(json.dumps(["bearing", 1, files, self.hop]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(["bearing", 1 if self.hop else 2, files, self.hop]).encode()).hexdigest()
 
     def options(self) -> dict[str, Any]:
         return {"root": str(self.root.resolve()), "hop": self.hop}
