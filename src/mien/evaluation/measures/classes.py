@@ -78,6 +78,8 @@ class Classes(Measure[Accuracies]):
         model: Any = run.model
         labels, names = run.dataset.labels, tuple(run.dataset.classes)
         assert labels is not None, "applies() requires labels"
+        if (labels[test] < 0).all():
+            raise Skipped("expected held-out pictures with a known class, got none: use other data")
         scores: dict[str, ClassScores] = {}
         with torch.inference_mode():
             if isinstance(model, Recognizes) and model.classes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mien.abilities import Recognizes
 from mien.evaluation.attributes import AttributeScores
 from mien.evaluation.context import Context
-from mien.evaluation.measure import Cells, Measure, Row
+from mien.evaluation.measure import Cells, Measure, Row, Skipped
 
 if TYPE_CHECKING:
     from mien.run.opening import OpenRun
@@ -24,7 +24,11 @@ class Recognition(Measure[AttributeScores]):
         return isinstance(run.model, Recognizes) and bool(run.model.attributes)
 
     def take(self, context: Context) -> AttributeScores:
-        """Return the scores on the held-out pictures."""
+        """Return the scores on the held-out pictures.
+
+        Raises:
+            Skipped: no held-out picture has a known attribute.
+        """
         import numpy as np
         import torch
 
@@ -33,14 +37,16 @@ class Recognition(Measure[AttributeScores]):
 
         run, test = context.run, context.test
         model: Any = run.model
+        columns = [run.dataset.attributes.index(name) for name in model.attributes]
+        truth = np.asarray(run.dataset.attribute_table[test])[:, columns]
+        if not truth.any():
+            raise Skipped("expected held-out pictures with a known attribute, got none: use other data")
         probabilities: list[np.ndarray] = []
         with torch.inference_mode():
             for batch in batches(run.dataset, test, context.device):
                 probabilities.append(model.recognize(batch.x).cpu().numpy())
                 context.note("recognition", sum(map(len, probabilities)), len(test))
         predicted = np.where(np.concatenate(probabilities) > 0.5, 1, -1)
-        columns = [run.dataset.attributes.index(name) for name in model.attributes]
-        truth = np.asarray(run.dataset.attribute_table[test])[:, columns]
         majority = np.where(np.asarray(run.dataset.attribute_table[run.index])[:, columns].sum(0) >= 0, 1, -1)
         return AttributeScores.from_json(attribute_scores(predicted, truth, majority, tuple(model.attributes)))
 
