@@ -35,6 +35,7 @@ def enter_measures() -> None:
     for name, what in {
         "reconstruction": "PSNR, SSIM, squared error, KL",
         "feature_fid": "distances on the judge's features: samples, reconstructions, real pictures",
+        "baselines": "logistic regression, nearest neighbors and the majority on the labels of the run",
         "classes": "classes named by the model, by SVMs on its latents, by the judge",
         "lpips_alex": "LPIPS, AlexNet at 64 px, of pictures and reconstructions",
         "lpips_vgg": "LPIPS, VGG-16 at 64 px, of pictures and reconstructions",

@@ -44,7 +44,8 @@ CASES = {
 def test_no_command_with_json_is_left_out():
     commands = typer.main.get_command(app).commands
     found = {name for name, command in commands.items() if any("--json" in o.opts for o in command.params)}
-    assert found == set(CASES)
+    # measure and measure-edits write JSON into a file, and have tests of their own
+    assert found - {"measure", "measure-edits"} == set(CASES)
 
 
 @pytest.mark.parametrize(("command", "words"), [(c, words) for c, cases in CASES.items() for words in cases])

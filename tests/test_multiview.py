@@ -230,7 +230,9 @@ def test_command(capsys, runs, tmp_path):
     assert result["multi-view"]["features"] == 10
     assert result["runs"]["large"]["size"] == 24
     assert result["n"] == 24
-    code, text = mien(capsys, "multiview", runs / "small", "--beside", runs / "large", "--json", "--out", out)
+    code, text = mien(
+        capsys, "multiview", runs / "small", "--beside", runs / "large", "--json", "--out", tmp_path / "m2.json"
+    )
     assert code == 0, text
     printed = json.loads(text)
     assert printed["multi-view"]["mean_accuracy"] == printed["alone"]["small"]["mean_accuracy"]

@@ -388,7 +388,7 @@ def test_bright_photos_raise_no_warning_and_others_are_one_line(made, here, caps
     with outputs.plain_warnings():
         warnings.warn("two\nlines", MienWarning, stacklevel=1)
         warnings.warn("in [0, 1]", RangeWarning, stacklevel=1)
-    assert capsys.readouterr().err == "warning: two lines\n"
+    assert capsys.readouterr().err == "warning: two\\nlines\n"
 
 
 # ---- faces

@@ -112,7 +112,7 @@ def test_sets_prepared_before_floats_open(tmp_path):
     assert Dataset(folder).dtype == "uint8"
     assert Dataset(folder).pictures([0]).dtype == np.uint8
     (folder / "index.json").write_text(json.dumps({**index, "dtype": "int7"}))
-    with pytest.raises(MienError, match="expected uint8 or float32, got int7: delete the folder"):
+    with pytest.raises(MienError, match=r"is damaged .expected uint8 or float32, got int7.: delete it"):
         Dataset(folder)
 
 

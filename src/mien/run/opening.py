@@ -159,9 +159,9 @@ def open_run(
     model = load(folder, device)
     values = config["data"]
     data = Data.from_json({**values, "root": root or values["root"]}, data)
-    data.check_roots(folder)
-    _check_total(folder, data, _counts(folder, values)["test"])
     try:
+        data.check_roots(folder)
+        _check_total(folder, data, _counts(folder, values)["test"])
         dataset = data.open(progress)
     except MienError:
         if "shipped" not in config or root or os.environ.get("MIEN_DATA"):
