@@ -1,13 +1,13 @@
 """The numbers of ``mien measure`` beside those of torch-fidelity and clean-fid, on the same two folders.
 
 The published weights of Inception are not needed: all tools get one InceptionV3 with the same random weights (seed 0,
-He initialization), so decoding, resizing, the network and the statistics are compared from the files to the numbers.
-With the published weights (``--weights``) the numbers are the usual ones. A second comparison gives the statistics of
-each tool the same matrix of a judge's features, of which there are fewer than pictures.
+He initialization), and the features that each tool computes from the files are compared. Then the statistics of each
+tool get the same matrix of a judge's features, of which there are fewer than pictures. ``--whole`` also compares the
+numbers of whole folders by Inception. With the published weights (``--weights``) these are the usual ones.
 
 clean-fid is not a dependency: ``pip install clean-fid``. Run it as
 
-    python benchmarks/parity.py REAL OTHER [--judge judge-64] [--weights FILE] [--out results/parity]
+    python benchmarks/parity.py REAL OTHER [--judge judge-64] [--weights FILE] [--whole]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import common
 import numpy as np
 
+FIRST = 16  # pictures of each folder whose features are compared
 SEED, CLEAN, FIDELITY = 0, "clean-fid", "torch-fidelity"
 EXACT = 1e-3  # relative difference that counts as equal; decoders and float32 networks differ by less
 
@@ -34,6 +35,9 @@ def options_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("other", type=Path, help="folder of the pictures to measure")
     parser.add_argument("--judge", default="judge-64", help="the judge of the second comparison  [judge-64]")
     parser.add_argument("--weights", type=Path, help="weights of Inception  [random ones]")
+    parser.add_argument(
+        "--whole", action="store_true", help="also compare from files to numbers by Inception, which takes minutes"
+    )
     parser.add_argument("--out", type=Path, default=common.ROOT / "results" / "parity", help="folder of the result")
     options = parser.parse_args(argv)
     options.started, options.device, options.rounds = time.monotonic(), "cpu", 1
@@ -76,8 +80,10 @@ def main(argv: list[str] | None = None) -> int:
     result = common.Result("parity", "mien measure beside torch-fidelity and clean-fid on the same folders")
     with tempfile.TemporaryDirectory() as folder:
         weights = options.weights or random_inception(Path(folder) / "random.pth")
-        first = against_fidelity(options.real, options.other, weights)
-        result.rows += first + against_clean(options.real, options.other, weights)
+        result.rows += same_pictures([options.real, options.other], weights)
+        if options.whole:
+            result.rows += against_fidelity(options.real, options.other, weights)
+            result.rows += against_clean(options.real, options.other, weights)
     result.rows += same_features(options.real, options.other, options.judge)
     digests = {name: describe(path) for name, path in (("real", options.real), ("other", options.other))}
     kind = "published or given weights" if options.weights else f"random weights (He initialization, seed {SEED})"
@@ -88,10 +94,13 @@ def main(argv: list[str] | None = None) -> int:
     result.notes += [
         f"The InceptionV3 of all tools: torch-fidelity's architecture with one file of {kind}. clean-fid's own file, "
         "the same network as TorchScript, is a download; its resizing, reading of folders and statistics are used.",
-        "KID takes all rows once, because the tools draw different subsets. torch-fidelity's inception score shuffles "
-        "with another generator, so its parts differ: one part is compared.",
-        "'same features' gives one matrix of a judge's features to the statistics of each tool.",
+        f"'features': norms of the features of the first {FIRST} pictures of each folder; the relative difference is "
+        "that of the matrices, norm of the difference over norm. Each tool reads and resizes the files itself.",
+        "'same features': one matrix of a judge's features for the statistics of each tool. KID takes all rows once, "
+        "because the tools draw different subsets.",
     ]
+    if options.whole:
+        result.notes.append("The inception score has one part: torch-fidelity shuffles with another generator.")
     worst = max(row["relative_difference"] for row in result.rows)
     result.target("largest relative difference", f"below {EXACT:g}", f"{worst:.1e}", worst < EXACT)
     result.finish(
@@ -174,21 +183,16 @@ def numbers(a: Any, b: Any, logits: Any = None) -> dict[str, float]:
 
 def against_clean(real: Path, other: Path, weights: Path) -> list[dict[str, Any]]:
     """Return the comparison with clean-fid, from files to numbers, with its resizing."""
-    import torch
     from cleanfid import fid as clean
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     from mien.evaluation.folders import open_features
-    from mien.metrics.feature_networks import INCEPTION_STAGES
 
     network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(weights))
-    stages = torch.nn.Sequential(*(network.get_submodule(name) for name in INCEPTION_STAGES))
-
-    def model(x: Any) -> Any:
-        return stages((x - 128) / 128).flatten(1)
-
     theirs = [
-        clean.get_folder_features(str(folder), model, num_workers=0, batch_size=32, device="cpu", verbose=False)
+        clean.get_folder_features(
+            str(folder), _stages(network), num_workers=0, batch_size=32, device="cpu", verbose=False
+        )
         for folder in (real, other)
     ]
     features = open_features(str(weights), resizing="clean")
@@ -225,6 +229,48 @@ def _loud(function: Callable[[], float]) -> float:
         return float(function())
     finally:
         linalg.sqrtm = original
+
+
+def same_pictures(folders: list[Path], weights: Path) -> list[dict[str, Any]]:
+    """Return the comparison of the features that each tool computes from the first files of each folder."""
+    import shutil
+
+    import torch
+    from cleanfid import fid as clean
+    from torch_fidelity.datasets import ImagesPathDataset
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    from mien.evaluation.folders import open_features, scan
+
+    network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(weights))
+    rows = []
+    for folder in folders:
+        with tempfile.TemporaryDirectory() as place:
+            files = [shutil.copy(folder / name, place) for name in scan(folder).names[:FIRST]]
+            theirs = {
+                FIDELITY: torch.cat([network(x[None])[0] for x in ImagesPathDataset(sorted(files))]),
+                CLEAN: torch.from_numpy(
+                    clean.get_folder_features(place, _stages(network), num_workers=0, device="cpu", verbose=False)
+                ),
+            }
+            for tool, resizing in ((FIDELITY, "tensorflow"), (CLEAN, "clean")):
+                ours, _ = rows_of(open_features(str(weights), resizing=resizing), Path(place))
+                one = row(
+                    "features", f"{folder.name}, {len(files)} files, Inception", tool, ours.norm(), theirs[tool].norm()
+                )
+                difference = float((ours - theirs[tool]).norm() / theirs[tool].norm())
+                rows.append(one | {"relative_difference": difference})
+    return rows
+
+
+def _stages(network: Any) -> Callable[[Any], Any]:
+    """Return the function from resized levels (B, 3, 299, 299) to Inception's features, as clean-fid calls it."""
+    import torch
+
+    from mien.metrics.feature_networks import INCEPTION_STAGES
+
+    stages = torch.nn.Sequential(*(network.get_submodule(name) for name in INCEPTION_STAGES))
+    return lambda x: stages((x - 128) / 128).flatten(1)
 
 
 def same_features(real: Path, other: Path, judge: str) -> list[dict[str, Any]]:
