@@ -31,14 +31,13 @@ Departures
 - The BatchNorm statistics of E come from real pictures only.
 
 Options beyond the thesis, off by default
-- ``cycle_weight`` and ``cycle_noise_weight``: Eq. 3.2 for codes of pictures and for noise. The thesis cites Eq. 3.2 as
-  a loss of AGE and does not use it; as a square it has weight 3 in the trials here. It moves G only: E could make it
-  small by giving all pictures the same code.
+- ``cycle_weight`` and ``cycle_noise_weight``: Eq. 3.2 for codes of pictures and for noise, squared and averaged over
+  coordinates. The thesis cites Eq. 3.2 as a loss of AGE and does not use it. It moves G only: E could make it small by
+  giving all pictures the same code.
 - ``whiten``: the last layer of E begins with whitened features. With PyTorch's initial weights, a few directions of
-  the features, such as the amount of ink, dominate the codes. All codes are then nearly on one line, and what tells
-  classes apart is lost. ``whiten=0.5`` scales each direction by its eigenvalue^(-1/4).
+  the features have most of the variance of the codes. ``whiten=0.5`` scales each direction by its eigenvalue^(-1/4).
 - ``covariance_weight``: Eq. 4.5 sees only the diagonal of the codes' covariance. Codes with correlated coordinates
-  leave most of N(0, I) empty, and G never learns to decode it.
+  leave most of N(0, I) empty, and G does not learn to decode it.
 - ``noise_ratio``: more noise for each picture in the game with D1. ``decay``: a learning rate that ends at 0.
 """
 
