@@ -347,3 +347,17 @@ def test_avif_names_the_version_that_reads_it(monkeypatch):
     with pytest.raises(BadPicture, match=r"AVIF needs Pillow 11\.3 or newer"):
         open_picture(data)
     pictures.unreadable.cache_clear()
+
+
+@pytest.mark.parametrize("size", [(40, 133), (9, 30), (37, 90), (100, 190), (400, 800)])
+def test_tall_pictures_are_reduced_in_width_first(size):
+    """The result does not depend on the version of Pillow: 13 reduces the height of these pictures first."""
+    width, height = size
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+    narrow = image.resize((16, height), Image.Resampling.LANCZOS)
+    expected = np.asarray(narrow.resize((16, 24), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(pictures.resize(image, (24, 16)), expected)
+    box = (1.5, 3.25, width - 2.0, 3.25 + 1.5 * (width - 3.5))
+    classic = image.resize((16, height), Image.Resampling.LANCZOS, box=(box[0], 0, box[2], height))
+    expected = np.asarray(classic.resize((16, 24), Image.Resampling.LANCZOS, box=(0, box[1], 16, box[3])))
+    np.testing.assert_array_equal(pictures.resize(image, (24, 16), box), expected)

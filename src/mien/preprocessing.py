@@ -2,8 +2,7 @@
 
 The arithmetic is that of :func:`mien.data.reading.read_pictures`: the largest centered rectangle with the model's
 aspect ratio is cropped and resized by Pillow's Lanczos filter, which rounds to whole levels after each of its two
-passes, width before height. Pillow 13 reduces the height of some tall pictures first. Values are clipped between the
-passes, so single pixels at edges then differ more: by up to 26 levels in the tests, and by 1 on average.
+passes, width before height, with weights of 22 bits.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 LOBES = 3  # of the Lanczos filter on each side
+UNIT = 2.0**22  # Pillow's weights are whole multiples of 1 / UNIT
 LUMA = (19595, 38470, 7471)  # Pillow's weights of red, green and blue for gray, in 1/65536
 
 
@@ -58,10 +58,14 @@ def lanczos(ones: Tensor, size: int, scale: Tensor) -> Tensor:
     >>> lanczos(torch.ones(4).double(), 4, torch.tensor(1.0).double()).round().abs().tolist()[1]
     [0.0, 1.0, 0.0, 0.0]
     """
+    # Pillow takes the part in single precision
+    start = (ones.sum() - scale * size) / 2
+    begin, end = start.float(), (start + scale * size).float()
+    scale = (end - begin).double() / size
     wide = torch.clamp(scale, min=1)  # the filter is not narrower than a pixel of the line
     index = torch.cumsum(ones, 0) - 1
     outputs = torch.arange(size, dtype=torch.float64) + 0.5
-    centers = ((ones.sum() - scale * size) / 2 + outputs * scale)[:, None]
+    centers = (begin.double() + outputs * scale)[:, None]
     low = torch.floor(centers - LOBES * wide + 0.5)
     high = torch.floor(centers + LOBES * wide + 0.5)
     t = math.pi * (index + 0.5 - centers) / wide
@@ -70,7 +74,7 @@ def lanczos(ones: Tensor, size: int, scale: Tensor) -> Tensor:
     weights = torch.where(t == 0, torch.ones_like(t), window)
     inside = (index >= low) & (index < high) & (t.abs() < LOBES * math.pi)
     weights = torch.where(inside, weights, torch.zeros_like(weights))
-    return weights / weights.sum(1, keepdim=True)
+    return torch.round(weights / weights.sum(1, keepdim=True) * UNIT) / UNIT
 
 
 def _whole(levels: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ SUFFIXES = (
     ".ppm", ".pgm", ".pbm", ".jfif", ".jpe", ".heic", ".heif",
 )  # fmt: skip
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8 to 12 of a file
+TALL = 1.5  # ratio of height to width; Pillow 13 changes the order of resizing above 1.8
 SMALLEST = 8  # pixels a side
 # Pillow's names of the formats of these suffixes; MPO is a JPEG with a second picture. Pillow can open more, but some
 # of its readers start other programs (EPS starts Ghostscript), and the name of a file says nothing about its format.
@@ -197,6 +198,12 @@ def resize(
         uint8 (height, width, 3); (height, width) for mode L.
     """
     height, width = (size, size) if isinstance(size, int) else size
+    if image.height > TALL * image.width:
+        # Pillow 13 reduces the height of tall pictures first, and older ones the width. Levels are rounded and clipped
+        # between the two, so the order matters. The width comes first here, with every version.
+        left, top, right, bottom = box or (0, 0, *image.size)
+        image = image.resize((width, image.height), Image.Resampling.LANCZOS, box=(left, 0, right, image.height))
+        box = (0, top, width, bottom)
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
 
 
