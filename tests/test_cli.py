@@ -199,6 +199,13 @@ def test_every_command_is_a_file_of_its_name(words):
         assert file == words.replace(" ", "_").replace("-", "_")
 
 
+@pytest.mark.parametrize("words", commands())
+def test_help_names_values_by_words_and_not_by_python_types(capsys, words):
+    _, text = mien(capsys, *words.split(), "--help")
+    assert "list[" not in text
+    assert " <" not in text
+
+
 def test_help_lists_every_command_in_full_sentences(capsys):
     code, text = mien(capsys, "--help")
     assert code == 0

@@ -92,7 +92,7 @@ def test_names_are_the_files():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(UnknownName, match="unknown dataset 'avatar': did you mean avatars"):
+    with pytest.raises(UnknownName, match="unknown data set 'avatar': did you mean avatars"):
         data.source("avatar")
     with pytest.raises(MienError, match=r"data set avatars has no option 'n': its options are count=4000, seed=0"):
         data.source("avatars", n=3)

@@ -13,7 +13,8 @@ from PIL import Image
 import mien as library
 from mien import data as datasets
 from mien import models, own_code
-from mien.data.memory import Arrays, Items, values
+from mien.data.memory import Arrays, Items
+from mien.data.values import values
 from mien.errors import MienError, UnknownName
 from mien.experiment import dry_run, train
 from mien.run.data import Data

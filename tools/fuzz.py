@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -73,7 +73,8 @@ def damaged(data: bytes, rng: np.random.Generator, text: bool = False) -> bytes:
         elif kind == 5:
             size = int(rng.choice([1, 2, 4, 8]))
             number = NUMBERS[int(rng.integers(len(NUMBERS)))] & (256**size - 1)
-            out[place : place + size] = number.to_bytes(size, str(rng.choice(["big", "little"])))  # type: ignore[arg-type]
+            order: Literal["big", "little"] = "big" if rng.random() < 0.5 else "little"
+            out[place : place + size] = number.to_bytes(size, order)
         elif kind == 6:
             out[place:place] = rng.bytes(length)
         else:  # a word of a text

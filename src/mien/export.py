@@ -213,6 +213,7 @@ def _write(
     }
 
     def save(place: Path) -> None:
+        """Write the graph with its description."""
         import onnx
 
         _to_onnx(module, example, {i: name for i, name in enumerate(axes) if isinstance(name, str)}, place)

@@ -16,7 +16,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -133,6 +133,22 @@ class Registry:
             got = ", ".join(classes) or "none"
             raise MienError(f"expected one {self.kind} in {file}, got {got}: name the class, as {file}:Class")
         return names[classes.index(chosen) if chosen else 0]
+
+    def check(self, name: str, files: Iterable[str]) -> None:
+        """Check that there is a class ``name``: one of the ``files`` of the package, or one of the user's.
+
+        No file of the user is executed unless ``MIEN_CODE`` names it.
+
+        Raises:
+            UnknownName: with the nearest names.
+            MienError: a class of the user whose code was not passed.
+        """
+        files = tuple(files)
+        if name in files or name in self:
+            return
+        if is_reference(name):
+            raise MienError(self.refusal(name))
+        raise UnknownName(self.kind, name, (*files, *(own for own in self.names() if own not in files)))
 
     def name_of(self, cls: type) -> str:
         """Return the name of a class: that of its entry point, or ``FILE.py:Class``."""

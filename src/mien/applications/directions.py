@@ -52,6 +52,7 @@ def svm(has: Tensor, lacks: Tensor) -> Tensor:
     from sklearn.svm import LinearSVC
 
     def normal(with_it: Floats, without: Floats) -> Floats:
+        """Return the normal (K,) of the plane that separates latents with the attribute from those without it."""
         labels = np.concatenate([np.ones(len(with_it)), -np.ones(len(without))])
         both = np.concatenate([with_it, without])
         middle, deviation = both.mean(0), both.std(0)

@@ -71,6 +71,7 @@ def variations(
     total, done = len(z) * len(offsets), 0
 
     def parts() -> Iterator[Tensor]:
+        """Yield decoded pictures, a batch at a time."""
         nonlocal done
         for latents in torch.split((z[:, None] + offsets).flatten(0, 1), BATCH):
             yield model.decode(latents).cpu()

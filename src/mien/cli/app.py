@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,8 @@ from mien.cli.outputs import calling
 from mien.errors import one_line
 
 # the headings of `mien --help`, in this order; a command names its own as rich_help_panel
+TYPE = re.compile(r" <[\w\[\], ]+>$")  # after the name of an argument
+METAVARS = {"path": "PATH", "int": "N", "float": "NUMBER", "str": "TEXT", "text": "TEXT"}  # by part of a type's name
 SECTIONS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
 
 
@@ -31,8 +34,23 @@ def _escaped() -> Iterator[None]:
         raise
 
 
+def _metavar(parameter: Any) -> str | None:
+    """Return the word for a value in the help: its kind for an option, its name for an argument."""
+    if parameter.param_type_name == "argument":
+        return str(parameter.name).upper()
+    described = getattr(parameter, "type_descriptor", None)  # since Typer 0.29
+    kind = str(described.annotation if described else parameter.type).lower()
+    return next((word for key, word in METAVARS.items() if key in kind), None)
+
+
 class Command(TyperCommand):
     """A command whose help keeps the lines of its examples, so that they can be copied."""
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        for parameter in self.params:
+            if parameter.metavar is None and not getattr(parameter, "is_flag", False):
+                parameter.metavar = _metavar(parameter)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the arguments."""
@@ -49,6 +67,17 @@ class Command(TyperCommand):
                         formatter.write(f"{'':{formatter.current_indent}}{line}\n")
                 else:
                     formatter.write_text(paragraph)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the lists of arguments and options; Typer's names of Python types are left out."""
+        write = formatter.write_dl
+
+        def without_types(rows: Any, *arguments: Any, **options: Any) -> None:
+            write([(TYPE.sub("", name), text) for name, text in rows], *arguments, **options)
+
+        formatter.write_dl = without_types
+        super().format_options(ctx, formatter)
+        formatter.write_dl = write
 
 
 class Commands(TyperGroup):
@@ -86,6 +115,8 @@ class App(typer.Typer):
         register = super().command(name, **{"cls": Command, **options})
 
         def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+            """Register the function; return it unchanged, so that Python can call it too."""
+
             @functools.wraps(function)
             def call(**values: Any) -> Any:
                 values = {key: expanded(value) for key, value in values.items()}

@@ -16,7 +16,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")] = Path("demo"),
     seed: Seed = 0,
 ) -> None:
-    """Train a small VAE-WGAN on avatars and show all it can do, on one page, in a few minutes.
+    """Edit a photo, train a small VAE-WGAN on avatars, and show all it can do on one page, in a few minutes.
 
     Example:
       mien demo --out demo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,6 +127,45 @@ def held_out_to_edit(run: Path, amounts: Mapping[str, float], n: int, root: Fold
         line = f"{exact} held-out picture{'s' * (exact != 1)} {kind}{other}"
         make_console().print(line, style="dim", markup=False, highlight=False)
     return opened.dataset.batch(chosen).x
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """An edit as the command line describes it.
+
+    Args:
+        run: the run folder.
+        amounts: by attribute.
+        keep: attributes whose directions the edit does not move along.
+        direction: of the attribute vectors.
+        root: where the data lie now if they have moved.
+        device: the value of ``--device``.
+    """
+
+    run: Path
+    amounts: dict[str, float]
+    keep: tuple[str, ...]
+    direction: str
+    root: Folders
+    device: str
+
+    @property
+    def label(self) -> str:
+        """The edit in words, such as ``Smiling +1, Male -0.5``."""
+        return ", ".join(f"{name} {amount:+g}" for name, amount in self.amounts.items())
+
+    def open(self, model: Any) -> Any:
+        """Return the editor; print a line for each amount and attribute with which evaluate found a problem.
+
+        Raises:
+            MienError: as :func:`open_editor`.
+        """
+        from mien.evaluation.warnings import edit_warnings
+
+        editor = open_editor(self.run, model, list(self.amounts), self.keep, self.root, self.device, self.direction)
+        for line in [*far_amounts(self.run, self.amounts, self.direction), *edit_warnings(self.run, self.amounts)]:
+            make_console().print(f"[dim]{line}[/]")
+        return editor
 
 
 def far_amounts(run: Path, amounts: Mapping[str, float], direction: str = "mean") -> list[str]:

@@ -191,6 +191,7 @@ def _write_table(path: Path, columns: dict[str, Any]) -> None:
     kept = {name: values for name, values in columns.items() if values is not None}
 
     def write(temporary: Path) -> None:
+        """Write the rows; a cell of a number has seven digits."""
         with temporary.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file)
             table.writerow(kept)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.app import app
+from mien.cli.measuring import JsonFile
 from mien.cli.outputs import Force, file_path
 from mien.cli.shared import Device, Seed, bars, make_console, pick_device, wrote
 
@@ -18,7 +19,7 @@ NAMED = 5  # unreadable files that are printed for each folder
 DIGITS = {"fid": 2, "kid": 5, "inception_score": 2}
 
 FolderCrop = Annotated[
-    int, typer.Option(help="Cut out the centered square of this side in pixels first.  [default: 0, all]", min=0)
+    int, typer.Option(help="Cut out the centered square of this side in pixels first; 0 takes all.", min=0)
 ]
 
 
@@ -48,9 +49,7 @@ def measure(
         int, typer.Option(help="Pictures of each folder at most, drawn by --seed; 0 takes all.", min=0)
     ] = 0,
     seed: Seed = 0,
-    out: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON.", show_default=False)
-    ] = None,
+    out: JsonFile = None,
     force: Force = False,
     device: Device = "auto",
 ) -> None:

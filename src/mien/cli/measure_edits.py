@@ -9,6 +9,7 @@ import typer
 
 from mien.cli.app import app
 from mien.cli.measure import FolderCrop
+from mien.cli.measuring import JsonFile
 from mien.cli.outputs import Force, file_path
 from mien.cli.shared import Device, Seed, bars, make_console, pick_device, run_folder, wrote
 from mien.errors import MienError
@@ -42,9 +43,7 @@ def measure_edits(
     crop: FolderCrop = 0,
     count: Annotated[int, typer.Option(help="Pairs at most, drawn by --seed; 0 takes all.", min=0)] = 0,
     seed: Seed = 0,
-    out: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON.", show_default=False)
-    ] = None,
+    out: JsonFile = None,
     force: Force = False,
     device: Device = "auto",
 ) -> None:

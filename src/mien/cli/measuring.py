@@ -18,6 +18,9 @@ Judge = Annotated[
         show_default=False,
     ),
 ]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON.", show_default=False)
+]
 Count = Annotated[int, typer.Option(help="Held-out pictures, and samples, at most.", min=16)]
 Metrics = Annotated[
     list[str] | None,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,12 +18,13 @@ NoAlign = Annotated[
     bool,
     typer.Option(
         "--no-align",
-        help="Do not search faces: take the center of the picture as the model's picture.  [default: a photo's faces "
-        "are aligned, if the model was trained on aligned faces]",
+        help="Do not search for faces: take the center of the picture.  [default: faces are aligned, if the model was "
+        "trained on aligned faces]",
     ),
 ]
 FaceNumber = Annotated[
-    int, typer.Option("--face", help="The number of a face in the photo; 1 is the largest.  [default: 0, all]", min=0)
+    int,
+    typer.Option("--face", help="The number of a face in the photo; 1 is the largest, and 0 takes all.", min=0),
 ]
 OneFace = Annotated[int, typer.Option("--face", help="The number of a face in the photo; 1 is the largest.", min=1)]
 Paste = Annotated[
@@ -167,53 +167,3 @@ def check_paste(paste: str) -> str:
 
     editing.check_paste(paste)
     return paste
-
-
-@dataclass
-class PhotoEditing:
-    """How photos are edited.
-
-    Args:
-        template: of the model.
-        number: of the face; 0 edits all.
-        paste: ``change`` or ``picture``.
-        unread: filled with the reasons why photos are left out; None stops at the first.
-        editor: the edit, (x, amounts) -> x.
-    """
-
-    template: Template
-    number: int
-    paste: str
-    unread: list[str] | None = None
-    editor: Any = None
-
-    def edited(self, files: Iterable[Path], amounts: dict[str, float]) -> Iterator[tuple[Path, Any, Any, Any]]:
-        """Yield each file, the edited photo (H, W, 3), and the model's pictures (n, 3, S, S) before and after.
-
-        Raises:
-            MienError: a photo cannot be read, or shows no face; only without a list ``unread``.
-        """
-        for file in files:
-            try:
-                yield file, *self._edit(file, amounts)
-            except MienError as reason:
-                if self.unread is None:
-                    raise
-                self.unread.append(str(reason))
-
-    def _edit(self, file: Path, amounts: dict[str, float]) -> tuple[Any, Any, Any]:
-        import torch
-
-        from mien.data.pictures import from_float, to_float
-        from mien.photos import edit_photo
-
-        photo = open_photo(file)
-        if is_aligned(photo, self.template):
-            x = torch.from_numpy(to_float(photo))[None]
-            y = self.editor(x, amounts).cpu()
-            return from_float(y[0].numpy()), x, y
-        try:
-            result = edit_photo(photo, self.editor, amounts, self.template, self.number, self.paste)
-        except MienError as error:
-            raise MienError(f"{file}: {error}") from None
-        return result.photo, torch.cat([face.x for face in result.faces]), result.after

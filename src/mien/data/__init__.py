@@ -19,8 +19,8 @@ from mien.data.base import Source
 from mien.data.batch import Batch
 from mien.data.dataset import Dataset
 from mien.data.splits import Splits
-from mien.errors import MienError, UnknownName
-from mien.own_code import Registry, is_reference
+from mien.errors import MienError
+from mien.own_code import Registry
 from mien.settings import convert, from_pairs
 
 __all__ = [
@@ -89,11 +89,7 @@ def check_name(name: str) -> None:
         UnknownName: with the nearest names.
         MienError: a data set of the user whose code was not passed.
     """
-    if name in _files() or name in own:
-        return
-    if is_reference(name):
-        raise MienError(own.refusal(name))
-    raise UnknownName("dataset", str(name), names())
+    own.check(str(name), _files())
 
 
 def describe(name: str) -> str:

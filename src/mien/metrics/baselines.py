@@ -73,6 +73,7 @@ def _fit(train: Part, start: Tensor, c: float) -> Tensor:
     optimizer = torch.optim.LBFGS([weights], max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
+        """Return the loss at the present weights; their gradient is set."""
         optimizer.zero_grad()
         scores = _linear(train.x, weights)
         if train.y.ndim == 1:
@@ -94,6 +95,7 @@ def neighbors(train: Part, valid: Part, classes: int) -> tuple[Predict, int]:
     numbers = [k for k in NEIGHBORS if k <= len(train.x)]
 
     def predict(x: Tensor, k: int) -> Tensor:
+        """Return the votes (n, outputs) of the k nearest training rows of each row."""
         # weights that fall slightly, so that the nearer ones decide a tie
         weights = torch.linspace(1.01, 1.0, k, device=x.device).view(1, k, 1)
         parts = [

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.metrics.precision_recall import BLOCK, check_neighbors, radii, squared_distances
+from mien.metrics.precision_recall import BLOCK, check_neighbors, counter, radii, squared_distances
 
 NEIGHBORS = 5  # the authors' choice
 
@@ -39,14 +39,7 @@ def density_coverage(
     check_neighbors(real, generated, k, "density and coverage")
     center = real.mean(0)  # centered rows reduce the rounding errors of distances
     real, generated = real - center, generated - center
-    steps, done = -(-len(real) // BLOCK) + -(-len(generated) // BLOCK), 0
-
-    def report() -> None:
-        nonlocal done
-        done += 1
-        if progress:
-            progress(done, steps)
-
+    report = counter(progress, -(-len(real) // BLOCK) + -(-len(generated) // BLOCK))
     radius = radii(real, k, report)
     counts, hit = [], torch.zeros(len(real), dtype=torch.bool, device=real.device)
     for part in torch.split(generated, BLOCK):

@@ -89,6 +89,23 @@ def import_dlib() -> Any:
         raise MienError("expected dlib for faces, got no such package: pip install mien[faces]") from None
 
 
+def landmark_predictor(path: str | os.PathLike[str] | None = None) -> Any:
+    """Return dlib's predictor of 68 landmarks, a function from a picture (H, W, 3) and a box to a shape.
+
+    Args:
+        path: the model; by default the file of $MIEN_FACE_LANDMARKS, or of the package ``face_recognition_models``.
+
+    Raises:
+        MienError: dlib or the model is missing, or it is a model of another number of points.
+    """
+    dlib = import_dlib()
+    predictor = _load(dlib.shape_predictor, LANDMARKS.find(path))
+    points = predictor(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(8, 8, 55, 55)).num_parts
+    if points != POINTS:
+        raise MienError(f"expected a model of {POINTS} landmarks, got one of {points}: give {LANDMARKS.name}")
+    return predictor
+
+
 class Faces:
     """dlib's three models, each loaded on first use.
 
@@ -111,12 +128,7 @@ class Faces:
 
     @cached_property
     def _predictor(self) -> Any:
-        dlib = import_dlib()
-        predictor = _load(dlib.shape_predictor, LANDMARKS.find(self._files[LANDMARKS]))
-        points = predictor(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(8, 8, 55, 55)).num_parts
-        if points != POINTS:
-            raise MienError(f"expected a model of {POINTS} landmarks, got one of {points}: give {LANDMARKS.name}")
-        return predictor
+        return landmark_predictor(self._files[LANDMARKS])
 
     @cached_property
     def _network(self) -> Any:

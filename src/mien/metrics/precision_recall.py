@@ -7,6 +7,7 @@ real pictures in the manifold of the generated ones.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,12 @@ def check_neighbors(real: Tensor, generated: Tensor, k: int, what: str) -> None:
             f"expected {k + 1} pictures or more on either side for {what} with {k} neighbors, got {len(real)} real "
             f"and {len(generated)} generated: use more"
         )
+
+
+def counter(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None]:
+    """Return a function that is called after each of ``total`` steps and reports (done, total)."""
+    numbers = itertools.count(1)
+    return lambda: progress(next(numbers), total) if progress else None
 
 
 def radii(rows: Tensor, k: int, report: Callable[[], None] = lambda: None) -> Tensor:
@@ -82,14 +89,7 @@ def precision_recall(
     check_neighbors(real, generated, k, "precision and recall")
     center = real.mean(0)  # centered rows reduce the rounding errors of distances
     real, generated = real - center, generated - center
-    steps = 2 * -(-len(real) // BLOCK) + 2 * -(-len(generated) // BLOCK)
-    done = 0
-
-    def report() -> None:
-        nonlocal done
-        done += 1
-        if progress:
-            progress(done, steps)
+    report = counter(progress, 2 * -(-len(real) // BLOCK) + 2 * -(-len(generated) // BLOCK))
 
     def inside(rows: Tensor, others: Tensor, radius: Tensor) -> float:
         """Return the share of rows in the ball of at least one of the others."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from mien.abilities import ABILITIES
 from mien.abilities import names as abilities_of
-from mien.errors import MienError, UnknownName
-from mien.own_code import Registry, is_reference
+from mien.errors import MienError
+from mien.own_code import Registry
 
 if TYPE_CHECKING:
     from mien.models.base import Model
@@ -75,11 +75,7 @@ def check_name(name: str) -> None:
         UnknownName: with the nearest names.
         MienError: a model of the user whose code was not passed.
     """
-    if name in _files() or name in own:
-        return
-    if is_reference(name):
-        raise MienError(own.refusal(name))
-    raise UnknownName("model", name, names())
+    own.check(str(name), _files())
 
 
 @functools.cache

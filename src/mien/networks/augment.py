@@ -59,6 +59,7 @@ def random_change(x: Tensor, policies: Sequence[str]) -> Change:
     changes = [makers[name](x) for name in policies]
 
     def change(pictures: Tensor) -> Tensor:
+        """Apply the drawn colors to pictures (B, C, H, W)."""
         for one in changes:
             pictures = one(pictures)
         return pictures

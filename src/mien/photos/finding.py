@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.metrics.faces import LANDMARKS, POINTS, import_dlib
+from mien.metrics.faces import POINTS, import_dlib, landmark_predictor
 from mien.metrics.landmarks import five as five_of
 
 Photo = NDArray[np.uint8]
@@ -76,7 +76,7 @@ class DlibFinder:
 
     @cached_property
     def _predictor(self) -> Any:
-        return import_dlib().shape_predictor(str(LANDMARKS.find()))
+        return landmark_predictor()
 
     def __call__(self, photo: Photo) -> list[Face]:
         """Return the faces in a photo (H, W, 3), the largest one first."""

@@ -99,6 +99,7 @@ def _build(config: Mapping[str, Any], path: Path, absent: Sequence[str]) -> Mode
     most = (20 if absent else 2) * size + SLACK
 
     def check(module: nn.Module, name: str, weight: torch.Tensor | None) -> None:
+        """Count a weight of the model that is being built; refuse it if there are more than the file has."""
         nonlocal most, count
         most, count = most - (0 if weight is None else weight.numel()), count - 1
         if most < 0 or count < -SLACK_COUNT:

@@ -154,6 +154,7 @@ def bars(console: Console | None) -> Iterator[Callable[[str, int, int], None]]:
     shown: dict[str, Bar] = {}
 
     def note(what: str, done: int, total: int) -> None:
+        """Show the progress of a part of the work; another part gets a bar of its own."""
         same = what in shown and shown[what].total == total and done >= shown[what].done
         if not same:  # the next part, or the same part of the next run
             for bar in shown.values():

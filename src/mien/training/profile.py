@@ -218,6 +218,7 @@ def breakdown(events: Any, device: str) -> Breakdown:
         return microseconds * 1e-6
 
     def visit(event: Any, name: str, inside: defaultdict[str, float]) -> None:
+        """Add the time of an event and of those it started to the part of the step that they belong to."""
         nonlocal waits
         if event.name.startswith("autograd::engine::evaluate_function"):
             name, inside = owner.get(event.sequence_nr, REST), backward

@@ -59,7 +59,7 @@ def interruptible() -> Iterator[None]:
         raise KeyboardInterrupt
 
     def lost(error: Any) -> None:
-        # Python drops an interrupt in a destructor or a callback, and prints a traceback of it
+        """Send an interrupt again that Python dropped, because it came in a destructor or a callback."""
         if issubclass(error.exc_type, KeyboardInterrupt) and _last in SIGNALS:
             again = threading.Timer(AGAIN, os.kill, (os.getpid(), _last))
             again.daemon = True

@@ -37,6 +37,7 @@ def seconds_per_step(model: Model, batch: int, attributes: int, classes: int, fa
     model.train()
 
     def seconds(n: int) -> float:
+        """Return the seconds of one step of n pictures."""
         noise = _noise(model, n, attributes, classes, fabric.device)
         start = time.perf_counter()
         with fabric.autocast():

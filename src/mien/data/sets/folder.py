@@ -249,6 +249,7 @@ class Source(base.Source):
         return size, self.width or size, self.channels
 
     def read(self, i: int, size: int) -> NDArray[np.uint8]:
+        """Return picture i: the largest centered part with the proportions of the result, (size, width, channels)."""
         image = open_picture(self._listing.read(self.key(i)), at_least=2 * max(size, self.width))
         image = image.convert("L") if self.channels == 1 else image
         if not self.width:
@@ -264,6 +265,7 @@ class Source(base.Source):
 
     @property
     def notes(self) -> Sequence[str]:
+        """The notes of the table, and one if the validation pictures are taken from the training folder."""
         notes = list(self._table.notes) if self._table else []
         if self._parts and 1 not in self._parts.values():
             notes.append(

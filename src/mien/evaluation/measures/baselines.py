@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.abilities import Recognizes
 from mien.evaluation.context import Context
-from mien.evaluation.measure import Cells, Measure, Row, Skipped
+from mien.evaluation.measure import Better, Cells, Measure, Row, Skipped
 from mien.evaluation.record import Record
 from mien.run.folder import read_config
 
@@ -131,9 +131,8 @@ class Baselines(Measure[BaselineScores]):
         made = []
         for key, label, how in rows:
             score: Score = getattr(result, key)
-            better = "up" if key == "model" else None
-            spread = f"± {score.sem:.2%}"
-            made.append(Row(label, f"{score.accuracy:.2%}", how, better, spread, key != "model"))  # type: ignore[arg-type]
+            better: Better | None = "up" if key == "model" else None
+            made.append(Row(label, f"{score.accuracy:.2%}", how, better, f"± {score.sem:.2%}", key != "model"))
         return made
 
     def cells(self, result: BaselineScores) -> Cells:
