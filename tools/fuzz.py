@@ -12,6 +12,7 @@ a failure; the input is kept in --keep. The numbers are stored in results/tortur
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import io
 import pickle
@@ -533,13 +534,24 @@ def time_limit(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def _forget_peak() -> None:
+    """Let the peak of memory begin anew; Linux only."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak() -> float:
+    """Return the peak of memory since :func:`_forget_peak`, in MB; elsewhere than on Linux, since the start."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def attempt(kind: Kind, data: bytes, seed: int = 0, number: int = 0) -> tuple[str, Failure | None]:
     """Return what became of an input, accepted or refused, or the failure."""
     folder = Path(tempfile.mkdtemp(prefix="mien-fuzz-"))
+    _forget_peak()
     before = _peak()
     try:
         with warnings.catch_warnings(record=True) as caught, time_limit(SECONDS):
