@@ -83,8 +83,8 @@ def once() -> dict[str, Any]:
     took = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
     if result is None:
         return {"skipped": "it does not apply to this run and its data"}
-    found = {"found": state.pop("found")} if "found" in state else {}
-    return {**took, "result": megabytes(result), "megabytes": peak_megabytes(), **found}
+    matches = {"found": state.pop("found")} if "found" in state else {}
+    return {**took, "result": megabytes(result), "megabytes": peak_megabytes(), **matches}
 
 
 def rate(smoke: bool) -> dict[str, Any]:

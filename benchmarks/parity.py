@@ -135,9 +135,9 @@ def rows_of(features: Any, folder: Path) -> tuple[Any, Any]:
 
     from mien.evaluation.folders import pictures_of, scan
 
-    found = scan(folder)
+    result = scan(folder)
     with torch.inference_mode():
-        parts = [features.network.look(x) for x in pictures_of(found.listing, found.names, features.shape)]
+        parts = [features.network.look(x) for x in pictures_of(result.listing, result.names, features.shape)]
     rows = torch.cat([part[0] for part in parts])
     return rows, None if parts[0][1] is None else torch.cat([part[1] for part in parts])
 
@@ -302,10 +302,10 @@ def describe(folder: Path) -> dict[str, Any]:
     from mien.evaluation.folders import scan
     from mien.files import sha256
 
-    found = scan(folder)
-    text = "".join(f"{name} {sha256(folder / name)}\n" for name in found.names)
+    result = scan(folder)
+    text = "".join(f"{name} {sha256(folder / name)}\n" for name in result.names)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return {"name": folder.name, "pictures": len(found.names), "sha256": digest}
+    return {"name": folder.name, "pictures": len(result.names), "sha256": digest}
 
 
 if __name__ == "__main__":

@@ -43,9 +43,9 @@ CASES = {
 
 def test_no_command_with_json_is_left_out():
     commands = typer.main.get_command(app).commands
-    found = {name for name, command in commands.items() if any("--json" in o.opts for o in command.params)}
+    result = {name for name, command in commands.items() if any("--json" in o.opts for o in command.params)}
     # measure and measure-edits write JSON into a file, and have tests of their own
-    assert found - {"measure", "measure-edits"} == set(CASES)
+    assert result - {"measure", "measure-edits"} == set(CASES)
 
 
 @pytest.mark.parametrize(("command", "words"), [(c, words) for c, cases in CASES.items() for words in cases])
@@ -54,13 +54,13 @@ def test_stdout_is_json_alone(command, words, folder, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["mien", command, *words, "--json"])
     with pytest.raises(SystemExit) as stop:
         main()
-    told = capsys.readouterr()
-    assert not stop.value.code, told.err
+    output = capsys.readouterr()
+    assert not stop.value.code, output.err
 
     def no_json(word):
         raise AssertionError(f"{word} is no JSON")
 
-    assert json.loads(told.out, parse_constant=no_json)
+    assert json.loads(output.out, parse_constant=no_json)
     if "--out" in words:
         assert (folder / words[-1]).stat().st_size > 100
 
@@ -71,9 +71,9 @@ def test_a_mistake_leaves_stdout_empty(folder, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("error: nobody.png")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("error: nobody.png")
 
 
 def test_what_was_written_is_still_told(folder, capsys, monkeypatch):

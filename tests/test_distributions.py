@@ -102,13 +102,13 @@ def test_frechet_distance_of_gaussians_and_of_a_set_with_itself():
 @pytest.mark.parametrize("kept", [400, 100])  # all rows, or a sample of them
 def test_the_jackknife_tells_the_spread_of_the_distance(kept):
     real = Moments.of(rows(5000, 4, seed=77))
-    values, told = [], []
+    values, output = [], []
     for seed in range(60):
         x = rows(400, 4, seed=seed, shift=0.5)
         result = fid(real, Moments.of(x), x[:kept], seed)
         values.append(result["value"])
-        told.append(result["spread"])
-    assert np.sqrt(np.mean(np.square(told))) == pytest.approx(np.std(values), rel=0.3)
+        output.append(result["spread"])
+    assert np.sqrt(np.mean(np.square(output))) == pytest.approx(np.std(values), rel=0.3)
     assert fid(real, Moments.of(x[:10]), x[:10])["spread"] is None
 
 
@@ -186,12 +186,12 @@ def test_what_is_kept_does_not_grow_and_not_depend_on_batches(monkeypatch):
     x = pictures(100)
     kept = []
     for size in (1, 7, 100):
-        seen = collect(flat(), x.split(size), {100: ("moments", "rows", "logits"), 30: ("rows",)}, seed=5)
-        assert seen[100].rows.shape == (16, 48)
-        assert seen[100].logits.shape == (16, 4)
-        assert seen[30].rows.shape == (16, 48)
-        assert seen[30].moments is seen[30].logits is None
-        kept.append(seen)
+        calls = collect(flat(), x.split(size), {100: ("moments", "rows", "logits"), 30: ("rows",)}, seed=5)
+        assert calls[100].rows.shape == (16, 48)
+        assert calls[100].logits.shape == (16, 4)
+        assert calls[30].rows.shape == (16, 48)
+        assert calls[30].moments is calls[30].logits is None
+        kept.append(calls)
     for other in kept[1:]:
         torch.testing.assert_close(other[100].rows, kept[0][100].rows)
         torch.testing.assert_close(other[30].rows, kept[0][30].rows)
@@ -214,10 +214,10 @@ def test_all_at_once_is_each_alone_and_one_pass(monkeypatch):
     small_protocols(monkeypatch, **counts)
     monkeypatch.setattr(protocols, "MAX_REAL", 70)
     monkeypatch.setattr(protocols, "MAX_ROWS", 50)
-    network, asked, looked, said = flat("inception"), [], [], []
+    network, requests, looked, message = flat("inception"), [], [], []
 
     def generated(n):
-        asked.append(n)
+        requests.append(n)
         return pictures(200, 1)[:n].split(16)
 
     def look(x):
@@ -226,14 +226,14 @@ def test_all_at_once_is_each_alone_and_one_pass(monkeypatch):
 
     counted = replace(network, look=look)
     everything = distributions(
-        names(network), counted, pictures(90).split(32), 90, generated, 3, lambda *note: said.append(note)
+        names(network), counted, pictures(90).split(32), 90, generated, 3, lambda *note: message.append(note)
     )
     assert tuple(everything) == tuple(counts) == names(network)
-    assert asked == [60]
+    assert requests == [60]
     assert sum(looked) == 70 + 60
-    assert ("features of real pictures", 70, 70) in said
-    assert ("features of generated pictures", 60, 60) in said
-    assert ("kid50k", 100, 100) in said
+    assert ("features of real pictures", 70, 70) in message
+    assert ("features of generated pictures", 60, 60) in message
+    assert ("kid50k", 100, 100) in message
     for name in counts:
         alone = distributions([name], network, pictures(90).split(5), 90, lambda n: pictures(200, 1)[:n].split(9), 3)
         assert alone[name]["value"] == pytest.approx(everything[name]["value"], rel=1e-5)
@@ -296,8 +296,8 @@ def test_what_cannot_be_measured_is_told_before_it_is_computed():
 
 
 def test_the_score_needs_no_real_pictures():
-    said = distributions(["inception2k"], flat("inception"), [], 0, lambda n: pictures(n).split(500))["inception2k"]
-    assert (said["n_real"], said["n_generated"], said["splits"], said["split"]) == (0, 2000, 10, None)
+    message = distributions(["inception2k"], flat("inception"), [], 0, lambda n: pictures(n).split(500))["inception2k"]
+    assert (message["n_real"], message["n_generated"], message["splits"], message["split"]) == (0, 2000, 10, None)
 
 
 def test_the_real_side_is_drawn_and_bounded():
@@ -429,11 +429,11 @@ def test_missing_and_wrong_inception_weights_are_told(monkeypatch, tmp_path):
     offline(monkeypatch, tmp_path)
     place = tmp_path / "checkpoints" / INCEPTION_FILE
     assert local_inception() is None
-    with pytest.raises(MienError) as told:
+    with pytest.raises(MienError) as output:
         inception()
-    assert "no network" in str(told.value)
-    assert f"put a copy of that file at {place}, or set MIEN_INCEPTION" in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "no network" in str(output.value)
+    assert f"put a copy of that file at {place}, or set MIEN_INCEPTION" in str(output.value)
+    assert "\n" not in str(output.value)
     with pytest.raises(MienError, match="no such file"):
         inception(tmp_path / "nowhere.pth")
     place.write_bytes(b"cut short")

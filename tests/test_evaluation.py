@@ -295,14 +295,14 @@ def test_an_unreadable_evaluation_is_kept_aside(runs):
 
 def test_attribute_scores_equal_a_loop():
     rng = np.random.default_rng(0)
-    truth, said = rng.choice([-1, 0, 1], (50, 4)), rng.choice([-1, 1], (50, 4))
-    scores = attribute_scores(said, truth, np.array([1, 1, -1, -1]), tuple("abcd"))
+    truth, message = rng.choice([-1, 0, 1], (50, 4)), rng.choice([-1, 1], (50, 4))
+    scores = attribute_scores(message, truth, np.array([1, 1, -1, -1]), tuple("abcd"))
     for a, name in enumerate("abcd"):
         right, sides = [], {1: [], -1: []}
         for i in range(50):
             if truth[i, a]:
-                right.append(said[i, a] == truth[i, a])
-                sides[truth[i, a]].append(said[i, a] == truth[i, a])
+                right.append(message[i, a] == truth[i, a])
+                sides[truth[i, a]].append(message[i, a] == truth[i, a])
         row = scores["per_attribute"][name]
         assert row["accuracy"] == pytest.approx(np.mean(right))
         assert row["balanced"] == pytest.approx((np.mean(sides[1]) + np.mean(sides[-1])) / 2)

@@ -204,12 +204,12 @@ def test_nearest_is_the_naive_order():
     base = 1000 + torch.randn(700, 6, generator=generator)  # far from 0, where |a|² + |b|² − 2ab loses digits
     queries = torch.cat([1000 + torch.randn(BLOCK + 5, 6, generator=generator), base[:9]])
     heard = []
-    found = nearest(queries, base, 5, lambda done, total: heard.append(done))
+    result = nearest(queries, base, 5, lambda done, total: heard.append(done))
     distance = np.linalg.norm(queries.double().numpy()[:, None] - base.double().numpy()[None], axis=2)
     naive = np.argsort(distance, axis=1, kind="stable")[:, :5]
-    np.testing.assert_array_equal(found.index.numpy(), naive)
-    np.testing.assert_allclose(found.distance.numpy(), np.take_along_axis(distance, naive, 1))
-    assert not found.distance[-9:, 0].any()
+    np.testing.assert_array_equal(result.index.numpy(), naive)
+    np.testing.assert_allclose(result.distance.numpy(), np.take_along_axis(distance, naive, 1))
+    assert not result.distance[-9:, 0].any()
     assert heard == [BLOCK, BLOCK + 14]
     twice = nearest(base[:3], torch.cat([base, base]), 2)
     assert twice.index.tolist() == [[0, 700], [1, 701], [2, 702]]
@@ -317,8 +317,8 @@ def test_synthesizing_is_fixed_by_its_seed_and_goes_on_where_it_stopped(dataset,
         )
     assert not (tmp_path / "cut/attributes.csv").exists()
     assert json.loads((tmp_path / "cut/provenance.json").read_text())["complete"] is False
-    for gone in planned[10:50:3]:
-        (tmp_path / "cut" / gone.file).unlink()
+    for removed in planned[10:50:3]:
+        (tmp_path / "cut" / removed.file).unlink()
     kept = (tmp_path / "cut" / planned[0].file).stat().st_mtime_ns
     assert 0 < write(tmp_path / "cut") < 200
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
@@ -419,34 +419,34 @@ def test_figures_put_every_picture_where_it_belongs(monkeypatch):
     def levels(band):
         return [[int(picture[0, 0, 0]) for picture in row] for row in band.rows]
 
-    fed, wanted = numbered(2, 31)
+    fed, expected = numbered(2, 31)
     explore.rounds(fed, change=np.tile(np.arange(1, 31) / 100, (2, 1)))
     (band,) = drawn.pop()
     at = [0, 1, 4, 7, 10, 13, 16, 18, 21, 24, 27, 30]
-    assert levels(band) == wanted[:, at].tolist()
+    assert levels(band) == expected[:, at].tolist()
     # of the pictures and of the changes: the same rounds
     assert [head.split("\N{NO-BREAK SPACE}")[-1] for head in band.heads[1:]] == [f"{t / 100:.3f}" for t in at[1:]]
 
-    varied, wanted = numbered(2, 3, 5)
+    varied, expected = numbered(2, 3, 5)
     explore.variations(*(numbered(2)[0],) * 2, varied, scales=(0.1, 0.2, 0.3), columns=3)
     bands = drawn.pop()
     assert bands[0].labels == ["noise 0.1", "", "noise 0.2", "", "noise 0.3", ""]
-    for band, rows in zip(bands, wanted, strict=True):
+    for band, rows in zip(bands, expected, strict=True):
         assert [row[2:] for row in levels(band)] == [part.tolist() for row in rows for part in (row[:3], row[3:])]
 
-    found, wanted = numbered(2, 4)
-    explore.neighbors(numbered(2)[0], found, np.array([[1, 2, 3, 4], [5, 6, 7, 8.5]]))
+    result, expected = numbered(2, 4)
+    explore.neighbors(numbered(2)[0], result, np.array([[1, 2, 3, 4], [5, 6, 7, 8.5]]))
     bands = drawn.pop()
-    assert [levels(band)[0][1:] for band in bands] == wanted.tolist()
+    assert [levels(band)[0][1:] for band in bands] == expected.tolist()
     assert [list(band.heads) for band in bands] == [
         ["picture", "1.00", "2.00", "3.00", "4.00"],
         ["", "5.00", "6.00", "7.00", "8.50"],
     ]
 
-    path, wanted = numbered(9)
+    path, expected = numbered(9)
     explore.walk(path, steps=5, columns=4)
     bands = drawn.pop()
-    assert [level for band in bands for level in levels(band)[0]] == wanted.tolist()
+    assert [level for band in bands for level in levels(band)[0]] == expected.tolist()
     assert [head for band in bands for head in band.heads] == ["1", "", "", "", "2", "", "", "", "3"]
 
 
@@ -530,18 +530,18 @@ def test_neighbors_are_training_pictures(capsys, runs, tmp_path):
     from mien.run.opening import open_run
 
     run = open_run(runs / "faces")
-    seen, unseen = int(run.index[3]), int(run.splits.test[0])
-    for name, i in (("seen", seen), ("unseen", unseen)):
+    calls, unseen = int(run.index[3]), int(run.splits.test[0])
+    for name, i in (("seen", calls), ("unseen", unseen)):
         save_picture(run.dataset.pictures(np.array([i]))[0], tmp_path / f"{name}.png")
     words = ["neighbors", runs / "faces", tmp_path / "seen.png", tmp_path / "unseen.png"]
     code, text = mien(capsys, *words, "--out", tmp_path / "n.png")
     assert code == 0, text
     keys = run.dataset.keys
-    assert f"seen.png: {keys[seen]} at 0.000" in text
+    assert f"seen.png: {keys[calls]} at 0.000" in text
     assert f"unseen.png: {keys[unseen]} at" not in text
     # the table is of held-out pictures against training ones
-    asked, base = (encode_all(run.model, run.dataset, part) for part in (run.splits.test, run.index))
-    off = torch.cdist(asked.double(), base.double()).min(1).values.numpy()
+    requests, base = (encode_all(run.model, run.dataset, part) for part in (run.splits.test, run.index))
+    off = torch.cdist(requests.double(), base.double()).min(1).values.numpy()
     assert f"{np.median(off):.3f}" in text
     assert f"{off.min():.3f}" in text
     assert f" {len(off)} " in text

@@ -71,11 +71,11 @@ def test_every_model_is_exported_as_it_is(name, tmp_path):
     if amounts:
         expected["edit"] = (x, edit(model, x, amounts, vectors))
     assert set(about["files"]) == {f"{part}.onnx" for part in expected}
-    for part, (given, wanted) in expected.items():
+    for part, (arguments, target) in expected.items():
         # a batch that the exporter never saw
-        got = export.session(out / f"{part}.onnx").run(None, {"input": given.numpy()})[0]
-        assert np.abs(got - wanted.numpy()).max() < 1e-4, part
-        assert about["files"][f"{part}.onnx"]["output"]["shape"] == ["N", *wanted.shape[1:]]
+        got = export.session(out / f"{part}.onnx").run(None, {"input": arguments.numpy()})[0]
+        assert np.abs(got - target.numpy()).max() < 1e-4, part
+        assert about["files"][f"{part}.onnx"]["output"]["shape"] == ["N", *target.shape[1:]]
 
 
 def test_the_command_and_what_it_refuses(capsys, tmp_path, monkeypatch):

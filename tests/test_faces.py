@@ -99,10 +99,10 @@ def test_of_several_faces_the_large_and_central_one_is_taken():
 
 def test_missing_models_say_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    wanted = (
+    expected = (
         r"^expected shape_predictor_68_face_landmarks\.dat, got no .*: pip install mien\[faces\], or set MIEN_FACE_"
     )
-    with pytest.raises(MienError, match=wanted):
+    with pytest.raises(MienError, match=expected):
         faces.LANDMARKS.find()
     own = tmp_path / "own.dat"
     with pytest.raises(MienError, match="where no file is"):
@@ -188,14 +188,14 @@ def test_baselines_equal_a_loop_and_read_a_few_at_a_time():
     people = np.repeat(np.arange(25), 2)
     x = some(25).repeat_interleave(2, 0) + 0.05 * some(50, seed=2)
     x[8] = -1
-    asked = []
+    requests = []
 
     def read(index):
-        asked.append(len(index))
+        requests.append(len(index))
         return x[index.tolist()]
 
-    pairs, told = identity.pair_people(people, np.arange(50), 25), []
-    got = identity.identity_baselines(read, pairs, embed, lambda done, total: told.append((done, total)))
+    pairs, output = identity.pair_people(people, np.arange(50), 25), []
+    got = identity.identity_baselines(read, pairs, embed, lambda done, total: output.append((done, total)))
     e, mirrored = embed(x), embed(x.flip(-1))
     for scores, first, second in (
         (got.same, e[pairs.same[:, 0]], e[pairs.same[:, 1]]),
@@ -203,9 +203,9 @@ def test_baselines_equal_a_loop_and_read_a_few_at_a_time():
         (got.mirrored, e[pairs.strangers[:, 0]], mirrored[pairs.strangers[:, 0]]),
     ):
         np.testing.assert_allclose(scores.values, np.linalg.norm(first - second, axis=1), rtol=1e-6)
-    assert max(asked) <= identity.PART
-    assert told[-1] == (75, 75)
-    assert (got.pictures, got.found) == (50, 0.98)
+    assert max(requests) <= identity.PART
+    assert output[-1] == (75, 75)
+    assert (got.pictures, got.detected) == (50, 0.98)
     assert got.summary()["auc"] == 1.0
 
 
@@ -248,11 +248,11 @@ def test_stability_is_zero_for_what_moves_along_and_positive_for_what_does_not()
     x = spots((12, 14), (20, 17), (15, 16))
     x[1] = -0.5
     views = {name: view for name, view in landmarks.VIEWS.items() if name != "jpeg75"}
-    told = []
-    still = landmarks.landmark_stability(placed, x, views, lambda done, total: told.append((done, total)))
+    output = []
+    still = landmarks.landmark_stability(placed, x, views, lambda done, total: output.append((done, total)))
     np.testing.assert_allclose(still.eyes, [0, np.nan, 0], atol=1e-9)
     np.testing.assert_allclose(still.rest, [0, np.nan, 0], atol=1e-9)
-    assert told == [(3, 3)]
+    assert output == [(3, 3)]
 
     def stuck(pictures):
         return np.broadcast_to(grid(), (len(pictures), 68, 2)).copy()
@@ -312,21 +312,21 @@ def test_summary_of_landmark_errors_is_the_textbooks():
     assert (summary["pictures"], summary["n"], summary["found"], summary["lost"]) == (5, 3, 0.6, 0.25)
     for name, values in (("eyes", [0.1, 0.6, 0.4]), ("rest", [0.3, 0.5, 0.9])):
         sd = np.sqrt(np.square(np.subtract(values, np.mean(values))).sum() / 2)
-        wanted = {"mean": np.mean(values), "median": sorted(values)[1], "sd": sd, "sem": sd / np.sqrt(3)}
-        assert summary[name] == pytest.approx(wanted)
+        expected = {"mean": np.mean(values), "median": sorted(values)[1], "sd": sd, "sem": sd / np.sqrt(3)}
+        assert summary[name] == pytest.approx(expected)
 
 
 def test_the_table_splits_by_attribute():
-    x, seen = some(5), {}
+    x, calls = some(5), {}
 
     def measure(pictures, rows):
-        seen[tuple(rows)] = pictures
+        calls[tuple(rows)] = pictures
         return landmarks.LandmarkErrors(np.zeros(len(rows)), np.zeros(len(rows)))
 
     edited = {"D1m": x / 2}
     table = landmarks.landmark_table(measure, x, [1, -1, 0, 1, -1], edited)
     assert {name: len(one.eyes) for name, one in table.items()} == {"D0": 2, "D1": 2, "D1m": 2}
-    assert torch.equal(seen[0, 3], x[[0, 3]] / 2)
+    assert torch.equal(calls[0, 3], x[[0, 3]] / 2)
     assert list(landmarks.landmark_table(measure, x, -np.ones(5))) == ["D0"]
     with pytest.raises(MienError, match="a value and an edit for each of 5 pictures"):
         landmarks.landmark_table(measure, x, np.ones(4))

@@ -35,10 +35,10 @@ def column(*values: float) -> torch.Tensor:
 def test_a_threshold_maximizes_balanced_accuracy():
     """Five of 25 have it, at probabilities a 0.5 would never find; one of them looks like those without it."""
     has, lacks = [0.05, 0.2, 0.3, 0.3, 0.4], [0.1] * 20
-    found = thresholds(column(*has, *lacks), torch.tensor([[1]] * 5 + [[-1]] * 20))
+    result = thresholds(column(*has, *lacks), torch.tensor([[1]] * 5 + [[-1]] * 20))
     # above 0.15: four of five with it, and all without it are right
-    assert float(found.values[0]) == pytest.approx(0.15)
-    assert found.fallback == ()
+    assert float(result.values[0]) == pytest.approx(0.15)
+    assert result.fallback == ()
 
 
 def test_thresholds_fall_back_where_there_is_nothing_to_choose_from():
@@ -47,9 +47,9 @@ def test_thresholds_fall_back_where_there_is_nothing_to_choose_from():
     constant = torch.full((24, 1), 0.2)
     unknown = torch.tensor([[0]] * 4 + [[1]] * 6 + [[-1]] * 14)
     both = torch.cat([separate, constant], 1)
-    found = thresholds(both, torch.cat([few, torch.tensor([[1]] * 10 + [[-1]] * 14)], 1))
-    assert found.fallback == (0, 1)
-    assert found.values.tolist() == [0.5, 0.5]
+    result = thresholds(both, torch.cat([few, torch.tensor([[1]] * 10 + [[-1]] * 14)], 1))
+    assert result.fallback == (0, 1)
+    assert result.values.tolist() == [0.5, 0.5]
     # a fifth picture with it, and 0.2 is chosen; pictures of unknown value do not count
     five = thresholds(column(*[0.3] * 5, *[0.1] * 19), torch.tensor([[1]] * 5 + [[-1]] * 19))
     assert (round(float(five.values[0]), 3), five.fallback) == (0.2, ())

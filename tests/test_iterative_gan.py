@@ -90,7 +90,7 @@ def test_edit_sets_what_is_named_and_keeps_the_rest():
             return model.decode(changed)
 
         glasses = z[:, 8 + NAMES.index("Eyeglasses")]
-        for amounts, wanted in (
+        for amounts, expected in (
             ({}, decoded()),
             ({"Eyeglasses": 1.0}, decoded(Eyeglasses=1.0)),
             ({"Eyeglasses": -1.0}, decoded(Eyeglasses=0.0)),
@@ -99,7 +99,7 @@ def test_edit_sets_what_is_named_and_keeps_the_rest():
             ({"Eyeglasses": 0.0}, decoded()),
             ({"Eyeglasses": 1.0, "Smiling": -1.0}, decoded(Eyeglasses=1.0, Smiling=0.0)),
         ):
-            torch.testing.assert_close(model.edit(x, amounts), wanted)
+            torch.testing.assert_close(model.edit(x, amounts), expected)
         with pytest.raises(MienError, match="did you mean Smiling"):
             model.edit(x, {"Smilng": 1.0})
 
@@ -108,23 +108,23 @@ def test_generation_draws_what_is_left_open():
     model = made().eval()
     attributes = torch.tensor([[1, -1, 1], [1, -1, -1], [1, -1, 0]]).repeat(20, 1)
     model.calibrate(Batch(torch.zeros(60, 3, 16, 16), attributes.float(), None, torch.arange(60)))
-    given = model.generator.descriptions
-    assert given.shape == (DESCRIPTIONS, 3)
-    assert set(given[:, 0].tolist()) == {1}
-    asked = []
-    model.generator.register_forward_pre_hook(lambda module, args: asked.append(args))
+    arguments = model.generator.descriptions
+    assert arguments.shape == (DESCRIPTIONS, 3)
+    assert set(arguments[:, 0].tolist()) == {1}
+    requests = []
+    model.generator.register_forward_pre_hook(lambda module, args: requests.append(args))
     with torch.no_grad():
         model.generate(400, seed=1)
         model.generate(2, torch.tensor([[1.0, 1.0, -1.0], [-1.0, 1.0, 1.0]]))
         model.generate(400, torch.zeros(400, 3))
-    z, c = asked[0]
+    z, c = requests[0]
     assert z.abs().max() <= 1
     assert float(z.mean()) == pytest.approx(0, abs=0.05)
     assert float(z.std()) == pytest.approx(3**-0.5, abs=0.02)  # of U(-1, 1)
     assert torch.equal(c[:, :2], torch.tensor([[1.0, 0.0]]).repeat(400, 1))
     assert float(c[:, 2].mean()) == pytest.approx(0.5, abs=0.1)
-    assert torch.equal(asked[1][1], torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]]))
-    torch.testing.assert_close(asked[2][1].mean(0), torch.tensor([1.0, 0.0, 0.5]), atol=0.1, rtol=0)
+    assert torch.equal(requests[1][1], torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]]))
+    torch.testing.assert_close(requests[2][1].mean(0), torch.tensor([1.0, 0.0, 0.5]), atol=0.1, rtol=0)
     with pytest.raises(MienError, match=r"expected attributes \(2, 3\), got \(2, 5\)"):
         model.generate(2, torch.ones(2, 5))
 
@@ -200,10 +200,10 @@ def test_perceptual_loss_is_the_sum_over_all_maps():
     with torch.no_grad():
         z, c, maps = twin._read(x)
         again = twin.discriminator.trunk(twin.generator(z, c))
-    wanted = sum(np.abs(a.numpy() - h.numpy()).mean() for a, h in zip(again, maps, strict=True))
+    expected = sum(np.abs(a.numpy() - h.numpy()).mean() for a, h in zip(again, maps, strict=True))
     update = Update(model.train(), fabric)
     model._rebuild(x, update)
-    assert float(update.terms["per"]) == pytest.approx(wanted, rel=1e-5)
+    assert float(update.terms["per"]) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("bias", "side"), [(9.0, "g_updates"), (-9.0, "d_updates")])
@@ -328,14 +328,14 @@ def test_an_edit_switches_off_what_the_attribute_excludes():
 def test_what_is_generated_starts_from_a_real_description():
     """One attribute asked for changes that attribute, and what it excludes, of the same pictures (Fig. 8, 9b)."""
     model = haired()
-    seen = []
-    model.generator.body.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    asked = torch.zeros(30, 4)
+    calls = []
+    model.generator.body.register_forward_pre_hook(lambda module, given: calls.append(given[0]))
+    requests = torch.zeros(30, 4)
     with torch.no_grad():
-        model.generate(30, asked, seed=3)
-        asked[:, 0] = 1
-        model.generate(30, asked, seed=3)
-    (z0, c0), (z1, c1) = ((codes[:, :8], codes[:, 8:]) for codes in seen)
+        model.generate(30, requests, seed=3)
+        requests[:, 0] = 1
+        model.generate(30, requests, seed=3)
+    (z0, c0), (z1, c1) = ((codes[:, :8], codes[:, 8:]) for codes in calls)
     assert torch.equal(z0, z1)
     rows = {tuple(row) for row in (hair() > 0).astype(int).tolist()}
     assert {tuple(row) for row in c0.int().tolist()} <= rows

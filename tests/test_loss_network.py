@@ -34,15 +34,15 @@ def test_vgg19_from_a_file_gives_torchvisions_activations(vgg19, tmp_path, suffi
     assert network.sha256 == sha256(path)
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     h = ((x + 1) / 2 - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
-    wanted = []
+    expected = []
     with torch.no_grad():
         for number, layer in enumerate(layers):
             h = layer(h)
             if number in (1, 6, 11, 20, 29):  # relu1_1 … relu5_1
-                wanted.append(h.clone())
+                expected.append(h.clone())
         got = network(x)
     assert [g.shape[1] for g in got] == [64, 128, 256, 512, 512]
-    for g, w in zip(got, wanted, strict=True):
+    for g, w in zip(got, expected, strict=True):
         torch.testing.assert_close(g, w, rtol=1e-4, atol=1e-5)
 
 
@@ -82,8 +82,8 @@ def test_an_attribute_run_is_a_loss_network(tmp_path):
     network.train()
     x = batch_of().x
     with torch.no_grad():
-        for got, wanted in zip(network(x), cnn.body.features(x), strict=True):
-            assert torch.equal(got, wanted)
+        for got, expected in zip(network(x), cnn.body.features(x), strict=True):
+            assert torch.equal(got, expected)
     assert not any(p.requires_grad for p in network.parameters())
 
 
@@ -111,8 +111,8 @@ def test_a_fixed_scale_is_the_literal_formula():
     x, y = batch_of(4).x, batch_of(4, seed=1).x
     loss.calibrate(x)
     a, b = network(x), network(y)
-    wanted = losses.feature_reconstruction([a[1], a[3]], [b[1], b[3]])
-    torch.testing.assert_close(loss(loss.features(x), loss.features(y)), wanted)
+    expected = losses.feature_reconstruction([a[1], a[3]], [b[1], b[3]])
+    torch.testing.assert_close(loss(loss.features(x), loss.features(y)), expected)
 
 
 def test_a_network_that_sees_nothing_is_refused():

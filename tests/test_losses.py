@@ -16,15 +16,15 @@ def tensor(*shape: int) -> torch.Tensor:
 
 def test_kl():
     mean, std = tensor(4, 5), tensor(4, 5).exp()
-    wanted = []
+    expected = []
     for m, s in zip(mean.numpy(), std.numpy(), strict=True):
         total = 0.0
         for mu, sigma in zip(m, s, strict=True):
             total += 0.5 * (mu**2 + sigma**2 - 2 * np.log(sigma) - 1)
-        wanted.append(total)
+        expected.append(total)
     got = losses.kl(Normal(mean, std))
     assert got.shape == (4,)
-    np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-4)
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-4)
     prior = Normal(torch.zeros(4, 5), torch.ones(4, 5))
     reference = torch.distributions.kl_divergence(Normal(mean, std), prior).sum(1)
     np.testing.assert_allclose(got.numpy(), reference.numpy(), rtol=1e-4)
@@ -32,18 +32,18 @@ def test_kl():
 
 def test_gaussian_reconstruction():
     x, x_rec, sigma = tensor(2, 3, 4, 4), tensor(2, 3, 4, 4), 0.7
-    wanted = [
+    expected = [
         sum(-np.log(np.exp(-((a - b) ** 2) / (2 * sigma**2))) for a, b in zip(p.ravel(), q.ravel(), strict=True))
         for p, q in zip(x.double().numpy(), x_rec.double().numpy(), strict=True)
     ]
-    np.testing.assert_allclose(losses.gaussian_reconstruction(x, x_rec, sigma).numpy(), wanted, rtol=1e-4)
+    np.testing.assert_allclose(losses.gaussian_reconstruction(x, x_rec, sigma).numpy(), expected, rtol=1e-4)
 
 
 def test_feature_reconstruction():
     """Eq. 5 and 6, written out."""
     real = [tensor(2, 4, 6, 5), tensor(2, 8, 3, 2)]
     fake = [tensor(2, 4, 6, 5), tensor(2, 8, 3, 2)]
-    wanted = np.zeros(2)
+    expected = np.zeros(2)
     for layer_real, layer_fake in zip(real, fake, strict=True):
         n, channels, height, width = layer_real.shape
         for b in range(n):
@@ -52,8 +52,8 @@ def test_feature_reconstruction():
                 for h in range(height):
                     for w in range(width):
                         total += float(layer_real[b, c, h, w] - layer_fake[b, c, h, w]) ** 2
-            wanted[b] += 100 / channels**2 * total / (2 * channels * width * height)
-    np.testing.assert_allclose(losses.feature_reconstruction(real, fake).numpy(), wanted, rtol=1e-4)
+            expected[b] += 100 / channels**2 * total / (2 * channels * width * height)
+    np.testing.assert_allclose(losses.feature_reconstruction(real, fake).numpy(), expected, rtol=1e-4)
 
 
 def test_feature_reconstruction_wants_equal_layers():

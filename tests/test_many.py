@@ -70,9 +70,9 @@ def test_a_folder_is_reconstructed_into_a_folder(made, x, small_parts, capsys, t
     assert "11 pictures: PSNR" in text
     assert small_parts == [4, 4, 3]
     assert sorted(p.name for p in (tmp_path / "again").iterdir()) == [f"p{n:02d}.png" for n in range(COUNT)]
-    wanted = from_float(applications.reconstruct(mien_.load(made / "vae"), x).numpy())
+    expected = from_float(applications.reconstruct(mien_.load(made / "vae"), x).numpy())
     for number in range(COUNT):
-        assert (opened(tmp_path / "again" / f"p{number:02d}.png") == wanted[number]).all()
+        assert (opened(tmp_path / "again" / f"p{number:02d}.png") == expected[number]).all()
 
 
 @pytest.mark.parametrize("run", ["vae", "rgan"])
@@ -114,9 +114,9 @@ def test_held_out_pictures_go_into_a_folder_too(made, capsys, tmp_path):
 def test_generated_pictures_are_those_of_a_sheet(made, capsys, tmp_path):
     code, text = mien(capsys, "generate", made / "vae", "-n", "10", "--seed", "3", "--out", tmp_path / "new")
     assert code == 0, text
-    wanted = from_float(applications.generate(mien_.load(made / "vae"), 10, seed=3).numpy())
+    expected = from_float(applications.generate(mien_.load(made / "vae"), 10, seed=3).numpy())
     for number in range(10):
-        assert (opened(tmp_path / "new" / f"{number:06d}.png") == wanted[number]).all()
+        assert (opened(tmp_path / "new" / f"{number:06d}.png") == expected[number]).all()
     assert len(list((tmp_path / "new").iterdir())) == 10
 
 
@@ -129,10 +129,10 @@ def test_many_are_recognized_line_by_line_and_into_a_table(made, x, small_parts,
     assert code == 0, text
     rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
     model = mien_.load(made / "cnn")
-    wanted = applications.recognize(model, x).numpy()
+    expected = applications.recognize(model, x).numpy()
     assert [row["file"] for row in rows] == [str(made / "photos" / f"p{n:02d}.png") for n in range(COUNT)]
     got = np.array([[float(row[name]) for name in model.attributes] for row in rows])
-    assert got == pytest.approx(wanted, abs=5e-5)
+    assert got == pytest.approx(expected, abs=5e-5)
 
 
 def test_what_cannot_be_done_is_said_before_anything_is(made, capsys, tmp_path, monkeypatch):
@@ -207,13 +207,13 @@ def test_names_that_would_meet_and_odd_ones(made, capsys, tmp_path):
 
 def test_what_is_said_of_many(made, x, capsys):
     model = mien_.load(made / "cnn")
-    wanted = applications.recognize(model, x).numpy()
+    expected = applications.recognize(model, x).numpy()
     code, text = mien(capsys, "recognize", made / "cnn", made / "photos")
     assert code == 0, text
-    for line, row in zip(text.splitlines()[-COUNT:], wanted, strict=True):
+    for line, row in zip(text.splitlines()[-COUNT:], expected, strict=True):
         order = [a for a in (-row).argsort() if row[a] > 0.5]
-        said = ", ".join(f"{model.attributes[a]} {row[a]:.2f}" for a in order) or "nothing"
-        assert line.partition(": ")[2] == said
+        message = ", ".join(f"{model.attributes[a]} {row[a]:.2f}" for a in order) or "nothing"
+        assert line.partition(": ")[2] == message
     main_ = mien_main(capsys, "recognize", made / "cnn", made / "photos", "--json")
     assert [row["file"] for row in json.loads(main_)] == [str(made / "photos" / f"p{n:02d}.png") for n in range(COUNT)]
 

@@ -128,22 +128,22 @@ def test_broken_pictures_other_files_and_sizes_are_counted(tmp_path, two):
     (folder / "cut.png").write_bytes((folder / "p000.png").read_bytes()[:60])
     (folder / "text.jpg").write_text("no picture")
     (folder / "notes.txt").write_text("hello")
-    found = scan(folder)
-    assert (len(found.names), found.found, found.others) == (53, 55, {".txt": 1})
-    assert [line.partition(":")[0] for line in found.unread] == ["cut.png", "text.jpg"]
-    assert found.sizes == {"20x16": 50, "40x90": 3}
+    matches = scan(folder)
+    assert (len(matches.names), matches.found, matches.others) == (53, 55, {".txt": 1})
+    assert [line.partition(":")[0] for line in matches.unread] == ["cut.png", "text.jpg"]
+    assert matches.sizes == {"20x16": 50, "40x90": 3}
     result = measure_folders(two[0], folder, pooled())
     assert result["measures"]["fid"]["n_other"] == 53
-    seen = []
+    calls = []
     network = pooled().network
 
     def look(x):
-        seen.append(tuple(x.shape))
+        calls.append(tuple(x.shape))
         return network.look(torch.nn.functional.adaptive_avg_pool2d(x, 8))
 
     own = Features("own", FeatureNetwork("x", "x", "0", 12, 0, "none", torch.device("cpu"), look), None)
     measure_folders(folder, two[0], own, ["fid"])
-    assert set(seen) == {(50, 3, 16, 20), (3, 3, 90, 40), (60, 3, 16, 20)}  # each size by itself, at most 64
+    assert set(calls) == {(50, 3, 16, 20), (3, 3, 90, 40), (60, 3, 16, 20)}  # each size by itself, at most 64
 
 
 def test_a_crop_cuts_the_center():

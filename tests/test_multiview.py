@@ -112,25 +112,25 @@ def test_columns_of_views():
 
 
 def test_views_that_know_different_things_are_better_together():
-    seen = drawn()
-    result = views_.compare(seen, ["a", "b"])
+    calls = drawn()
+    result = views_.compare(calls, ["a", "b"])
     for name in "ab":
         assert result["gain"][name]["mean"] > 4 * result["gain"][name]["sem"] > 0
     assert result["multi-view"]["of"] == ["a", "b"]
     assert result["multi-view"]["features"] == 4
     assert abs(result["alone"]["c"]["mean_accuracy"] - 0.5) < 0.06
-    one, other = views_.score(seen, ["a", "b"]), views_.score(seen, ["a"])
+    one, other = views_.score(calls, ["a", "b"]), views_.score(calls, ["a"])
     assert views_.gain(one, other)[0] == -views_.gain(other, one)[0] == one.mean_accuracy - other.mean_accuracy > 0
     assert views_.gain(one, one) == (0, 0)
     assert views_.gain(one, other)[1] == pytest.approx(views_.standard_error(one.hits - other.hits))
 
 
 def test_a_small_c_spares_many_useless_numbers():
-    seen = drawn(120)
+    calls = drawn(120)
     noise = np.random.default_rng(1).normal(size=(120, 80)).astype(np.float32)
     wide = views_.Features(
-        ("a",), seen.attributes, np.hstack([seen.train, noise[:60]]), np.hstack([seen.test, noise[60:]]),
-        seen.y_train, seen.y_test, (87,),
+        ("a",), calls.attributes, np.hstack([calls.train, noise[:60]]), np.hstack([calls.test, noise[60:]]),
+        calls.y_train, calls.y_test, (87,),
     )  # fmt: skip
     assert views_.gain(views_.score(wide, c=1e-3), views_.score(wide))[0] > 0
     result = views_.compare(wide, c=1e-3)
@@ -141,10 +141,10 @@ def test_a_small_c_spares_many_useless_numbers():
 
 
 def test_the_same_view_twice_gains_nothing():
-    seen = drawn()
+    calls = drawn()
     twice = views_.Features(
-        ("a", "a #2"), seen.attributes, np.tile(seen.train[:, :2], 2), np.tile(seen.test[:, :2], 2),
-        seen.y_train, seen.y_test, (2, 2),
+        ("a", "a #2"), calls.attributes, np.tile(calls.train[:, :2], 2), np.tile(calls.test[:, :2], 2),
+        calls.y_train, calls.y_test, (2, 2),
     )  # fmt: skip
     result = views_.compare(twice)
     # what is there twice is penalized half as much, which may turn a picture on the border
@@ -153,20 +153,20 @@ def test_the_same_view_twice_gains_nothing():
 
 
 def test_scores_are_those_of_latent_svm():
-    seen = drawn()
-    seen.y_test[::3, 1] = 0
-    seen.y_train[::4, 0] = 0
-    seen.y_train[:, 1] = np.where(seen.y_train[:, 1] == 0, 1, seen.y_train[:, 1])
-    mine = views_.score(seen)
-    theirs = latent_svm(seen.train, seen.y_train, seen.test, seen.y_test, seen.attributes)
+    calls = drawn()
+    calls.y_test[::3, 1] = 0
+    calls.y_train[::4, 0] = 0
+    calls.y_train[:, 1] = np.where(calls.y_train[:, 1] == 0, 1, calls.y_train[:, 1])
+    mine = views_.score(calls)
+    theirs = latent_svm(calls.train, calls.y_train, calls.test, calls.y_test, calls.attributes)
     assert np.allclose(mine.accuracy, theirs.accuracy)
     assert np.allclose(mine.majority, theirs.majority)
     assert mine.mean_accuracy == pytest.approx(theirs.mean_accuracy)
-    seen.y_train[:, 0] = 1  # of one value only
-    assert views_.score(seen).names == ("B",)
-    seen.y_train[:, 1] = -1
+    calls.y_train[:, 0] = 1  # of one value only
+    assert views_.score(calls).names == ("B",)
+    calls.y_train[:, 1] = -1
     with pytest.raises(MienError, match="both values"):
-        views_.score(seen)
+        views_.score(calls)
 
 
 def test_standard_error_is_of_pictures():
@@ -206,15 +206,15 @@ def runs(tmp_path_factory):
 
 def test_one_run_is_latent_svm_of_it(runs):
     run = open_run(runs / "small")
-    seen = views_.features([views_.View("small", run.model, run.dataset, run.splits, run.index)])
+    calls = views_.features([views_.View("small", run.model, run.dataset, run.splits, run.index)])
     z_train, z_test = (encode_all(run.model, run.dataset, part).numpy() for part in (run.splits.train, run.splits.test))
-    assert np.array_equal(seen.train, z_train)
+    assert np.array_equal(calls.train, z_train)
     table = np.asarray(run.dataset.attribute_table)
     theirs = latent_svm(z_train, table[run.splits.train], z_test, table[run.splits.test], run.dataset.attributes)
-    mine = views_.score(seen)
+    mine = views_.score(calls)
     assert mine.names == theirs.names
     assert np.allclose(mine.accuracy, theirs.accuracy)
-    result = views_.compare(seen)
+    result = views_.compare(calls)
     assert result["gain"]["small"] == {"mean": 0, "sem": 0}
     assert len(views_.features([views_.View("s", run.model, run.dataset, run.splits, run.index)], most=50).train) == 50
 
@@ -393,17 +393,17 @@ def test_encoder_refuses(runs, pictures):
 
 def statuses(estimator, expected) -> dict[str, set[str]]:
     """The result of each of scikit-learn's checks."""
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for check in check_estimator(estimator, expected_failed_checks=expected, on_fail=None, on_skip=None):
-        found.setdefault(check["status"], set()).add(check["check_name"])
-    return found
+        result.setdefault(check["status"], set()).add(check["check_name"])
+    return result
 
 
 def test_check_estimator_fails_where_it_must(runs):
-    found = statuses(ImageEncoder([runs / "small"]), EXPECTED_FAILED_CHECKS)
-    assert "failed" not in found
-    assert found["xfail"] == set(EXPECTED_FAILED_CHECKS)
-    assert len(found["passed"]) >= 18
+    result = statuses(ImageEncoder([runs / "small"]), EXPECTED_FAILED_CHECKS)
+    assert "failed" not in result
+    assert result["xfail"] == set(EXPECTED_FAILED_CHECKS)
+    assert len(result["passed"]) >= 18
 
 
 NEGATIVE = {"check_positive_only_tag_during_fit", "check_fit_non_negative"}
@@ -420,10 +420,10 @@ class AnyTable(ImageEncoder):
 
 def test_check_estimator_passes_once_tables_are_pictures(runs):
     never = "negative numbers are allowed here"
-    found = statuses(AnyTable([runs / "small"]), dict.fromkeys(NEGATIVE, never))
-    assert "failed" not in found, found["failed"]
-    assert found["xfail"] == NEGATIVE
-    assert set(EXPECTED_FAILED_CHECKS) - found["xfail"] <= found["passed"]
+    result = statuses(AnyTable([runs / "small"]), dict.fromkeys(NEGATIVE, never))
+    assert "failed" not in result, result["failed"]
+    assert result["xfail"] == NEGATIVE
+    assert set(EXPECTED_FAILED_CHECKS) - result["xfail"] <= result["passed"]
 
 
 def test_encoder_takes_signals(tmp_path):

@@ -70,11 +70,11 @@ def test_tables(name):
     pair = model.pair_discriminator
     nets = (model.generator, model.encoder, model.image_discriminator, pair.picture, pair.pair)
     for net, printed in zip(nets, PRINTED[name], strict=True):
-        for got, wanted in zip(net.maps, printed, strict=True):
-            if isinstance(wanted, int):
-                assert got == (wanted,)
-            elif wanted is not None:
-                assert (*got[1:], got[0])[: len(wanted)] == wanted
+        for got, expected in zip(net.maps, printed, strict=True):
+            if isinstance(expected, int):
+                assert got == (expected,)
+            elif expected is not None:
+                assert (*got[1:], got[0])[: len(expected)] == expected
     of_g, of_e, of_d, act_g, act_e, act_d, act_x = KERNELS[name]
     assert (kernels(table.generator), kernels(table.encoder), kernels(table.image)) == (of_g, of_e, of_d)
     convs = [row for row in table.generator if isinstance(row, Deconv)]
@@ -217,8 +217,8 @@ def test_two_outputs_are_a_softmax():
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         game = model.play(x, torch.randn(2, 128))
-        wanted = model.image_discriminator(x).softmax(1)[:, 1]
-    torch.testing.assert_close(game.x.sigmoid(), wanted)
+        expected = model.image_discriminator(x).softmax(1)[:, 1]
+    torch.testing.assert_close(game.x.sigmoid(), expected)
 
 
 def test_encoder_remembers_real_pictures_only():
@@ -227,10 +227,10 @@ def test_encoder_remembers_real_pictures_only():
     before = weights_of(model)
     model.training_step(batch_of(), lambda *given, **terms: None)
     again.encode(batch_of().x)
-    after, wanted = weights_of(model), weights_of(again)
+    after, expected = weights_of(model), weights_of(again)
     for key in after:
         if key.startswith("encoder.") and "running" in key:
-            np.testing.assert_array_equal(after[key], wanted[key])
+            np.testing.assert_array_equal(after[key], expected[key])
             assert (after[key] != before[key]).any()
 
 
@@ -287,9 +287,9 @@ def test_cycle_by_hand():
     back = model.encode(model.decode(z)).mean
     on_sphere = noise / noise.norm(dim=1, keepdim=True) * 8**0.5
     back_noise = model.encode(model.decode(noise)).mean
-    wanted = 3 * ((back - z) ** 2).sum(1).mean() / 8 + 0.5 * ((back_noise - on_sphere) ** 2).sum(1).mean() / 8
-    torch.testing.assert_close(got["losses"]["generator"], wanted)
-    torch.testing.assert_close(got["terms"]["cycle"], wanted)
+    expected = 3 * ((back - z) ** 2).sum(1).mean() / 8 + 0.5 * ((back_noise - on_sphere) ** 2).sum(1).mean() / 8
+    torch.testing.assert_close(got["losses"]["generator"], expected)
+    torch.testing.assert_close(got["terms"]["cycle"], expected)
     # the key without the encoder keeps it still; nothing may reach it by another key
     assert set(got["losses"]) == {
         "generator", ("generator", "encoder"), "image_discriminator", "pair_discriminator",
@@ -300,15 +300,15 @@ def test_covariance_gap():
     """The mean over pairs of different latents estimates ‖M - I‖² / K; equal codes are far from N(0, I)."""
     z = np.random.default_rng(0).normal(0.3, 1.2, (5, 3))
     pairs = [float(z[i] @ z[j]) ** 2 for i in range(5) for j in range(5) if i != j]
-    wanted = (sum(pairs) / 20 - 2 * sum(float(row @ row) for row in z) / 5 + 3) / 3
-    assert float(covariance_gap(torch.from_numpy(z))) == pytest.approx(wanted, rel=1e-4)
+    expected = (sum(pairs) / 20 - 2 * sum(float(row @ row) for row in z) / 5 + 3) / 3
+    assert float(covariance_gap(torch.from_numpy(z))) == pytest.approx(expected, rel=1e-4)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(20_000, 4, generator=generator)
     mix = torch.tensor([[1.0, 0.5, 0, 0], [0, 1, 0, 0.2], [0, 0, 1.3, 0], [0, 0, 0, 1]])
     moment = mix.T @ mix
     assert float(covariance_gap(noise[:5000])) == pytest.approx(0, abs=0.01)
-    wanted = float((moment - torch.eye(4)).square().sum()) / 4
-    assert float(covariance_gap((noise @ mix)[:5000])) == pytest.approx(wanted, abs=0.05)
+    expected = float((moment - torch.eye(4)).square().sum()) / 4
+    assert float(covariance_gap((noise @ mix)[:5000])) == pytest.approx(expected, abs=0.05)
     alike = project(torch.ones(8, 4) + 0.01 * noise[:8], 2.0)
     assert float(covariance_gap(alike)) == pytest.approx(3, abs=0.05)  # M is nearly z zᵀ
 
@@ -327,8 +327,8 @@ def test_whitened_outputs_have_the_stated_covariance(power, n, dimensions):
     kept = values > 1e-9 * values[-1]
     # eigenvalues below the floor count as the floor
     scaled = values[kept] * values[kept].clamp(min=float(FLOOR * values[-1])) ** -power
-    wanted = weight @ vectors[:, kept] @ scaled.diag() @ vectors[:, kept].T @ weight.T
-    torch.testing.assert_close(got, wanted / wanted.diagonal().mean(), rtol=1e-4, atol=1e-4)
+    expected = weight @ vectors[:, kept] @ scaled.diag() @ vectors[:, kept].T @ weight.T
+    torch.testing.assert_close(got, expected / expected.diagonal().mean(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(mean, features.mean(0))
 
 

@@ -56,8 +56,8 @@ def test_the_command_and_the_measure_agree_on_the_same_pictures(run):
     opened = open_run(run)
     measured = evaluation.evaluate(opened, seed=1, metrics=["similarity_auc"])["similarity_auc"]
     pairs = draw_pairs(opened.dataset.identity[opened.splits.test], seed=1)
-    told, scores = compare_persons(opened, opened.splits.test, "test", 0.5, pairs, 1, lambda what, done, total: None)
-    assert measured.to_json() == {"n": told.n_same, **told.to_json()}
+    output, scores = compare_persons(opened, opened.splits.test, "test", 0.5, pairs, 1, lambda what, done, total: None)
+    assert measured.to_json() == {"n": output.n_same, **output.to_json()}
     assert {len(s) for s, _ in scores.values()} == {40}
 
 
@@ -72,10 +72,10 @@ def test_it_is_usual_and_told_with_its_pictures(capsys, run, tmp_path, monkeypat
     assert "same-person AUC, neighborhood" in (run / "report.html").read_text()
     code, text = mien(capsys, "similarity", run, "--json")
     assert code == 0, text
-    told = json.loads(text)
-    assert told["split"] == "valid and test"
-    assert "among the valid and test pictures" in told["protocol"]
-    assert told["pictures"] > 80
+    output = json.loads(text)
+    assert output["split"] == "valid and test"
+    assert "among the valid and test pictures" in output["protocol"]
+    assert output["pictures"] > 80
 
 
 def test_where_it_does_not_apply_and_where_it_cannot_be_taken(run, tmp_path):

@@ -57,12 +57,12 @@ def test_the_learning_rate_starts_again_with_step_2():
 def test_step_2_by_hand():
     """The terms of a step whose networks stand still, computed again from the equations."""
     model, x = tiny("ssavae", gamma=0.3, beta=0.2, alphas=(1.0, 0.5, 0.25)), batch_of().x
-    seen = {}
+    calls = {}
 
     def watch(losses, **terms):
         for players, loss in losses.items():
-            seen.setdefault(players, []).append(float(loss.detach()))
-        seen.update({k: float(v.detach()) for k, v in terms.items()})
+            calls.setdefault(players, []).append(float(loss.detach()))
+        calls.update({k: float(v.detach()) for k, v in terms.items()})
 
     step(model, batch_of(), 0.7, watch)
     torch.manual_seed(0)
@@ -77,11 +77,11 @@ def test_step_2_by_hand():
         p, p_rec = (model.classifier(v).softmax(1) for v in (z, model.encode(x_rec).rsample()))
         latent = ((p - p_rec) ** 2).sum(1).mean()
         dis = [(model.discriminator(x) - 1).pow(2).mean(), (model.discriminator(x_rec) + 1).pow(2).mean()]
-    assert seen["discriminator"] == pytest.approx([float(v) for v in dis], rel=1e-4)
-    assert (seen["rec"], seen["adv"], seen["latent"]) == pytest.approx(
+    assert calls["discriminator"] == pytest.approx([float(v) for v in dis], rel=1e-4)
+    assert (calls["rec"], calls["adv"], calls["latent"]) == pytest.approx(
         (float(rec), float(adv), float(latent)), rel=1e-4
     )
-    assert seen["decoder"] == [pytest.approx(float(rec + 0.2 * adv + 0.3 * latent), rel=1e-4)]
+    assert calls["decoder"] == [pytest.approx(float(rec + 0.2 * adv + 0.3 * latent), rel=1e-4)]
 
 
 def test_rounds_of_the_discriminator():

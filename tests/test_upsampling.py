@@ -27,8 +27,8 @@ def test_it_is_upsampling_and_a_convolution_padded_by_replication(height, width,
     torch.testing.assert_close(y1, y2, rtol=1e-12, atol=1e-12)
     ahead = torch.randn_like(y1)
     got = torch.autograd.grad((y1 * ahead).sum(), [x1, *fused.parameters()])
-    wanted = torch.autograd.grad((y2 * ahead).sum(), [x2, *written.parameters()])
-    for a, b in zip(got, wanted, strict=True):
+    expected = torch.autograd.grad((y2 * ahead).sum(), [x2, *written.parameters()])
+    for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
 
 

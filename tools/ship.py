@@ -78,11 +78,11 @@ def ship(
     vectors = vectors_of(run, model, config, opened, reason)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / name
-        left_out = small.training_parts(model)
-        weights, kept = small.half(model, left_out)
+        omitted = small.training_parts(model)
+        weights, kept = small.half(model, omitted)
         save_weights(folder / WEIGHTS, weights)
         digest = sha256(folder / WEIGHTS)
-        write_json(folder / "config.json", shipped_config(config, run, left_out, kept))
+        write_json(folder / "config.json", shipped_config(config, run, omitted, kept))
         write_json(folder / PROGRESS, progress(run))
         if vectors is not None:
             write_vectors(run, folder, vectors, digest)
@@ -103,7 +103,7 @@ def ship(
                 "bytes": (folder / WEIGHTS).stat().st_size,
                 "parameters": sum(value.numel() for value in weights.values()),
                 "float32": kept,
-                "left_out": left_out,
+                "left_out": omitted,
             },
             "of": {"run": run.resolve().name, "weights_sha256": sha256(run / WEIGHTS)},
             "made_with": config["made_with"],
@@ -234,10 +234,12 @@ def check_paths(folder: Path, config: Mapping[str, Any]) -> None:
         if path.suffix == ".safetensors":  # eight bytes of length, then the header with the metadata
             content = content[8 : 8 + int.from_bytes(content[:8], "little")]
         text = content.decode("utf-8")
-        found = [word for word in words if len(word) > 1 and word in text]
-        found += [match[0] for match in ABSOLUTE.finditer(text)]
-        if found:
-            raise MienError(f"expected no path and no host name in {path.name}, got {found[0]}: remove it from the run")
+        result = [word for word in words if len(word) > 1 and word in text]
+        result += [match[0] for match in ABSOLUTE.finditer(text)]
+        if result:
+            raise MienError(
+                f"expected no path and no host name in {path.name}, got {result[0]}: remove it from the run"
+            )
 
 
 def check_size(folder: Path, name: str) -> None:

@@ -53,15 +53,15 @@ def _text(value: Any) -> str:
 def training_facts(config: Mapping[str, Any], progress: Mapping[str, Any], run: Path) -> dict[str, Any]:
     """Return how long a run was trained and with which command."""
     training, pictures = config["training"], config["data"]["counts"]["train"]
-    seen = progress["step"] * training["batch"]
+    calls = progress["step"] * training["batch"]
     records = [record for record in logs.read(run) if "images_per_second" in record]
     last = records[-1] if records else {}
     return {
         "command": command(config),
         "steps": progress["step"],
         "batch": training["batch"],
-        "pictures_seen": seen,
-        "passes": round(seen / pictures, 2),
+        "pictures_seen": calls,
+        "passes": round(calls / pictures, 2),
         "seconds": progress["seconds"],
         "device": training["device"],
         "last_losses": {key: value for key, value in last.items() if key not in SKIP},

@@ -81,8 +81,8 @@ def whitened(has: Tensor, lacks: Tensor) -> Tensor:
     def normal(with_it: Floats, without: Floats) -> Floats:
         centered = np.concatenate([with_it - with_it.mean(0), without - without.mean(0)])
         covariance = LedoitWolf(assume_centered=True).fit(centered).covariance_
-        found: Floats = np.linalg.solve(covariance, with_it.mean(0) - without.mean(0))
-        return found
+        direction: Floats = np.linalg.solve(covariance, with_it.mean(0) - without.mean(0))
+        return direction
 
     return _step(has, lacks, normal)
 

@@ -313,11 +313,11 @@ def _scores(
         return map_batches(context.judge.recognize, x)
 
     union = np.unique(np.concatenate(list(rows.values())))
-    starts, seen = [], []
+    starts, answers = [], []
     for batch in batches(context.run.dataset, pictures.index[union], context.device):
         starts.append(editor.start(batch.x))
-        seen.append(ask(context.plain(batch.x)))
-    start, plain = torch.cat(starts), torch.cat(seen)
+        answers.append(ask(context.plain(batch.x)))
+    start, plain = torch.cat(starts), torch.cat(answers)
     out = {}
     for number, (name, chosen) in enumerate(rows.items()):
         places = torch.from_numpy(np.searchsorted(union, chosen)).to(start.device)

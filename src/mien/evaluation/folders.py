@@ -44,7 +44,7 @@ class Folder:
         root: the folder.
         listing: its files.
         names: paths in the folder of the pictures to measure, sorted.
-        found: number of picture files in the folder.
+        files: number of picture files in the folder.
         unread: for each picture that cannot be read, its path and the reason.
         others: number of files that are no pictures, by suffix.
         sizes: number of pictures by "WIDTHxHEIGHT".
@@ -53,7 +53,7 @@ class Folder:
     root: Path
     listing: Listing = field(repr=False)
     names: tuple[str, ...]
-    found: int
+    files: int
     unread: tuple[str, ...]
     others: dict[str, int]
     sizes: Counter[str]
@@ -63,7 +63,7 @@ class Folder:
         return {
             "folder": str(self.root),
             "pictures": len(self.names),
-            "files": self.found,
+            "files": self.files,
             "unread": list(self.unread),
             "other_files": self.others,
             "sizes": dict(self.sizes.most_common(20)),

@@ -137,14 +137,14 @@ def kind(state: Mapping[str, Tensor], file: Path) -> tuple[str, str, int]:
     """
     blocks = {match[1] for key in state if (match := re.match(r"blocks\.(\d+)\.", key))}
     width = state["cls_token"].shape[-1] if is_dinov2(state) else 0
-    found = KINDS.get(width)
-    if found is None or len(blocks) != found[2] or any(key.startswith("reg") for key in state):
+    kind = KINDS.get(width)
+    if kind is None or len(blocks) != kind[2] or any(key.startswith("reg") for key in state):
         names = ", ".join(name for name, *_ in KINDS.values())
         raise MienError(
             f"expected the weights of {names} without registers in {file}, got {len(blocks)} blocks of width {width}: "
             f"use {FILE}"
         )
-    return found
+    return kind
 
 
 def positions(embedding: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def edit_accuracy(
     judge: Judge,
     x: Tensor,
     attributes: Tensor,
-    seen: Tensor,
+    unedited: Tensor,
     attribute: str,
     names: tuple[str, ...],
     thresholds: Tensor | float = DEFAULT,
@@ -70,18 +70,18 @@ def edit_accuracy(
         judge: pictures → probabilities (B, A), in the order of ``names``.
         x: what ``edit`` takes: pictures (B, C, H, W), or their latents (B, K).
         attributes: (B, A) of ±1, 0 where not known.
-        seen: the judge's probabilities (B, A) for the plain reconstructions of ``x``. They are the same for every
+        unedited: the judge's probabilities (B, A) for the plain reconstructions of ``x``. They are the same for every
             attribute, so the caller computes them once.
         thresholds: (A,), or one for all: an attribute is recognized if its probability is above.
         amount: above 0; the edit adds by it and removes by its negative.
     """
     a = names.index(attribute)
-    limits = torch.as_tensor(thresholds, dtype=seen.dtype, device=seen.device)
+    limits = torch.as_tensor(thresholds, dtype=unedited.dtype, device=unedited.device)
     before, after, targets = [], [], []
     for sign in (1, -1):
         rows = attributes[:, a] == -sign
         if rows.any():
-            before.append(seen[rows] > limits)
+            before.append(unedited[rows] > limits)
             after.append(judge(edit(x[rows], attribute, sign * amount)) > limits)
             targets.append(torch.full((int(rows.sum()),), sign > 0))
     plain, edited, target = torch.cat(before).cpu(), torch.cat(after).cpu(), torch.cat(targets)
@@ -131,8 +131,8 @@ def thresholds(probabilities: Tensor, attributes: Tensor) -> Thresholds:
         probabilities: of the judge, (n, A).
         attributes: (n, A) of ±1, 0 where not known.
 
-    >>> found = thresholds(torch.tensor([[0.1]] * 6 + [[0.3]] * 6), torch.tensor([[-1]] * 6 + [[1]] * 6))
-    >>> round(float(found.values[0]), 3), found.fallback
+    >>> limits = thresholds(torch.tensor([[0.1]] * 6 + [[0.3]] * 6), torch.tensor([[-1]] * 6 + [[1]] * 6))
+    >>> round(float(limits.values[0]), 3), limits.fallback
     (0.2, ())
     """
     values, fallback = [], []
@@ -151,9 +151,9 @@ def _threshold(probabilities: Tensor, has: Tensor) -> float | None:
         return None
     unique = torch.unique(probabilities)  # sorted
     candidates = torch.cat([torch.tensor([DEFAULT], dtype=unique.dtype), (unique[:-1] + unique[1:]) / 2])
-    found = torch.searchsorted(probabilities[has].sort().values, candidates, right=True)
+    missed = torch.searchsorted(probabilities[has].sort().values, candidates, right=True)
     refused = torch.searchsorted(probabilities[~has].sort().values, candidates, right=True)
-    balanced = ((1 - found / has.sum()) + refused / (~has).sum()) / 2
+    balanced = ((1 - missed / has.sum()) + refused / (~has).sum()) / 2
     best = float(balanced.max())
     if best <= 0.5:
         return None
@@ -183,11 +183,11 @@ def ceilings(probabilities: Tensor, attributes: Tensor, limits: Tensor | float =
         attributes: (n, A) of ±1, 0 where not known.
         limits: thresholds (A,), or one for all.
     """
-    found, attributes = (probabilities > limits).cpu(), attributes.cpu()
+    decisions, attributes = (probabilities > limits).cpu(), attributes.cpu()
     out = []
     for a in range(attributes.shape[1]):
         has, lacks = attributes[:, a] > 0, attributes[:, a] < 0
-        out.append(Ceiling(_share(found[has, a]), int(has.sum()), _share(~found[lacks, a]), int(lacks.sum())))
+        out.append(Ceiling(_share(decisions[has, a]), int(has.sum()), _share(~decisions[lacks, a]), int(lacks.sum())))
     return out
 
 

@@ -32,11 +32,11 @@ class IdentityDistances:
 
     Args:
         values: (n,) Euclidean, 0 to about 1.5; NaN where a picture of the pair has no detected face.
-        found: (n, 2) whether a face was detected in the first and in the second picture.
+        detected: (n, 2) whether a face was detected in the first and in the second picture.
     """
 
     values: NDArray[np.float64]
-    found: NDArray[np.bool_]
+    detected: NDArray[np.bool_]
 
     def summary(self, threshold: float = SAME) -> dict[str, Any]:
         """Return plain numbers. ``pairs`` counts all pairs, ``n`` the pairs in which both faces were detected.
@@ -50,8 +50,8 @@ class IdentityDistances:
             "pairs": pairs,
             "n": n,
             "found": n / pairs if pairs else None,
-            "found_first": float(self.found[:, 0].mean()) if pairs else None,
-            "found_second": float(self.found[:, 1].mean()) if pairs else None,
+            "found_first": float(self.detected[:, 0].mean()) if pairs else None,
+            "found_second": float(self.detected[:, 1].mean()) if pairs else None,
             "mean": float(values.mean()) if n else None,
             "sd": float(values.std(ddof=1)) if n > 1 else None,
             "threshold": threshold,
@@ -70,8 +70,8 @@ def distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> Identi
         raise MienError(
             f"expected two sets of embeddings (n, K), got {first.shape} and {second.shape}: pair them first"
         )
-    found = ~np.stack([np.isnan(first).any(1), np.isnan(second).any(1)], 1)
-    return IdentityDistances(np.linalg.norm(first - second, axis=1), found)
+    detected = ~np.stack([np.isnan(first).any(1), np.isnan(second).any(1)], 1)
+    return IdentityDistances(np.linalg.norm(first - second, axis=1), detected)
 
 
 def identity_distance(x: Tensor, y: Tensor, embed: Embed) -> IdentityDistances:
@@ -170,7 +170,7 @@ class IdentityBaselines:
     same: IdentityDistances
     strangers: IdentityDistances
     mirrored: IdentityDistances
-    found: float  # share of the pictures with a detected face; mirror images do not count
+    detected: float  # share of the pictures with a detected face; mirror images do not count
     pictures: int
     note: str
 
@@ -179,7 +179,7 @@ class IdentityBaselines:
         named = {"same": self.same, "strangers": self.strangers, "mirrored": self.mirrored}
         return {
             "pictures": self.pictures,
-            "found": self.found,
+            "found": self.detected,
             "pairs": self.note,
             **{name: one.summary() for name, one in named.items() if len(one.values)},
             "auc": auc(self.same.values, self.strangers.values),
@@ -221,7 +221,7 @@ def identity_baselines(
         same=distances(rows_of(pairs.same[:, 0]), rows_of(pairs.same[:, 1])),
         strangers=distances(rows_of(pairs.strangers[:, 0]), rows_of(pairs.strangers[:, 1])),
         mirrored=distances(rows_of(pairs.strangers[:, 0]), mirrored),
-        found=float((~np.isnan(table).any(1)).mean()),
+        detected=float((~np.isnan(table).any(1)).mean()),
         pictures=len(table),
         note=pairs.note,
     )

@@ -144,12 +144,12 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         self.lr, self.betas = lr, betas
         self.augment, self.decay = augment, teacher
         self.front = Spectrum(shape) if spectral else None
-        seen = self.front.shape if self.front else shape
-        self.encoder = PoolingEncoder(seen, latent, width, hidden)
+        input_shape = self.front.shape if self.front else shape
+        self.encoder = PoolingEncoder(input_shape, latent, width, hidden)
         self.classifier = ResidualClassifier(latent, hidden, max(len(classes), 1))
         decoder = SpectralDecoder if spectral else UpsamplingDecoder
         self.decoder: nn.Module = decoder(shape, latent, width, hidden)
-        self.discriminator = DenseDiscriminator(seen, width, hidden)
+        self.discriminator = DenseDiscriminator(input_shape, width, hidden)
         if teacher:
             self.teacher = nn.ModuleList([copy.deepcopy(self.encoder), copy.deepcopy(self.classifier)])
             self.teacher.requires_grad_(False)

@@ -109,10 +109,10 @@ class Source(base.Source):
         """The part of each folder that is one: 0 train, 1 valid, 2 test; none unless all pictures lie in them."""
         tops = {path.partition("/")[0] if "/" in path else "" for path in self._listing.pictures}
         parts = {top: PARTS.get(top.lower(), -1) for top in tops}
-        found = set(parts.values())
-        if -1 in found or 0 not in found or len(found) < 2:
+        numbers = set(parts.values())
+        if -1 in numbers or 0 not in numbers or len(numbers) < 2:
             return {}
-        if 2 not in found:
+        if 2 not in numbers:
             parts = {top: 2 if part else 0 for top, part in parts.items()}
         return parts
 

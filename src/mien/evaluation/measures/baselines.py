@@ -97,13 +97,13 @@ class Baselines(Measure[BaselineScores]):
             linear, c = baselines.logistic(fitted, checked, classes)
             context.note("baselines", 1, 2)
             nearest, k = baselines.neighbors(fitted, checked, classes)
-            found: dict[str, tuple[NDArray[np.int64], float | None]] = {
+            predicted_by: dict[str, tuple[NDArray[np.int64], float | None]] = {
                 "logistic_regression": (baselines.predictions(linear(scored.x), classes), c),
                 "neighbors": (baselines.predictions(nearest(scored.x), classes), float(k)),
             }
         context.note("baselines", 2, 2)
-        found["majority"] = _majority(truth[train], len(test), classes), None
-        found["model"] = _by_model(context, test, classes), None
+        predicted_by["majority"] = _majority(truth[train], len(test), classes), None
+        predicted_by["model"] = _by_model(context, test, classes), None
         kind, names = _names(run)
         return BaselineScores(
             n=len(test),
@@ -111,7 +111,7 @@ class Baselines(Measure[BaselineScores]):
             n_labels=len(labeled),
             kind=kind,
             view="spectrum" if run.dataset.shape[1] == 1 else "pixels",
-            **{key: _score(predicted, truth[test], names, chosen) for key, (predicted, chosen) in found.items()},
+            **{key: _score(predicted, truth[test], names, chosen) for key, (predicted, chosen) in predicted_by.items()},
         )
 
     def rows(self, result: BaselineScores) -> list[Row]:

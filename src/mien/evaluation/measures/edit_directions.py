@@ -68,7 +68,7 @@ class EditDirections(Measure[Comparison]):
         from mien.metrics.edits import leakage_at
 
         view = judge_view(context)
-        found: dict[str, DirectionScores] = {}
+        scores: dict[str, DirectionScores] = {}
         for number, direction in enumerate(DIRECTIONS):
             context.note("directions", number, len(DIRECTIONS))
             editor = context.run.editor(direction=direction)
@@ -78,14 +78,14 @@ class EditDirections(Measure[Comparison]):
             gain = Gain.of(per, per)
             curve = mean_curve(per, gain)
             main = next(point for point in curve if point.amount == MAIN)
-            wanted = found[REFERENCE].gain.mean if found else gain.mean
+            reference = scores[REFERENCE].gain.mean if scores else gain.mean
             gains = [point.gain for point in curve if point.gain is not None]
-            leakage = None if wanted is None else leakage_at(wanted, gains, [point.leakage for point in curve])
-            found[direction] = DirectionScores(
+            leakage = None if reference is None else leakage_at(reference, gains, [point.leakage for point in curve])
+            scores[direction] = DirectionScores(
                 gain=gain, success=main.success, leakage=main.leakage, curve=curve, leakage_at_reference=leakage
             )
         context.note("directions", len(DIRECTIONS), len(DIRECTIONS))
-        return Comparison(len(context.test), found)
+        return Comparison(len(context.test), scores)
 
     def rows(self, result: Comparison) -> list[Row]:
         """Return three rows for each direction."""
