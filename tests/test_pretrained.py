@@ -277,6 +277,19 @@ def test_a_path_is_never_a_name_and_a_folder_comes_first(capsys, folder, shipped
     assert "cnn: vae" in text
 
 
+def test_a_name_may_begin_with_mien(capsys, folder, shipped, elsewhere):
+    assert resolve("mien/cnn") == resolve(Path("mien/cnn")) == pretrained.folder("mien/cnn") == shipped / "cnn"
+    torch.testing.assert_close(load("mien/plain").state_dict(), load("plain").state_dict())
+    assert mien(capsys, "show", "mien/cnn") == mien(capsys, "show", "cnn")
+    assert mien(capsys, "pretrained", "mien/cnn") == mien(capsys, "pretrained", "cnn")
+    assert mien(capsys, "models", "--pretrained") == mien(capsys, "pretrained")
+    for path in ("mien/plan", "other/cnn", "./mien/cnn"):
+        assert "does not exist" in refused(capsys, "show", path)
+    (elsewhere / "mien").mkdir()
+    shutil.copytree(folder / "plain", "mien/cnn")
+    assert "cnn: vae" in mien(capsys, "show", "mien/cnn")[1]
+
+
 def test_an_unknown_name_is_answered_with_the_names(capsys, shipped, elsewhere):
     for command in (["show", "plan"], ["edit", "plan", "me.png", "Male=1"], ["evaluate", "plan"]):
         line = refused(capsys, *command)

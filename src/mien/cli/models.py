@@ -10,6 +10,7 @@ import typer
 from mien import models as models_
 from mien.abilities import ABILITIES
 from mien.cli.app import app
+from mien.cli.pretrained import pretrained as show_pretrained
 from mien.cli.shared import make_console
 from mien.errors import MienError
 
@@ -17,6 +18,9 @@ from mien.errors import MienError
 @app.command(rich_help_panel="Look up")
 def models(
     name: Annotated[str | None, typer.Argument(help="The model to describe.", show_default=False)] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="List the models that come with the package, as mien pretrained does.")
+    ] = False,
 ) -> None:
     """List the models with their abilities, or describe one: its abilities, and its settings with their defaults.
 
@@ -24,8 +28,11 @@ def models(
       mien models
       mien models vae_wgan
       mien models ./my_model.py:MyModel
+      mien models --pretrained
     """
-    if name is None:
+    if pretrained:
+        show_pretrained(name)
+    elif name is None:
         _list()
     else:
         _describe(models_.use(name))

@@ -15,6 +15,7 @@ from mien.errors import UnknownName
 
 FOLDER = Path(__file__).parent
 LIMIT = 25_000_000  # bytes of all folders together: the package stays small enough to download
+PREFIX = "mien/"  # faces-64 and mien/faces-64 are the same model
 CONFIG, CARD, CARD_TEXT = "config.json", "card.json", "card.md"
 
 
@@ -23,15 +24,24 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{CONFIG}")))
 
 
+def plain(name: str) -> str:
+    """Return the name of a model without the prefix ``mien/``.
+
+    >>> plain("mien/faces-64"), plain("faces-64")
+    ('faces-64', 'faces-64')
+    """
+    return name.removeprefix(PREFIX)
+
+
 def folder(name: str) -> Path:
-    """Return the folder of a model that comes with the package.
+    """Return the folder of a model that comes with the package; its name may begin with ``mien/``.
 
     Raises:
         UnknownName: with the nearest names.
     """
-    if name not in names():
+    if plain(name) not in names():
         raise UnknownName("pretrained model", name, names())
-    return FOLDER / name
+    return FOLDER / plain(name)
 
 
 def card(name: str) -> dict[str, Any]:

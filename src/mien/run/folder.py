@@ -28,7 +28,7 @@ CONFIG, WEIGHTS, PROGRESS = "config.json", "weights.safetensors", "progress.json
 def resolve(run: str | Path) -> Path:
     """Return the folder that ``run`` stands for: a folder of this path, else the pretrained model of this name.
 
-    A text with a separator is always a path. A text that is neither is returned as a path; :func:`read_config` refuses
+    A text with a separator is a path, except for ``mien/`` before the name of a pretrained model. A text that is neither is returned as a path; :func:`read_config` refuses
     it.
 
     >>> resolve("runs/faces").as_posix()
@@ -37,6 +37,8 @@ def resolve(run: str | Path) -> Path:
     text, path = os.fspath(run), Path(run)
     if path.is_dir():
         return path
+    if text.startswith(pretrained.PREFIX) and pretrained.plain(text) in pretrained.names():
+        return pretrained.folder(text)
     if os.sep in text or (os.altsep and os.altsep in text):
         return path if len(path.parts) > 1 else path.absolute()  # Path("./faces") alone would lose its separator
     return pretrained.folder(text) if text in pretrained.names() else path
