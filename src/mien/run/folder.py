@@ -28,8 +28,8 @@ CONFIG, WEIGHTS, PROGRESS = "config.json", "weights.safetensors", "progress.json
 def resolve(run: str | Path) -> Path:
     """Return the folder that ``run`` stands for: a folder of this path, else the pretrained model of this name.
 
-    A text with a separator is a path, except for ``mien/`` before the name of a pretrained model. A text that is neither is returned as a path; :func:`read_config` refuses
-    it.
+    A text with a separator is a path, except for ``mien/`` before the name of a pretrained model. A text that is
+    neither is returned as a path; :func:`read_config` refuses it.
 
     >>> resolve("runs/faces").as_posix()
     'runs/faces'
@@ -40,7 +40,9 @@ def resolve(run: str | Path) -> Path:
     if text.startswith(pretrained.PREFIX) and pretrained.plain(text) in pretrained.names():
         return pretrained.folder(text)
     if os.sep in text or (os.altsep and os.altsep in text):
-        return path if len(path.parts) > 1 else path.absolute()  # Path("./faces") alone would lose its separator
+        # Path("./faces-64") loses its "./", and would be a name when it is resolved again
+        is_name = len(path.parts) == 1 or pretrained.plain(path.as_posix()) in pretrained.names()
+        return path.absolute() if is_name else path
     return pretrained.folder(text) if text in pretrained.names() else path
 
 
