@@ -34,12 +34,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torture_record
 from PIL import Image
 
 from mien.data.pictures import PILLOW_WARNINGS
 from mien.errors import MienError
 
-ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 60  # of one input
 MEMORY = 1024  # MB beyond the need
 TEXTS = (
@@ -114,11 +114,11 @@ def _image(mode: str) -> Image.Image:
     return Image.fromarray(colors).convert(mode)
 
 
-def _picture(kind: str, mode: str = "RGB", **options: Any) -> Callable[[], bytes]:
+def _picture(kind: str, mode: str = "RGB", frames: bool = False, **options: Any) -> Callable[[], bytes]:
     def valid() -> bytes:
         file = io.BytesIO()
         image = _image(mode)
-        if options.pop("frames", False):
+        if frames:
             image.save(file, kind, save_all=True, append_images=[image.rotate(90)], **options)
         else:
             image.save(file, kind, **options)
@@ -631,7 +631,7 @@ def main(argv: list[str] | None = None) -> int:
     if unknown := set(options.kinds) - KINDS.keys():
         parser.error(f"expected kinds among {', '.join(KINDS)}, got {', '.join(sorted(unknown))}")
     chosen = [KINDS[name] for name in options.kinds or KINDS]
-    start = time.monotonic()
+    record = torture_record.Record("fuzz")
     outcomes, failures = campaign(chosen, options.count, options.seed, options.keep)
     total = sum((counts for counts in outcomes.values()), Counter[str]())
     print(f"\n{sum(total.values()):,} inputs of {len(outcomes)} kinds: {dict(total)}")
@@ -639,16 +639,15 @@ def main(argv: list[str] | None = None) -> int:
         example = next(f for f in failures if (f.kind, f.what) == what)
         print(f"{group:6} {what[0]}: {what[1]}  (number {example.number})\n       {example.text[-300:]!r}")
     if options.store:
-        from mien.files import write_json
-
-        result = {
-            "seed": options.seed,
-            "seconds": round(time.monotonic() - start),
-            "inputs": dict(total),
-            "kinds": {name: dict(counts) for name, counts in outcomes.items()},
-            "failures": dict(Counter(f"{f.kind}: {f.what}" for f in failures)),
-        }
-        write_json(ROOT / "results" / "torture" / "fuzz.json", result)
+        record.store(
+            {
+                "seed": options.seed,
+                "count": options.count,
+                "inputs": dict(total),
+                "kinds": {name: dict(counts) for name, counts in outcomes.items()},
+                "failures": dict(Counter(f"{f.kind}: {f.what}" for f in failures)),
+            }
+        )
     return 1 if failures else 0
 
 

@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torture_record
 
-ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {"width": 4, "latent": 8}
 COUNT = 60  # avatars of the training
 TIMES = ("seconds", "images_per_second", "pictures_per_second")  # values that differ between calls
@@ -335,7 +335,7 @@ def main(argv: list[str] | None = None) -> int:
     if unknown := set(options.commands) - COMMANDS.keys():
         parser.error(f"expected commands among {', '.join(COMMANDS)}, got {', '.join(sorted(unknown))}")
     import_all()
-    start, failures, table = time.monotonic(), list[str](), dict[str, Any]()
+    record, failures, table = torture_record.Record("kills"), list[str](), dict[str, Any]()
     with tempfile.TemporaryDirectory(prefix="mien-kills-") as name:
         place = Path(name)
         os.environ["MIEN_CACHE"] = str(place / "cache")
@@ -361,10 +361,7 @@ def main(argv: list[str] | None = None) -> int:
     for line in failures[:20]:
         print(f"failed: {line}")
     if options.store:
-        from mien.files import write_json
-
-        result = {"seed": options.seed, "seconds": round(time.monotonic() - start), "commands": table}
-        write_json(ROOT / "results" / "torture" / "kills.json", {**result, "failures": failures})
+        record.store({"seed": options.seed, "commands": table, "failures": failures})
     return 1 if failures else 0
 
 
