@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mien.errors import MienError
     from mien.experiment import train
     from mien.run.data import Data
+    from mien.run.editors import load_editor
     from mien.run.opening import open_run
     from mien.run.weights import load
 
@@ -33,6 +34,7 @@ __all__ = [
     "errors",
     "figures",
     "load",
+    "load_editor",
     "metrics",
     "models",
     "open_run",
@@ -43,6 +45,7 @@ __all__ = [
 
 _MODULES = {
     "load": "mien.run.weights",
+    "load_editor": "mien.run.editors",
     "open_run": "mien.run.opening",
     "read_pictures": "mien.data.reading",
     "train": "mien.experiment",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.shared import Folders, bars, make_console, pick_device
-from mien.errors import MienError, UnknownName
+from mien.errors import MienError
 
 MOST = 10  # the largest amount of either sign
 FAR = 1.5  # an amount that differs from the best one by this factor or more is mentioned
@@ -73,7 +73,7 @@ def open_editor(
 ) -> Any:
     """Return the :class:`~mien.applications.arithmetic.Editor` of a run.
 
-    The run's data are opened only where attribute vectors are needed and the run has none yet.
+    See :func:`~mien.run.editors.load_editor`; a bar shows how far new attribute vectors are.
 
     Args:
         model: the run's.
@@ -86,27 +86,19 @@ def open_editor(
         MissingAbility: for a model that neither edits nor encodes and decodes.
         UnknownName, MienError: for an attribute that cannot be changed or kept, or a direction that does not exist.
     """
-    from mien import abilities
-    from mien.applications.arithmetic import Editor
-    from mien.run.folder import read_config
-    from mien.run.opening import cached_vectors, check_direction, open_run
+    from mien.run.editors import load_editor
 
-    check_direction(model, direction)
-    itself = abilities.can(model, abilities.Edits)
-    vectors = None if itself else cached_vectors(run, direction)
-    if itself or vectors is not None:
-        editor = Editor(model, vectors, tuple(keep))
-    else:
-        abilities.require(model, abilities.Encodes, abilities.Decodes)
-        attributes = read_config(run)["data"].get("attributes", [])
-        for name in [*names, *keep] if attributes else []:
-            if name not in attributes:
-                raise UnknownName("attribute", name, attributes)
-        with bars(make_console()) as note:
-            opened = open_run(run, pick_device(device), root)
-            editor = opened.editor(keep, lambda done, total: note("attribute vectors", done, total), direction)
-    editor.check([*names, *keep])
-    return editor
+    with bars(make_console()) as note:
+        return load_editor(
+            run,
+            pick_device(device),
+            keep=keep,
+            direction=direction,
+            names=names,
+            root=root,
+            model=model,
+            progress=lambda done, total: note("attribute vectors", done, total),
+        )
 
 
 def held_out_to_edit(run: Path, amounts: Mapping[str, float], n: int, root: Folders) -> Any:
