@@ -17,7 +17,7 @@ from mien.evaluation.edit_gain import Judged
 from mien.evaluation.measures.baselines import BaselineScores, Score
 from mien.evaluation.measures.classes import Accuracies, ClassScores
 from mien.evaluation.measures.edits import AttributeEdits, EditScores
-from mien.evaluation.page import flaws
+from mien.evaluation.page import below_mean, flaws
 from mien.evaluation.result import Evaluation, Pictures
 from mien.evaluation.store import RESULT
 from mien.evaluation.text import UNCHANGED, tables
@@ -122,6 +122,14 @@ def test_gray_and_equal_samples_are_named():
     ]
     assert flaws(real[:1].repeat(8, 1, 1, 1), real, "samples") == ["The samples are all almost the same picture."]
     assert "not numbers" in flaws(real * torch.nan, real, "samples")[0]
+
+
+def test_reconstructions_with_a_larger_error_than_the_mean_picture_are_named():
+    torch.manual_seed(0)
+    real = torch.rand(8, 1, 8, 8) * 2 - 1
+    assert below_mean(real.flip(-1), real)[0].startswith("The reconstructions have an error of 0.")
+    assert below_mean((real + real.mean(0)) / 2, real) == []
+    assert below_mean(real * torch.nan, real) == []  # flaws() names those
 
 
 def test_the_notice_is_at_the_top_and_escaped():

@@ -56,14 +56,18 @@ def write_page(run: OpenRun, evaluation: Evaluation, path: Path, judge: Model | 
 
 
 def notices(run: OpenRun, evaluation: Evaluation) -> list[str]:
-    """Return the sentences at the top of the page: samples that are all alike or gray, and weak classifiers."""
+    """Return the sentences at the top of the page: flat samples, poor reconstructions, weak classifiers."""
     model = run.model
     real = run.dataset.batch(spread(run.splits.test, SAMPLES)).x
     sentences: list[str] = []
     if isinstance(model, Generates):
         sentences += flaws(applications.generate(model, SAMPLES, seed=1), real, "samples")
-    elif can(model, Encodes, Decodes):
-        sentences += flaws(applications.reconstruct(model, real), real, "reconstructions")
+    if can(model, Encodes, Decodes):
+        x_rec = applications.reconstruct(model, real)
+        if not isinstance(model, Generates):
+            sentences += flaws(x_rec, real, "reconstructions")
+        if real.shape[2] > 1:  # a decoder of spectra writes waveforms with other phases, so their error says nothing
+            sentences += below_mean(x_rec, real)
     sentences += below_baseline(evaluation)
     if names := edits_without_effect(evaluation):
         sentences.append(f"By the judge, edits of this run do not change: {', '.join(names)}.")
@@ -88,6 +92,23 @@ def flaws(x: Tensor, real: Tensor, what: str) -> list[str]:
     if _variety(x) < FLAT * _variety(real):
         return [f"The {what} are all almost the same picture."]
     return []
+
+
+def below_mean(x_rec: Tensor, real: Tensor) -> list[str]:
+    """Return a sentence if one picture, the mean of the real ones, has a smaller error than their reconstructions.
+
+    Args:
+        x_rec, real: reconstructions and the pictures themselves, (n, C, H, W), two or more.
+
+    >>> below_mean(torch.ones(4, 1, 8, 8), torch.linspace(-1, 0, 256).view(4, 1, 8, 8))
+    ['The reconstructions have an error of 2.3, and the mean picture alone has 0.079: their error should be lower.']
+    """
+    x_rec, real = x_rec.detach().float().cpu(), real.detach().float().cpu()
+    error, baseline = (float((x - real).square().mean()) for x in (x_rec, real.mean(0, keepdim=True)))
+    if not error >= baseline:
+        return []
+    numbers = f"an error of {error:.2g}, and the mean picture alone has {baseline:.2g}"
+    return [f"The reconstructions have {numbers}: their error should be lower."]
 
 
 def _contrast(x: Tensor) -> float:
