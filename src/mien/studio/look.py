@@ -11,6 +11,7 @@ CSS = """
 .gradio-container { max-width: 1240px !important; margin: 0 auto; padding: 16px 20px !important; }
 .title { margin: 0 0 2px; font-size: 22px; font-weight: 650; letter-spacing: -0.01em; }
 .about { margin: 0; opacity: .72; font-size: 14px; }
+.head p { font-size: 14px; margin: 0; }
 .status p { font-size: 13px; opacity: .8; margin: 0; }
 .sliders .block { padding: 6px 10px !important; }
 .sliders .gap, .sliders { gap: 4px !important; }
@@ -25,6 +26,7 @@ CSS = """
 footer { display: none !important; }
 @media (max-width: 640px) {
   .gradio-container { padding: 10px 10px !important; }
+  .gradio-container * { min-width: 0; }
   .result { position: sticky; top: 0; z-index: 20; background: var(--body-background-fill); }
 }
 """

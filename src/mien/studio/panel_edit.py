@@ -47,8 +47,9 @@ class EditPanel:
             with gr.Column(scale=4, min_width=300):
                 self.photo = PhotoInput(place, "Photo", "edit")
             with gr.Column(scale=6, min_width=300, elem_classes="result"):
+                gr.Markdown("**Before | after**", elem_classes="head")
                 self.compare = gr.ImageSlider(
-                    label="Before | after",
+                    show_label=False,
                     interactive=False,
                     format="jpeg",
                     height=420,
@@ -56,6 +57,7 @@ class EditPanel:
                     elem_id="edit-result",
                     buttons=["fullscreen"],
                 )
+                self.whole = gr.Checkbox(False, label="Show the whole photo", elem_id="edit-whole", container=False)
                 self.identity = gr.Markdown("", elem_classes="status", elem_id="edit-identity")
             with gr.Column(scale=5, min_width=280):
                 self._sliders(runs)
@@ -97,7 +99,7 @@ class EditPanel:
 
     def _connect(self) -> None:
         all_sliders = [slider for group in self.groups for slider in group.sliders]
-        inputs = [self.photo.state, self.run, *all_sliders]
+        inputs = [self.photo.state, self.run, self.whole, *all_sliders]
         outputs = [self.compare, self.residual, self.line, self.file]
         self.refresh: tuple[Callable[..., Any], list[Any], list[Any]] = (sentences(self._refresh), inputs, outputs)
         self.measure: tuple[Callable[..., Any], list[Any], list[Any]] = (
@@ -107,7 +109,7 @@ class EditPanel:
         )
         self.photo.connect(self.refresh, self.measure)
         for group in self.groups:
-            live = [self.photo.state, *group.sliders]
+            live = [self.photo.state, self.whole, *group.sliders]
             for slider in group.sliders:
                 slider.input(sentences(self._live(group)), live, outputs, **LIVE)
                 slider.release(*self.measure, show_progress="hidden", trigger_mode="always_last", **HEAVY)
@@ -120,6 +122,7 @@ class EditPanel:
         self.reset.click(lambda: [0.0] * len(all_sliders), None, all_sliders, show_progress="hidden").then(
             *self.refresh, show_progress="hidden"
         ).then(*self.measure, show_progress="hidden")
+        self.whole.input(*self.refresh, show_progress="hidden")
         self.make.click(sentences(self._full), inputs, [self.file], **HEAVY)
 
     def _chosen(self, name: str, values: Sequence[float | None]) -> tuple[Served, dict[str, float]]:
@@ -135,32 +138,30 @@ class EditPanel:
     def _live(self, group: Sliders) -> Callable[..., list[Any]]:
         """Return the handler of a moving slider of a run."""
 
-        def live(photo: Photo | None, *values: float | None) -> list[Any]:
-            return self._step(present(photo), group.run, group.amounts(values))
+        def live(photo: Photo | None, whole: bool, *values: float | None) -> list[Any]:
+            return self._step(present(photo), group.run, group.amounts(values), whole)
 
         return live
 
-    def _step(self, photo: Photo, run: Served, amounts: dict[str, float]) -> list[Any]:
-        result = steps.step(photo, run, amounts)
-        same = result.before is photo.small
-        before = photo.small_file if same else photo.preview_file(result.before)
-        files = (str(before), str(photo.preview_file(result.after)))
+    def _step(self, photo: Photo, run: Served, amounts: dict[str, float], whole: bool) -> list[Any]:
+        result = steps.step(photo, run, amounts, whole)
+        files = (str(steps.start(photo, run, whole).file), str(photo.preview_file(result.after)))
         return [files, result.residual, steps.command(photo, run, amounts), gr.update(value=None, visible=False)]
 
-    def _refresh(self, photo: Photo | None, name: str, *values: float | None) -> list[Any]:
+    def _refresh(self, photo: Photo | None, name: str, whole: bool, *values: float | None) -> list[Any]:
         """Draw anew after another photo, face or run; a photo without a face leaves the result empty."""
         run, amounts = self._chosen(name, values)
         if photo is None or (not photo.faces and run.template is not None and not photo.is_aligned(run.template)):
             return [None, None, "", gr.update(value=None, visible=False)]
-        return self._step(photo, run, amounts)
+        return self._step(photo, run, amounts, whole)
 
-    def _identity(self, photo: Photo | None, name: str, *values: float | None) -> str:
+    def _identity(self, photo: Photo | None, name: str, whole: bool, *values: float | None) -> str:
         run, amounts = self._chosen(name, values)
         if photo is None or not photo.faces or not steps.nonzero(amounts):
             return ""
         return steps.identity(photo, run, amounts)
 
-    def _full(self, photo: Photo | None, name: str, *values: float | None) -> Any:
+    def _full(self, photo: Photo | None, name: str, whole: bool, *values: float | None) -> Any:
         photo = present(photo)
         path = steps.full_size(photo, *self._chosen(name, values))
         return gr.update(value=str(path), visible=True, label=f"Download {path.name}")

@@ -17,10 +17,12 @@ from PIL import Image, ImageDraw
 from mien.data.pictures import BadPicture, open_picture, save_picture
 from mien.errors import MienError
 from mien.photos import Aligned, DlibFinder, Face, Template, align
+from mien.photos.aligning import apply
 
 SIDE = 640  # pixels of the longer side of the small picture
 KEPT = (".jpg", ".jpeg", ".png", ".webp")  # suffixes that an edited photo keeps, as in mien edit
 CHOSEN, OTHER = (255, 176, 32), (255, 255, 255)  # colors of outlines
+AROUND = 1.6  # sides of the aligned square in a close-up
 LAST = 6  # previews of a photo that remain on the disk
 
 _finder = DlibFinder()
@@ -79,7 +81,9 @@ class Photo:
         try:
             return np.asarray(open_picture(self.file))
         except BadPicture:
-            raise MienError("expected the photo, got none, because it was removed after a while: choose it again")
+            raise MienError(
+                "expected the photo, got none, because it was removed after a while: choose it again"
+            ) from None
 
     def is_aligned(self, template: Template) -> bool:
         """Return whether the photo has the size of the model's pictures, so that it is one of them."""
@@ -98,21 +102,16 @@ class Photo:
         return result
 
     def preview_file(self, picture: NDArray[np.uint8]) -> Path:
-        """Write a picture (h, w, 3) as JPEG with a new name, and remove older ones; return its path."""
+        """Write a picture (h, w, 3) with a new name, and remove older ones; return its path."""
         number = next(self.counter)
-        self.folder.mkdir(exist_ok=True)
-        path = self.folder / f"preview-{number}.jpg"
-        Image.fromarray(picture).save(path, quality=88)
         (self.folder / f"preview-{number - LAST}.jpg").unlink(missing_ok=True)
-        return path
+        return self.write(picture, f"preview-{number}")
 
-    @property
-    def small_file(self) -> Path:
-        """The small picture as a file; it is written once."""
-        path = self.folder / "small.jpg"
-        if not path.exists():
-            self.folder.mkdir(exist_ok=True)
-            Image.fromarray(self.small).save(path, quality=88)
+    def write(self, picture: NDArray[np.uint8], name: str) -> Path:
+        """Write a picture (h, w, 3) as JPEG and return its path."""
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"{name}.jpg"
+        Image.fromarray(picture).save(path, quality=90)
         return path
 
     def forget(self) -> None:
@@ -171,13 +170,29 @@ def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.array(image)
 
 
-def scaled(aligned: Aligned, scale: float) -> Aligned:
-    """Return an aligned face whose coordinates are those of the photo multiplied by ``scale``."""
+def moved(aligned: Aligned, scale: float, corner: NDArray[np.float64]) -> Aligned:
+    """Return an aligned face with coordinates of a part of the photo: each point p becomes scale · (p − corner)."""
     face = aligned.face
-    outline = None if face.outline is None else face.outline * scale
-    left, top, right, bottom = (edge * scale for edge in face.box)
-    face = Face((left, top, right, bottom), face.five * scale, outline, face.score)
-    return replace(aligned, matrix=aligned.matrix * scale, face=face)
+    outline = None if face.outline is None else (face.outline - corner) * scale
+    left, top, right, bottom = (np.array(face.box) - np.tile(corner, 2)) * scale
+    matrix = np.column_stack([aligned.matrix[:, :2], aligned.matrix[:, 2] - corner]) * scale
+    return replace(aligned, matrix=matrix, face=Face((left, top, right, bottom), (face.five - corner) * scale, outline))
+
+
+def closeup(photo: Photo, aligned: Aligned) -> tuple[NDArray[np.uint8], float, NDArray[np.float64]]:
+    """Return the part of a photo around a face, with a longer side of at most 640 pixels.
+
+    Returns:
+        (h, w, 3); the pixels of it for one pixel of the photo; and its corner (x, y) in the photo.
+    """
+    size = aligned.x.shape[-1]
+    center = apply(aligned.matrix, np.array([[size / 2, size / 2]]))[0]
+    half = AROUND * size * aligned.scale / 2
+    left, top = (int(edge) for edge in np.floor(center - half).clip(0))
+    right, bottom = (int(edge) for edge in np.minimum(np.ceil(center + half), (photo.width, photo.height)))
+    part = photo.read()[top:bottom, left:right]
+    small = _small(part)
+    return small, small.shape[1] / part.shape[1], np.array([left, top], float)
 
 
 def outlined(photo: Photo) -> NDArray[np.uint8]:

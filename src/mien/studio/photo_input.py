@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import component_meta
 
 from mien.errors import MienError
 from mien.photos import Template
@@ -19,18 +21,31 @@ HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1}
 """Work of a second or more: one at a time, because dlib and full-size edits use a whole core each."""
 
 
-class Upload(gr.Image):
-    """A photo as the visitor sent it; gradio does not open it, so that mien's own reader decides what it is."""
+@contextlib.contextmanager
+def _without_stub() -> Iterator[None]:
+    """Define a component without gradio writing a .pyi file beside its source, which may be an installed package."""
+    write = component_meta.create_or_modify_pyi
+    component_meta.create_or_modify_pyi = lambda *_: None
+    try:
+        yield
+    finally:
+        component_meta.create_or_modify_pyi = write
 
-    def get_block_name(self) -> str:
-        """Return the name of the part of the page that shows it."""
-        return "image"
 
-    def preprocess(self, payload: Any) -> Any:
-        """Return the (path, name) of the file; None without one."""
-        if payload is None or payload.path is None:
-            return None
-        return payload.path, payload.orig_name or Path(payload.path).name
+with _without_stub():
+
+    class Upload(gr.Image):
+        """A photo as the visitor sent it; gradio does not open it, so that mien's own reader decides what it is."""
+
+        def get_block_name(self) -> str:
+            """Return the name of the part of the page that shows it."""
+            return "image"
+
+        def preprocess(self, payload: Any) -> Any:
+            """Return the (path, name) of the file, which gradio checked to be an upload; None without one."""
+            if payload is None or payload.path is None:
+                return None
+            return payload.path, payload.orig_name or Path(payload.path).name
 
 
 @dataclass(frozen=True)
@@ -53,8 +68,9 @@ class PhotoInput:
     def __init__(self, place: Place, label: str, name: str):
         self.place = place
         self.state = gr.State(None, time_to_live=KEEP_SECONDS, delete_callback=forget)
+        gr.Markdown(f"**{label}**", elem_classes="head")
         self.source = Upload(
-            label=label,
+            show_label=False,
             sources=["upload", "webcam", "clipboard"],
             type="filepath",
             height=300,
@@ -62,7 +78,7 @@ class PhotoInput:
             buttons=[],
         )
         self.faces = gr.Image(
-            label=label,
+            show_label=False,
             visible=False,
             interactive=False,
             format="png",

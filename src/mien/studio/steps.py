@@ -23,7 +23,7 @@ from mien.metrics.identity import SAME
 from mien.photos import Aligned, align, celeba, edit_photo, save_photo
 from mien.photos.editing import add
 from mien.photos.masks import BEYOND_FACE, mask_of
-from mien.studio.photo import KEPT, Photo, scaled
+from mien.studio.photo import KEPT, Photo, closeup, moved
 from mien.studio.runs import Served
 
 ENLARGED = 384  # pixels of the preview of a picture that is one of the model's
@@ -35,17 +35,19 @@ class Start:
     """What all edits of one face by one run start from; it is computed once.
 
     Args:
-        aligned: the face in coordinates of the small picture; None for a picture of the model's own kind.
+        view: (h, w, 3), what the preview shows: the photo or a close-up of the face.
+        file: the view as a file.
+        aligned: the face in coordinates of the view; None for a picture of the model's own kind.
         start: (1, K) or (1, C, H, W), of :meth:`mien.applications.arithmetic.Editor.start`.
         before: (C, H, W), the model's picture without an edit.
-        x: (C, H, W), the picture as the model sees it.
         masks: (256, 256) by whether the edit reaches beyond the face.
     """
 
+    view: NDArray[np.uint8]
+    file: Path
     aligned: Aligned | None
     start: Tensor
     before: NDArray[np.float32]
-    x: NDArray[np.float32]
     masks: dict[bool, NDArray[np.float32]] = field(default_factory=dict)
 
 
@@ -60,21 +62,30 @@ def picture_of(photo: Photo, run: Served) -> tuple[Tensor, bool]:
     return read_shape([photo.file], tuple(run.model.config["shape"])), False
 
 
-def start(photo: Photo, run: Served) -> Start:
+def start(photo: Photo, run: Served, whole: bool = False) -> Start:
     """Return what edits of the chosen face start from.
+
+    Args:
+        photo: with a chosen face.
+        run: a run that edits.
+        whole: show the whole photo, and no close-up of the face.
 
     Raises:
         MienError: the run does not edit, or the photo shows no face.
     """
     if run.editor is None:
         raise MienError(f"expected a run that edits, got {run.name}: choose another one")
-    key = ("start", run.name, photo.number)
+    key = ("start", run.name, photo.number, whole)
     if key not in photo.cache:
         x, face = picture_of(photo, run)
-        aligned = scaled(photo.aligned(run.template), photo.scale) if face and run.template is not None else None
+        aligned, view = None, _enlarged(x[0].numpy())
+        if face and run.template is not None:
+            aligned = photo.aligned(run.template)
+            view, scale, corner = (photo.small, photo.scale, np.zeros(2)) if whole else closeup(photo, aligned)
+            aligned = moved(aligned, scale, corner)
         latents = run.editor.start(x)
-        before = run.editor.finish(latents, {})
-        photo.cache[key] = Start(aligned, latents, before[0].cpu().numpy(), x[0].numpy())
+        before = run.editor.finish(latents, {})[0].cpu().numpy()
+        photo.cache[key] = Start(view, photo.write(view, f"view-{len(photo.cache)}"), aligned, latents, before)
     result: Start = photo.cache[key]
     return result
 
@@ -93,31 +104,31 @@ class Step:
     residual: NDArray[np.uint8]
 
 
-def step(photo: Photo, run: Served, amounts: Mapping[str, float]) -> Step:
-    """Return the preview of an edit: one decoding, pasted into the small picture.
+def step(photo: Photo, run: Served, amounts: Mapping[str, float], whole: bool = False) -> Step:
+    """Return the preview of an edit: one decoding, pasted into the view.
 
     Args:
         photo: with a chosen face.
         run: a run that edits.
         amounts: by attribute; zeros change nothing.
+        whole: as of :func:`start`.
 
     Raises:
         MienError: as :func:`start`, or an attribute that cannot be changed.
     """
-    base = start(photo, run)
+    base = start(photo, run, whole)
     amounts = nonzero(amounts)
     assert run.editor is not None  # start() raises without one
     after = run.editor.finish(base.start, amounts)[0].cpu().numpy() if amounts else base.before
-    if base.aligned is None:
-        # the reconstruction is no part of the edit, so without amounts the picture is shown as it is
-        return Step(_enlarged(base.x), _enlarged(after if amounts else base.x), _residual(after - base.before))
-    small = photo.small.copy()
-    if amounts:
+    result = base.view.copy()
+    if amounts and base.aligned is None:
+        result = _enlarged(after)
+    elif amounts and base.aligned is not None:
         wide = any(name in BEYOND_FACE for name in amounts)
         if wide not in base.masks:
             base.masks[wide] = mask_of(base.aligned, amounts)
-        add(small, np.zeros(small.shape[:2], bool), base.aligned, after - base.before, base.masks[wide])
-    return Step(photo.small, small, _residual(after - base.before))
+        add(result, np.zeros(result.shape[:2], bool), base.aligned, after - base.before, base.masks[wide])
+    return Step(base.view, result, _residual(after - base.before))
 
 
 def nonzero(amounts: Mapping[str, float]) -> dict[str, float]:
@@ -185,15 +196,15 @@ def identity(photo: Photo, run: Served, amounts: Mapping[str, float]) -> str:
     base = start(photo, run)
     if base.aligned is None:
         return "No measure of identity: the picture is one of the model's own size."
-    closeup = celeba(256, 178)
+    template = celeba(256, 178)
     try:
-        if ("embedding", photo.number) not in photo.cache:
-            x = align(photo.small, base.aligned.face, closeup).x
-            photo.cache["embedding", photo.number] = _embed()(x)[0]
-        after = _embed()(align(step(photo, run, amounts).after, base.aligned.face, closeup).x)[0]
+        if ("embedding", run.name, photo.number) not in photo.cache:
+            x = align(base.view, base.aligned.face, template).x
+            photo.cache["embedding", run.name, photo.number] = _embed()(x)[0]
+        after = _embed()(align(step(photo, run, amounts).after, base.aligned.face, template).x)[0]
     except MienError as error:
         return f"No measure of identity: {error}"
-    distance = float(np.linalg.norm(after - photo.cache["embedding", photo.number]))
+    distance = float(np.linalg.norm(after - photo.cache["embedding", run.name, photo.number]))
     if not np.isfinite(distance):
         return "No measure of identity: no face was found again in the edited picture."
     verdict = "the same person" if distance < SAME else "another person"
