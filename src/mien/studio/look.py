@@ -8,7 +8,7 @@ SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "A
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 CSS = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto; padding: 16px 20px !important; }
+.gradio-container { max-width: 1240px !important; width: 100% !important; box-sizing: border-box; margin: 0 auto; padding: 16px 20px !important; }
 .title { margin: 0 0 2px; font-size: 22px; font-weight: 650; letter-spacing: -0.01em; }
 .about { margin: 0; opacity: .72; font-size: 14px; }
 .head p { font-size: 14px; margin: 0; }

@@ -46,6 +46,16 @@ class EditPanel:
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=300):
                 self.photo = PhotoInput(place, "Photo", "edit")
+                gr.Markdown("**What the model changes**, twice as strong; gray is no change", elem_classes="head")
+                self.residual = gr.Image(
+                    show_label=False,
+                    interactive=False,
+                    format="png",
+                    height=180,
+                    elem_id="edit-residual",
+                    elem_classes="view",
+                    buttons=[],
+                )
             with gr.Column(scale=6, min_width=300, elem_classes="result"):
                 gr.Markdown("**Before | after**", elem_classes="head")
                 self.compare = gr.ImageSlider(
@@ -61,23 +71,13 @@ class EditPanel:
                 self.identity = gr.Markdown("", elem_classes="status", elem_id="edit-identity")
             with gr.Column(scale=5, min_width=280):
                 self._sliders(runs)
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=6, min_width=300):
-                self.line = gr.Code(
-                    "", language="shell", label="The same on the command line", elem_id="edit-command", lines=1
-                )
-                with gr.Row():
-                    self.make = gr.Button("Make the photo at full size", variant="primary", elem_id="edit-make")
-                    self.file = gr.DownloadButton("Download", visible=False, elem_id="edit-download")
-            with gr.Column(scale=4, min_width=240), gr.Accordion("What the model changes", open=False):
-                self.residual = gr.Image(
-                    label="Residual, twice as strong; gray is no change",
-                    interactive=False,
-                    format="png",
-                    height=260,
-                    elem_id="edit-residual",
-                    buttons=[],
-                )
+        with gr.Row(equal_height=False), gr.Column(scale=6, min_width=300):
+            self.line = gr.Code(
+                "", language="shell", label="The same on the command line", elem_id="edit-command", lines=1
+            )
+            with gr.Row():
+                self.make = gr.Button("Make the photo at full size", variant="primary", elem_id="edit-make")
+                self.file = gr.DownloadButton("Download", visible=False, elem_id="edit-download")
         self._connect()
 
     def _sliders(self, runs: Sequence[Served]) -> None:
@@ -92,7 +92,7 @@ class EditPanel:
             with gr.Column(visible=run is runs[0], elem_classes="sliders") as column:
                 made += [_slider(name, measured, best) for name in ordered[:FIRST]]
                 if len(ordered) > FIRST:
-                    with gr.Accordion(f"{len(ordered) - FIRST} more, which change less", open=False):
+                    with gr.Accordion(f"{len(ordered) - FIRST} more", open=False):
                         made += [_slider(name, measured, best) for name in ordered[FIRST:]]
             self.groups.append(Sliders(run, tuple(ordered), tuple(made), column))
         self.reset = gr.Button("Reset all", size="sm", elem_id="edit-reset")

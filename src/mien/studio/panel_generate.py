@@ -72,8 +72,8 @@ class GeneratePanel:
                 self.gallery = gr.Gallery(
                     label="Pictures",
                     show_label=False,
-                    columns=8,
-                    height=520,
+                    columns=6,
+                    height=480,
                     object_fit="contain",
                     allow_preview=False,
                     format="png",

@@ -21,7 +21,7 @@ from mien.studio.photo_input import HEAVY
 from mien.studio.runs import Served
 
 COUNT = 225  # pictures of a map
-SIDE = 1080  # pixels of the map
+SIDE, LARGEST = 1080, 120  # pixels of the map, and of a picture in it at most
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Map:
     def drawing(self) -> np.ndarray:
         """Return the map as one picture (h, w, 3)."""
         rows, columns = self.cells.shape
-        side = SIDE // max(rows, columns)
+        side = min(LARGEST, SIDE // max(rows, columns))
         sheet = Image.new("RGB", (columns * side, rows * side), "white")
         for (i, j), number in np.ndenumerate(self.cells):
             if number >= 0:
@@ -50,7 +50,7 @@ class Map:
     def at(self, x: float, y: float) -> int:
         """Return the number of the picture at a pixel of the drawing; -1 where there is none."""
         rows, columns = self.cells.shape
-        side = SIDE // max(rows, columns)
+        side = min(LARGEST, SIDE // max(rows, columns))
         i, j = int(y) // side, int(x) // side
         return int(self.cells[i, j]) if 0 <= i < rows and 0 <= j < columns else -1
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
+from mien import figures
 from mien.data.pictures import BadPicture, open_picture
-from mien.errors import MienWarning
+from mien.errors import MienError, MienWarning
 from mien.run.folder import progress, read_config
 from mien.studio.messages import sentences
-from mien.studio.runs import Served
+from mien.studio.runs import LOG, Served
 from mien.training import logs
 
 SECONDS = 4  # between two refreshes
-POINTS = 400  # of a curve
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -36,14 +38,22 @@ def quantities(folder: Path) -> list[str]:
     return list(names)
 
 
-def curve(folder: Path, quantity: str) -> tuple[list[int], list[float]]:
-    """Return the steps and the values of a quantity, at most 400 of them; values that are not finite are left out."""
-    rows = [
-        (one["step"], float(one[quantity])) for one in records(folder) if isinstance(one.get(quantity), int | float)
-    ]
-    rows = [row for row in rows if np.isfinite(row[1])]
-    chosen = rows[:: max(1, -(-len(rows) // POINTS))]
-    return [step for step, _ in chosen], [value for _, value in chosen]
+@lru_cache(maxsize=16)
+def curve(folder: Path, quantity: str, length: int) -> np.ndarray | None:
+    """Return the drawing (h, w, 3) of a quantity over the steps; None if the log does not have it yet.
+
+    Args:
+        folder: of the run.
+        quantity: its name in the log.
+        length: of the log in bytes; the drawing is made again after it has grown.
+    """
+    try:
+        figure = figures.curves(records(folder), keys=[quantity])
+    except MienError:
+        return None
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return np.asarray(open_picture(file.getvalue()))
 
 
 def last_picture(folder: Path) -> np.ndarray | None:
@@ -77,7 +87,10 @@ class WatchPanel:
         self.state = gr.Markdown(state(first), elem_classes="status", elem_id="watch-state")
         with gr.Row(equal_height=False):
             with gr.Column(min_width=300):
-                self.plot = gr.LinePlot(x="step", y="value", height=320, elem_id="watch-plot", show_label=False)
+                self.plot = gr.Image(
+                    show_label=False, interactive=False, format="png", elem_id="watch-plot", elem_classes="view",
+                    buttons=[],
+                )  # fmt: skip
             with gr.Column(min_width=300):
                 self.picture = gr.Image(
                     show_label=False, interactive=False, format="png", elem_id="watch-picture", elem_classes="view",
@@ -96,8 +109,6 @@ class WatchPanel:
         return gr.update(choices=choices, value=choices[0] if choices else None)
 
     def _refresh(self, name: str, quantity: str | None) -> list[Any]:
-        import pandas as pd  # gradio brings it
-
         folder = self.runs[name].folder
-        steps, values = curve(folder, quantity or (quantities(folder) or [""])[0])
-        return [state(folder), pd.DataFrame({"step": steps, "value": values}), last_picture(folder)]
+        quantity = quantity or (quantities(folder) or [""])[0]
+        return [state(folder), curve(folder, quantity, (folder / LOG).stat().st_size), last_picture(folder)]
