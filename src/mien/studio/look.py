@@ -8,7 +8,8 @@ SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "A
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 CSS = """
-.gradio-container { max-width: 1240px !important; width: 100% !important; box-sizing: border-box; margin: 0 auto; padding: 16px 20px !important; }
+.gradio-container { max-width: 1240px !important; width: 100% !important;
+  box-sizing: border-box; margin: 0 auto; padding: 16px 20px !important; }
 .title { margin: 0 0 2px; font-size: 22px; font-weight: 650; letter-spacing: -0.01em; }
 .about { margin: 0; opacity: .72; font-size: 14px; }
 .head p { font-size: 14px; margin: 0; }
@@ -27,6 +28,10 @@ footer { display: none !important; }
 @media (max-width: 640px) {
   .gradio-container { padding: 10px 10px !important; }
   .gradio-container * { min-width: 0; }
+  .gradio-container main { padding: 0 !important; }
+  #edit-result, #edit-result > div { height: 340px !important; }
+  .thumbs .grid-container { grid-template-columns: repeat(4, 1fr) !important; }
+  .bars { grid-template-columns: 42% 1fr 2.6em; }
   .result { position: sticky; top: 0; z-index: 20; background: var(--body-background-fill); }
 }
 """
