@@ -25,16 +25,21 @@ CSS = """
 .bars .mark { position: absolute; top: -2px; width: 2px; height: 14px; background: var(--body-text-color); }
 .bars .yes { font-weight: 600; }
 footer { display: none !important; }
+"""
+
+HEAD = """<style>
+/* gradio changes the selectors of its css option inside @media, so these rules are a style of their own */
+.gradio-container { overflow: visible !important; }
 @media (max-width: 640px) {
-  .gradio-container { padding: 10px 10px !important; }
   .gradio-container * { min-width: 0; }
-  .gradio-container main { padding: 0 !important; }
+  .gradio-container { padding: 8px !important; }
+  .gradio-container .main.fillable { padding: 4px !important; }
   #edit-result, #edit-result > div { height: 340px !important; }
   .thumbs .grid-container { grid-template-columns: repeat(4, 1fr) !important; }
-  .bars { grid-template-columns: 42% 1fr 2.6em; }
-  .result { position: sticky; top: 0; z-index: 20; background: var(--body-background-fill); }
+  .bars { grid-template-columns: 42% 1fr 2.6em !important; }
+  .result { position: sticky !important; top: 0; z-index: 20; background: var(--body-background-fill); gap: 4px; }
 }
-"""
+</style>"""
 
 
 def theme() -> gr.themes.Base:

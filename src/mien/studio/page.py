@@ -35,7 +35,8 @@ def build(runs: Sequence[Served], root: Path) -> gr.Blocks:
         MienError: no panel fits the runs.
     """
     panels = Panels.of(runs)
-    with gr.Blocks(title="mien studio", analytics_enabled=False, delete_cache=CLEAN, fill_width=True) as page:
+    page: gr.Blocks = gr.Blocks(title="mien studio", analytics_enabled=False, delete_cache=CLEAN, fill_width=True)
+    with page:
         gr.HTML(
             '<h1 class="title">mien studio</h1><p class="about">Photos stay on the machine that runs the studio, and '
             "are removed after the visit.</p>"

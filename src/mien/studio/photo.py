@@ -56,7 +56,7 @@ class Photo:
     @property
     def scale(self) -> float:
         """Pixels of the small picture for one pixel of the photo."""
-        return self.small.shape[1] / self.width
+        return float(self.small.shape[1] / self.width)
 
     @property
     def face(self) -> Face:

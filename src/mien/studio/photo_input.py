@@ -153,7 +153,8 @@ class PhotoInput:
         return self.empty("")
 
     def _select(self, photo: Photo | None, event: gr.SelectData) -> list[Any]:
-        return sentences(self._face)(photo, event.index)
+        result: list[Any] = sentences(self._face)(photo, event.index)
+        return result
 
     def _face(self, photo: Photo | None, index: Sequence[float]) -> list[Any]:
         photo = present(photo)

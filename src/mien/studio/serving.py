@@ -74,7 +74,7 @@ def served(runs: Sequence[Served], host: str = "127.0.0.1", port: int = 7860, br
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of gradio's own code
-            from mien.studio.look import CSS, theme
+            from mien.studio.look import CSS, HEAD, theme
             from mien.studio.page import build
 
             page = build(runs, root)
@@ -97,6 +97,7 @@ def served(runs: Sequence[Served], host: str = "127.0.0.1", port: int = 7860, br
                 footer_links=[],
                 theme=theme(),
                 css=CSS,
+                head=HEAD,
             )
         yield f"http://{host}:{port}/"
     finally:
