@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import report_studio
 import report_tables as tables
 
 from mien.errors import MienError, UnknownName
@@ -49,6 +50,7 @@ def blocks(page: Path, results: Path = RESULTS) -> Blocks:
         "measures": tables.measure_table,
         "results": partial(tables.result_tables, results, LEADING) if short else all_results,
         "photos": partial(tables.photo_tables, results),
+        "studio": partial(report_studio.table, results),
         "bench": partial(tables.bench_table, results) if short else all_speed,
     }
 

@@ -1,0 +1,115 @@
+"""The panel Interpolate: a path from one picture to another, as a strip, a slider and a GIF."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from mien.applications import interpolation
+from mien.data.pictures import from_float
+from mien.errors import MienError
+from mien.studio.messages import sentences
+from mien.studio.photo import Photo
+from mien.studio.photo_input import HEAVY, KEEP_SECONDS, PhotoInput, Place
+from mien.studio.runs import Served
+from mien.studio.steps import picture_of
+
+FRAMES, STRIP = 25, 9  # pictures of the path, and those of the strip
+SIDE = 256  # pixels of a picture of the slider and the GIF
+PATHS = ("linear", "slerp")
+MILLISECONDS = 60  # a picture of the GIF
+
+
+def frames(first: Photo | None, second: Photo | None, run: Served, path: str) -> np.ndarray:
+    """Return the pictures (25, 256, 256, 3) of a path between two photos, ends included.
+
+    Raises:
+        MienError: a photo is missing or shows no face.
+    """
+    if first is None or second is None:
+        raise MienError("expected two photos, got fewer: choose both first")
+    left, right = picture_of(first, run)[0], picture_of(second, run)[0]
+    rows = interpolation.interpolate(run.model, left, right, FRAMES, getattr(interpolation, path))
+    return np.stack([_large(one) for one in from_float(rows[0].numpy())])
+
+
+def _large(picture: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))))
+    scale = SIDE / max(image.size)
+    return np.array(image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC))
+
+
+def strip(rows: np.ndarray) -> np.ndarray:
+    """Return some of the pictures (n, H, W, 3) side by side at half their size."""
+    chosen = rows[np.linspace(0, len(rows) - 1, STRIP).round().astype(int)]
+    return np.concatenate([one[::2, ::2] for one in chosen], 1)
+
+
+def write_gif(rows: np.ndarray, root: Path) -> Path:
+    """Write pictures (n, H, W, 3) forth and back as a GIF in a new folder of ``root``."""
+    path = Path(tempfile.mkdtemp(dir=root)) / "interpolation.gif"
+    images = [Image.fromarray(one) for one in [*rows, *rows[-2:0:-1]]]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=MILLISECONDS, loop=0)
+    return path
+
+
+class InterpolatePanel:
+    """The components of the panel."""
+
+    def __init__(self, place: Place, runs: Sequence[Served]):
+        self.place, self.runs = place, {run.name: run for run in runs}
+        names = list(self.runs)
+        self.state = gr.State(None, time_to_live=KEEP_SECONDS)
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=280):
+                self.first = PhotoInput(place, "From", "first")
+            with gr.Column(min_width=280):
+                self.second = PhotoInput(place, "To", "second")
+            with gr.Column(min_width=280):
+                self.run = gr.Dropdown(names, value=names[0], label="Run", visible=len(names) > 1)
+                self.path = gr.Radio(PATHS, value=PATHS[0], label="Path")
+                self.go = gr.Button("Interpolate", variant="primary", elem_id="interpolate-go")
+                self.position = gr.Slider(
+                    0, 1, value=0.5, step=1 / (FRAMES - 1), label="Position", buttons=[], visible=False
+                )
+                self.picture = gr.Image(
+                    show_label=False, visible=False, height=256, format="png", elem_id="interpolate-picture", buttons=[]
+                )
+                self.file = gr.DownloadButton("Download the GIF", visible=False, elem_id="interpolate-gif")
+        self.strip = gr.Image(
+            show_label=False, visible=False, format="png", elem_id="interpolate-strip", elem_classes="view", buttons=[]
+        )
+        self.first.connect()
+        self.second.connect()
+        self.go.click(
+            sentences(self._go),
+            [self.first.state, self.second.state, self.run, self.path],
+            [self.state, self.strip, self.picture, self.position, self.file],
+            **HEAVY,
+        )
+        self.position.input(
+            sentences(self._at), [self.state, self.position], [self.picture], show_progress="hidden",
+            trigger_mode="always_last",
+        )  # fmt: skip
+
+    def _go(self, first: Photo | None, second: Photo | None, name: str, path: str) -> list[Any]:
+        rows = frames(first, second, self.runs[name], path)
+        return [
+            rows,
+            gr.update(value=strip(rows), visible=True),
+            gr.update(value=rows[FRAMES // 2], visible=True),
+            gr.update(value=0.5, visible=True),
+            gr.update(value=str(write_gif(rows, self.place.root)), visible=True),
+        ]
+
+    def _at(self, rows: np.ndarray | None, position: float) -> np.ndarray:
+        if rows is None:
+            raise MienError("expected a path, got none: press Interpolate first")
+        picture: np.ndarray = rows[round(float(position) * (len(rows) - 1))]
+        return picture
