@@ -1,5 +1,7 @@
 """SSAVAE: its two steps with their players, the use of labels, pictures and signals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from lightning_fabric import Fabric
 from conftest import CLASSES, batch_of, tiny, weights_of
 from mien.data.batch import Batch
 from mien.errors import MienError
+from mien.models import ssavae
 from mien.models.ssavae import augmented, shifted
 from mien.networks.dense_residual import PoolingEncoder, pools
 from mien.training.update import Update
@@ -272,3 +275,52 @@ def test_the_teacher_follows_slowly():
     own = [*model.encoder.parameters(), *model.classifier.parameters()]
     for old, new, student in zip(before, model.teacher.parameters(), own, strict=True):
         assert torch.allclose(new, old + 0.1 * (student - old), atol=1e-6)
+
+
+def test_aligned_predictions_have_the_mean_of_the_labels():
+    model = tiny("ssavae", teacher=0.9, consistency=1)
+    classes = len(model.classes)
+    label = torch.tensor([0, 1, -1, -1])
+    collapsed = torch.full((4, classes), 0.1 / (classes - 1))
+    collapsed[:, -1] = 0.9  # all predictions are the last class, which no label has
+    first = model._aligned(collapsed, label)
+    for _ in range(2000):
+        last = model._aligned(collapsed, label)
+    expected = torch.zeros(classes)
+    expected[:2] = 0.5
+    assert first[0, -1] > 0.5
+    torch.testing.assert_close(last, expected.expand(4, -1), atol=1e-3, rtol=0)
+    torch.testing.assert_close(model.frequencies[0], expected, atol=1e-4, rtol=0)
+    before = model.frequencies.clone()
+    model._aligned(collapsed, torch.full((4,), 0))  # no picture without a label: their average stays
+    assert torch.equal(model.frequencies[1], before[1])
+    assert not torch.equal(model.frequencies[0], before[0])
+
+
+def test_whether_a_picture_is_changed_does_not_depend_on_its_label(monkeypatch):
+    model, batch, seen = tiny("ssavae", augment=1), batch_of(), []
+    n = len(batch.x)
+    label = torch.where(torch.arange(n) % 2 == 0, 0, -1)
+    monkeypatch.setattr(ssavae, "augmented", lambda x, strength: torch.full_like(x, 0.75))
+    encode = model.encode
+    monkeypatch.setattr(model, "encode", lambda x: seen.append((x == 0.75).flatten(1).all(1)) or encode(x))
+    model.train()
+    update = Update(model, fabric)
+    for _ in range(60):
+        model.training_step(replace(batch, label=label), update)
+    changed = torch.stack(seen).float().mean(0)
+    assert abs(changed[label >= 0].mean() - 0.5) < 0.1
+    assert abs(changed[label < 0].mean() - 0.5) < 0.1
+
+
+def test_the_weight_of_consistency_rises_only_with_a_teacher():
+    model = tiny("ssavae", teacher=0.9, consistency=1, first=0.5)
+    model.progress = 0.0
+    assert model._rise() == 0.0
+    model.progress = 0.025
+    assert model._rise() == pytest.approx(0.5)
+    model.progress = 0.4
+    assert model._rise() == 1.0
+    model = tiny("ssavae", consistency=1)
+    model.progress = 0.0
+    assert model._rise() == 1.0

@@ -59,6 +59,8 @@ from mien.networks.dense_residual import DenseDiscriminator, PoolingEncoder, Res
 from mien.networks.prior import standard_normal
 from mien.networks.spectral import SpectralDecoder, Spectrum
 
+MEMORY = 0.99  # decay of the moving averages of the alignment
+RISE = 0.1  # share of step 1 in which the weight of consistency rises, with a teacher
 SURE = 0.95  # a class with at least this probability counts as known
 VIEWS = ("auto", "raw", "spectrum")
 TURN, SHIFT, ZOOM = 0.26, 0.1, 0.15  # largest change by augment=1: radians, share of the size, share of the scale
@@ -79,10 +81,12 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         kl_weight: weight of L_kl in Eq. 6, where L_kl is a mean over the K dimensions; a weight of K makes it a sum.
         consistency: weight of a further loss of step 1: the cross-entropy between the class of a picture (its label,
             or a prediction that is sure) and the prediction for the picture shifted by up to a tenth; 0 is the paper.
-        augment: strength of the random shift, rotation and scaling of the labeled pictures of step 1, and of those
+        augment: strength of the random shift, rotation and scaling of half of the pictures of step 1, and of all those
             of ``consistency``; 1 is up to a tenth of the size, 15 degrees and 15 %; 0 is the paper.
         teacher: decay of the moving average of the encoder and classifier that makes the predictions for
-            ``consistency``, such as 0.99; 0 uses the networks themselves.
+            ``consistency``, such as 0.99; 0 uses the networks themselves. The predictions are then aligned: their mean
+            over the pictures is made that of the labels, so that they cannot all become one class (Berthelot 2020,
+            "ReMixMatch", §3.1). The weight of ``consistency`` rises over the first tenth of step 1.
         alphas: weights of the first three layers of the encoder in L_rec, Eq. 9.
         beta, gamma: weights of L_adv and L_latent, Eq. 8.
         n_dis: rounds of the discriminator before each update of the decoder.
@@ -94,6 +98,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
 
     earlier: ClassVar[Mapping[str, Any]] = {"view": "raw"}
     players = ("encoder", "classifier", "decoder", "discriminator")
+    frequencies: Tensor
     epochs = 5
 
     def __init__(
@@ -153,6 +158,9 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         if teacher:
             self.teacher = nn.ModuleList([copy.deepcopy(self.encoder), copy.deepcopy(self.classifier)])
             self.teacher.requires_grad_(False)
+            # moving averages of the labels and of the predictions: what the alignment compares
+            uniform = torch.full((2, max(len(classes), 1)), 1 / max(len(classes), 1))
+            self.register_buffer("frequencies", uniform)
 
     def look(self, x: Tensor) -> Tensor:
         """Return what the networks see of ``x``: the spectra (B, C, 1, bins) of signals (B, C, 1, L), or ``x``."""
@@ -191,7 +199,10 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         assert batch.label is not None
         x = batch.x
         if self.augment > 0:
-            x = torch.where((batch.label >= 0).view(-1, 1, 1, 1), augmented(x, self.augment), x)
+            # Whether a picture is changed does not depend on its label: otherwise the networks learn one answer for
+            # changed pictures and another one for all others.
+            chosen = torch.rand(len(x), device=x.device) < 0.5
+            x = torch.where(chosen.view(-1, 1, 1, 1), augmented(x, self.augment), x)
         q = self.encode(x)
         kl = losses.kl(q).mean() / self.latent  # Eq. 4
         logits = self.classifier(q.rsample())
@@ -200,7 +211,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         loss = self.kl_weight * kl + terms["cat"]  # Eq. 6
         if self.consistency > 0:
             terms["consistency"] = self._consistency(batch.x, batch.label, logits)
-            loss = loss + self.consistency * terms["consistency"]
+            loss = loss + self.consistency * self._rise() * terms["consistency"]
         update({("encoder", "classifier"): loss}, **terms)
         if self.decay:
             self._average()
@@ -210,8 +221,10 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         if self.decay:
             encoder, classifier = self.teacher.eval()
             with torch.no_grad():
-                logits = classifier(encoder(self.look(x)).mean)
-        surest = logits.detach().softmax(1).max(1)
+                probability = self._aligned(classifier(encoder(self.look(x)).mean).float().softmax(1), label)
+        else:
+            probability = logits.detach().softmax(1)
+        surest = probability.max(1)
         guess = surest.indices.where(surest.values > SURE, -1)
         guess = label.where(label >= 0, guess)
         changed = augmented(x, self.augment) if self.augment > 0 else shifted(x)
@@ -219,6 +232,22 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         # the mean over all pictures, so that few sure predictions have little weight
         share = (guess >= 0).float().mean()
         return share * losses.class_cross_entropy(prediction, guess)
+
+    def _rise(self) -> float:
+        """Return the present share of the weight of ``consistency``: at first a teacher is often wrong."""
+        return min(1.0, self.progress / (RISE * self.first)) if self.decay else 1.0
+
+    def _aligned(self, probability: Tensor, label: Tensor) -> Tensor:
+        """Return predictions (B, classes), scaled so that their moving average becomes that of the labels."""
+        known = (label >= 0).float().unsqueeze(1)
+        one_hot = F.one_hot(label.clamp(min=0), probability.shape[1]).float()
+        share = torch.stack([(one_hot * known).sum(0), (probability * (1 - known)).sum(0)])
+        counts = torch.stack([known.sum(), (1 - known).sum()]).unsqueeze(1)
+        # a batch without such pictures changes nothing
+        mean = torch.where(counts > 0, share / counts.clamp(min=1), self.frequencies)
+        self.frequencies.lerp_(mean.to(self.frequencies.dtype), 1 - MEMORY)
+        scaled = probability * (self.frequencies[0] / self.frequencies[1].clamp(min=1e-6))
+        return scaled / scaled.sum(1, keepdim=True)
 
     @torch.no_grad()
     def _average(self) -> None:
