@@ -91,21 +91,22 @@ def mount(*words: str) -> None:
     subprocess.run(["mount", *words], check=True, capture_output=True)
 
 
-def mien(words: str, folder: Path, out: Path, limit: int | None = None) -> tuple[int, str]:
+def mien(words: str, folder: Path, limit: int | None = None) -> tuple[int, str]:
     """Run a command in a fork; return its exit code (negative: a signal) and what it printed on stderr.
 
     Args:
         words: of the command; FOLDER stands for ``folder``.
         folder: it also holds the cache.
-        out: a folder on another disk, for the output.
         limit: of the size of a file, in bytes.
     """
+    reading, writing = os.pipe()  # the limit does not hold for a pipe
     child = os.fork()
     if child == 0:
         code = 99
         try:
-            for number, name in ((1, "stdout"), (2, "stderr")):
-                os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(writing, 2)
+            sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
             os.environ["MIEN_CACHE"] = str(folder / "cache")
             sys.argv = ["mien", *(word.replace("FOLDER", str(folder)) for word in words.split())]
             if limit is not None:
@@ -114,8 +115,11 @@ def mien(words: str, folder: Path, out: Path, limit: int | None = None) -> tuple
             code = _main()
         finally:
             os._exit(code)
+    os.close(writing)
+    with open(reading, errors="replace") as stderr:
+        text = stderr.read()
     _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), (out / "stderr").read_text(errors="replace")
+    return os.waitstatus_to_exitcode(status), text
 
 
 def _main() -> int:
@@ -153,13 +157,12 @@ class Torture:
 
     def __init__(self, command: Command, base: Path, place: Path, way: str):
         self.command, self.base, self.way = command, base, way
-        self.place, self.out = place / "disk", place / "out"
+        self.place = place / "disk"
         self.place.mkdir()
-        self.out.mkdir()
         self.failures: list[str] = []
         with self._disk() as folder:
             before = used(folder)
-            code, text = mien(command.words, folder, self.out)
+            code, text = mien(command.words, folder)
             if code:
                 raise RuntimeError(f"{command.words}: exit code {code}: {text}")
             self.expected = command.result(folder)
@@ -184,10 +187,10 @@ class Torture:
     def _attempt(self, folder: Path, room: int) -> tuple[int, str]:
         """Run the command with ``room`` bytes, and leave the disk large again."""
         if self.way == "limit":
-            return mien(self.command.words, folder, self.out, room)
+            return mien(self.command.words, folder, room)
         size = max(used(folder) + room, PAGE)  # a size of 0 is no limit
         mount("-o", f"remount,size={size}", str(self.place))
-        ended = mien(self.command.words, folder, self.out)
+        ended = mien(self.command.words, folder)
         mount("-o", f"remount,size={LARGE}", str(self.place))
         return ended
 
@@ -199,7 +202,7 @@ class Torture:
                 code, text = self._attempt(folder, room)
                 problem = self._problem(folder, code, text)
                 if not problem and code:
-                    code_again, text = mien(self.command.words, folder, self.out)
+                    code_again, text = mien(self.command.words, folder)
                     problem = f"with enough room: exit code {code_again}: {text[-600:]}" if code_again else ""
                     if not problem and self.command.result(folder) != self.expected:
                         problem = "with enough room: another result"
@@ -238,10 +241,9 @@ class Torture:
 
 def make_base(place: Path) -> Path:
     """Make a folder with a finished run and the cache of its data."""
-    base, out = place / "base", place / "made"
+    base = place / "base"
     base.mkdir()
-    out.mkdir()
-    code, text = mien(f"{TRAIN} FOLDER/run", base, out)
+    code, text = mien(f"{TRAIN} FOLDER/run", base)
     if code:
         raise RuntimeError(text)
     return base
