@@ -30,9 +30,10 @@ report: $(STAMP)
 	$(BIN)/python tools/report.py
 
 # Damaged files of every kind: 100,000 inputs, about 40 minutes on one core; results/torture/fuzz.json holds the counts.
-# Kills of the commands at every disk event: results/torture/kills.json.
+# Kills of the commands at every disk event: results/torture/kills.json. Disks of every size: results/torture/disk.json.
 torture: $(STAMP)
 	$(BIN)/python tools/torture_kills.py --store
+	$(BIN)/python tools/torture_disk.py --store
 	$(BIN)/python tools/fuzz.py --keep runs/fuzz --store
 
 # About ten minutes on two cores without other work: results/bench/*.json, and a table at the end.

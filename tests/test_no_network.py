@@ -1,10 +1,13 @@
 """mien and its libraries use no network: they run where every connection is refused."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+from PIL import Image
 
 # Refuses every socket but local ones between processes, and every lookup of a name, and counts the attempts.
 GUARD = """
@@ -30,7 +33,7 @@ def run(code: str, folder: Path) -> str:
     program = GUARD + textwrap.dedent(code) + "\nassert not attempts, attempts\nprint('ended')\n"
     environment = {**os.environ, "MIEN_CACHE": str(folder / "cache")}
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=200, cwd=folder, env=environment
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=500, cwd=folder, env=environment
     )
     assert result.returncode == 0, result.stderr[-2000:]
     return result.stdout
@@ -46,24 +49,78 @@ def test_the_guard_sees_an_attempt(tmp_path):
     assert int(result.stdout) > 0
 
 
-def test_a_training_its_use_and_its_measures_make_no_connection(tmp_path):
+# Words for every command. A test checks that none is missing, so that a new command comes with a line here.
+COMMANDS = """
+    data prepare avatars --size 24 --data-option count=8
+    train attribute_cnn DATA --set widths=4,4,4,4,4 --steps 4 --share 2/2 --seed 1 --out judge
+    train vae DATA --steps 4 --set width=4 --set latent=4 --out run
+    train vae DATA --steps 2 --set width=4 --set latent=4 --out other
+    show run
+    generate run -n 2 --out generated.png
+    generate run -n 20 --out generated
+    reconstruct run me.png --out reconstructed.png
+    reconstruct run generated --out reconstructed
+    edit run me.png Smiling=+1 --out edited.png
+    edit faces-64 photo.jpg Smiling=+1 --out photo-edited.png
+    align photo.jpg --out aligned.png
+    recognize judge me.png
+    recognize recognizer-64 photo.jpg
+    interpolate run me.png me.png --steps 3 --out interpolated.png
+    vary run me.png --out varied.png
+    iterate run me.png --rounds 2 --out iterated.png
+    map run --count 12 --out map.png
+    neighbors run me.png --out neighbors.png
+    similarity run me.png generated.png --out similarity.png
+    synthesize run --per-class 2 --attribute Smiling --out synthesized
+    export run --out exported
+    evaluate run --judge judge --count 32
+    compare run other --metric reconstruction --count 16 --out compared
+    measure generated reconstructed --features judge
+    measure-edits generated reconstructed --attr Smiling --judge judge
+    multiview run --train 40 --out views.json
+    demo --out demo
+    datasets
+    models
+    models vae
+    pretrained
+    pretrained faces-64
+"""
+DATA = "--data avatars --size 16 --data-option count=120"
+LINES = [line.replace("DATA", DATA).split() for line in COMMANDS.strip().splitlines()]
+# the demo of a few minutes, in a few seconds
+SMALL_DEMO = "import mien.recipes.demo as d; d.SIZE, d.COUNT, d.CLASSIFIER_STEPS, d.STEPS = 16, 160, 2, 2"
+
+
+def test_the_list_holds_every_command():
+    """The names of typer.main are those that a user can type."""
+    import typer
+
+    from mien.cli import app
+
+    names = set()
+    for name, command in typer.main.get_command(app).commands.items():
+        names |= {f"{name} {part}" for part in command.commands} if hasattr(command, "commands") else {name}
+    tried = {" ".join(words[: 2 if words[0] == "data" else 1]) for words in LINES}
+    assert names == tried
+
+
+def test_no_command_makes_a_connection(tmp_path):
+    photo = Path(__file__).parents[1] / "src" / "mien" / "photos" / "portrait.jpg"
+    shutil.copyfile(photo, tmp_path / "photo.jpg")
+    Image.new("RGB", (16, 16), "gray").save(tmp_path / "me.png")
     text = run(
-        """
-        import sys
+        f"""
         from mien.cli import app
+        {SMALL_DEMO}
         def mien(*words):
+            before = list(attempts)
             try:
                 app(list(words), standalone_mode=False)
             except SystemExit as stop:
                 assert not stop.code, words
-        data = ["--data", "avatars", "--size", "16", "--data-option", "count=120"]
-        mien("train", "attribute_cnn", *data, "--steps", "4", "--share", "2/2", "--seed", "1", "--out", "judge")
-        mien("train", "vae", *data, "--steps", "4", "--set", "width=4", "--set", "latent=4", "--out", "run")
-        mien("show", "run")
-        mien("generate", "run", "-n", "2", "--out", "a.png")
-        mien("edit", "run", "Smiling=+1", "--out", "b.png")
-        mien("evaluate", "run", "--judge", "judge")
-        mien("pretrained")
+            assert attempts == before, (words, attempts)
+        for words in {LINES!r}:
+            mien(*words)
         import mien
         mien.load("faces-64")
         """,
