@@ -21,7 +21,7 @@ def studio(
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 7860,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the page in a browser.")] = False,
     device: Device = "auto",
 ) -> None:
     """Serve a page in the browser on which photos are edited and models are explored; Ctrl-C ends it.
@@ -43,6 +43,6 @@ def studio(
 
     opened = serve(runs or ["faces-64", "recognizer-64"], pick_device(device))
     console = make_console()
-    with served(opened, host, port, browser) as address:
+    with served(opened, host, port, not no_browser) as address:
         console.print(f"the studio is at {address} (Ctrl-C ends it)", markup=False, highlight=False, soft_wrap=True)
         threading.Event().wait()
