@@ -254,7 +254,7 @@ def test_set_is_an_option_of_train_alone(capsys, runs, command):
 
 
 def test_an_unknown_attribute_is_refused_before_the_data_are_opened(capsys, runs, photo, tmp_path, monkeypatch):
-    from mien.run import opening
+    from mien.run import editors
 
     def opened(*args, **options):
         raise AssertionError("the data were opened")
@@ -262,7 +262,7 @@ def test_an_unknown_attribute_is_refused_before_the_data_are_opened(capsys, runs
     run = shutil.copytree(runs / "faces", tmp_path / "run")
     for file in run.glob("attribute_vectors.*"):
         file.unlink()
-    monkeypatch.setattr(opening, "open_run", opened)
+    monkeypatch.setattr(editors, "open_run", opened)
     assert "did you mean Smiling" in refused(capsys, "edit", run, photo, "Smilling=1")
     assert "did you mean Beard" in refused(capsys, "edit", run, photo, "Smiling=1", "--keep", "Bear")
     with pytest.raises(AssertionError, match="were opened"):  # the trap works

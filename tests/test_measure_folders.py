@@ -129,7 +129,7 @@ def test_broken_pictures_other_files_and_sizes_are_counted(tmp_path, two):
     (folder / "text.jpg").write_text("no picture")
     (folder / "notes.txt").write_text("hello")
     matches = scan(folder)
-    assert (len(matches.names), matches.found, matches.others) == (53, 55, {".txt": 1})
+    assert (len(matches.names), matches.files, matches.others) == (53, 55, {".txt": 1})
     assert [line.partition(":")[0] for line in matches.unread] == ["cut.png", "text.jpg"]
     assert matches.sizes == {"20x16": 50, "40x90": 3}
     result = measure_folders(two[0], folder, pooled())

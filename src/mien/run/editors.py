@@ -46,6 +46,7 @@ def load_editor(
         MissingAbility: for a model that neither edits nor encodes and decodes.
         UnknownName, MienError: for an attribute that cannot be changed or kept, or a direction that does not exist.
 
+    >>> import torch
     >>> editor = load_editor("faces-64")
     >>> editor(torch.zeros(1, 3, 64, 64), {"Smiling": 1, "Eyeglasses": -1}).shape
     torch.Size([1, 3, 64, 64])
