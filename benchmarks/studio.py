@@ -121,16 +121,13 @@ def main(argv: list[str] | None = None) -> int:
         visitor.upload(file)  # loads dlib
         visitor.step(0)
 
-        def upload(_: int) -> None:
-            visitor.upload(file)
-
         rows = [
             summary("a step of a slider, with its preview", times(count, visitor.step)),
             summary(
                 "a photo of 512 × 512 pixels: read, faces found", times(count // 10, lambda _: visitor.upload(file))
             ),
         ]
-    about = "load average of the machine while it was measured: " + f"{os.getloadavg()[0]:.1f}."
+    about = f"load average of the machine while it was measured: {os.getloadavg()[0]:.1f}."
     result = {"machine": common.machine("cpu"), "about": about, "latencies": rows}
     print(json.dumps(result, indent=2))
     if options.out is not None:

@@ -271,6 +271,21 @@ def test_vectors_that_cannot_be_kept_anywhere_are_a_warning(read_only, here, cap
     assert "the attribute vectors of" in lines[0]
     assert "Read-only file system" in lines[0]
     assert (here / "e.png").exists()
+    run = open_run(run)
+    with pytest.warns(MienWarning, match="were not kept"):
+        vectors = run.vectors()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run.vectors() is vectors, "they are computed once"
+
+
+def test_evaluate_says_before_it_measures_that_its_results_have_no_place(read_only, here, capsys, monkeypatch):
+    run, _ = read_only
+    (here / "file").write_text("")
+    monkeypatch.setenv("MIEN_CACHE", str(here / "cache"))
+    monkeypatch.setattr(opening, "cache_dir", lambda: here / "file")
+    monkeypatch.setattr("mien.evaluation.evaluate", lambda *args: pytest.fail("it measured"))
+    assert "pass --out FOLDER" in refused(capsys, "evaluate", run, "--count", 16, "--metric", "reconstruction")
 
 
 def test_evaluate_writes_elsewhere(made, read_only, here, capsys):

@@ -106,7 +106,8 @@ def mien(words: str, folder: Path, limit: int | None = None) -> tuple[int, str]:
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(writing, 2)
-            sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+            sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+            sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
             os.environ["MIEN_CACHE"] = str(folder / "cache")
             sys.argv = ["mien", *(word.replace("FOLDER", str(folder)) for word in words.split())]
             if limit is not None:

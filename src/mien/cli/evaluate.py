@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +63,8 @@ def evaluate(
     console = make_console()
     with bars(console) as note:
         opened = open_run(run, pick_device(device), root, results=out)
+        if out is None:
+            _check_place(opened.results)
         result = evaluation.evaluate(opened, judge, count, seed, note, metric or ())
     for table in tables(result):
         console.print(table)
@@ -69,3 +73,14 @@ def evaluate(
     wrote(console, opened.results / RESULT)
     same = judge and result.judge and sha256(judge / "weights.safetensors") == result.judge.weights_sha256
     wrote(console, write_page(opened, result, opened.results / PAGE, load(judge) if judge and same else None))
+
+
+def _check_place(folder: Path) -> None:
+    """Raise MienError before the measuring if the folder of the results cannot be written."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise MienError(
+            f"expected a folder for the results that can be written, got neither the run folder nor {folder} in the "
+            "cache: pass --out FOLDER"
+        )

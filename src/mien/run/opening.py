@@ -57,6 +57,7 @@ class OpenRun:
     splits: Splits
     index: NDArray[np.int64]
     other: Path | None = None
+    _computed: dict[str, AttributeVectors] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     @property
     def results(self) -> Path:
@@ -105,10 +106,11 @@ class OpenRun:
         Warns:
             MienWarning: the vectors could not be kept.
         """
-        if (cached := cached_vectors(self.folder, direction)) is not None:
+        if (cached := self._computed.get(direction) or cached_vectors(self.folder, direction)) is not None:
             return cached
         vectors = attribute_vectors(self.model, self.dataset, self.index, progress=progress, direction=direction)
-        _keep_vectors(self.folder, vectors, direction)
+        if not _keep_vectors(self.folder, vectors, direction):
+            self._computed[direction] = vectors
         return vectors
 
     def keep_amounts(self, amounts: Mapping[str, float], judge_sha256: str, direction: str = MEAN) -> None:
@@ -231,23 +233,27 @@ def _beside(folder: Path, weights: str | None = None) -> Path:
     return cache_dir() / "runs" / (weights or sha256(folder / WEIGHTS))[:16] / folder.name
 
 
-def _keep(folder: Path, weights: str, what: str, write: Callable[[Path], None]) -> None:
-    """Write into a run folder, or else into the folder in the cache; warn if neither can be written."""
-    reason = ""
-    for place in (folder, _beside(folder, weights)):
+def _keep(folder: Path, weights: str, what: str, write: Callable[[Path], None]) -> bool:
+    """Write into a run folder, or else into the folder in the cache; warn and return False if neither is possible."""
+    beside, reason = _beside(folder, weights), ""
+    for place in (folder, beside):
         try:
             write(place)
-            return
+            return True
         except (OSError, MienError) as error:
-            reason = reason or str(error)
+            # the cause alone: the rest of the error is advice to repeat the command
+            cause = error.__cause__ or error
+            reason = reason or getattr(cause, "strerror", None) or str(cause)
     warnings.warn(
-        f"the {what} of {folder} were not kept, so the next command computes them again: {reason}",
+        f"the {what} of {folder} were not kept, so the next command computes them again: neither the run folder nor "
+        f"{beside.parent.parent} in the cache can be written ({reason})",
         MienWarning,
         stacklevel=3,
     )
+    return False
 
 
-def _keep_vectors(folder: Path, vectors: AttributeVectors, direction: str) -> None:
+def _keep_vectors(folder: Path, vectors: AttributeVectors, direction: str) -> bool:
     weights = sha256(folder / WEIGHTS)
     stamp = {
         "weights_sha256": weights,
@@ -261,7 +267,7 @@ def _keep_vectors(folder: Path, vectors: AttributeVectors, direction: str) -> No
         vectors.save(path)
         write_json(stamp_path, {**stamp, DIGEST: sha256(path)})
 
-    _keep(folder, weights, "attribute vectors", write)
+    return _keep(folder, weights, "attribute vectors", write)
 
 
 def prepare_edits(

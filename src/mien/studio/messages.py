@@ -38,6 +38,7 @@ def sentences(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
+        """Call the handler; raise a gr.Error with one sentence for every other error."""
         try:
             return function(*arguments)
         except gr.Error:
