@@ -15,7 +15,7 @@ CSS = """
 .head p { font-size: 14px; margin: 0; }
 .status p { font-size: 13px; opacity: .8; margin: 0; }
 .sliders .block { padding: 6px 10px !important; }
-.sliders .gap, .sliders { gap: 4px !important; }
+.sliders .gap, .sliders { gap: 4px !important; isolation: isolate; }  /* labels stay below the result on phones */
 .view img, .view .image-container { object-fit: contain; }
 .bars { display: grid; grid-template-columns: minmax(120px, max-content) 1fr 3.2em; gap: 3px 10px; font-size: 14px;
   align-items: center; }
@@ -37,7 +37,7 @@ HEAD = """<style>
   #edit-result, #edit-result > div { height: 340px !important; }
   .thumbs .grid-container { grid-template-columns: repeat(4, 1fr) !important; }
   .bars { grid-template-columns: 42% 1fr 2.6em !important; }
-  .result { position: sticky !important; top: 0; z-index: 20; background: var(--body-background-fill); gap: 4px; }
+  .result { position: sticky !important; top: 0; z-index: 200; background: var(--body-background-fill); gap: 4px; }
 }
 </style>"""
 
