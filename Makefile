@@ -44,6 +44,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/inference.py --minutes 1.5
 	$(BIN)/python benchmarks/decoder.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/busy.py
 	$(BIN)/python benchmarks/common.py
 
 bench-gpu: $(STAMP)

@@ -18,7 +18,7 @@ from mien.training.profile import GRADIENTS, OPTIMIZER, REST, Profile, profiled
 from mien.training.update import Update
 
 pytestmark = pytest.mark.usefixtures("benchmarks")
-NAMES = ("train_steps", "peers", "data", "inference", "decoder", "startup", "gpu")
+NAMES = ("train_steps", "peers", "data", "inference", "decoder", "startup", "busy", "gpu")
 
 
 @pytest.fixture

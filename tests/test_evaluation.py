@@ -14,7 +14,10 @@ from mien.evaluation import measures
 from mien.evaluation.compare import compare
 from mien.evaluation.inception import InceptionMeasure
 from mien.evaluation.measure import Skipped
+from mien.evaluation.page import numbers as numbers_section
 from mien.evaluation.perceptual import Perceptual
+from mien.evaluation.store import RESULT, read
+from mien.evaluation.text import tables
 from mien.experiment import train
 from mien.metrics.attributes import attribute_scores
 from mien.run.data import Data
@@ -344,3 +347,52 @@ def test_the_judges_features_give_four_measures(runs):
     assert block.sides["samples"].fid > block.sides["real_against_real"].fid
     assert block.protocol["network"] == "judge"
     assert block.protocol["weights_sha256"] == result.judge.weights_sha256
+
+
+def numbers(value, place=()):
+    """Yield the place of each number of a JSON value."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(item, (*place, key))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield place
+
+
+def test_a_stored_result_without_a_number_is_shown_or_measured_again(runs, tmp_path):
+    """JSON holds NaN as null: each number of an evaluation may be null, and no table fails."""
+    shutil.copytree(runs / "a", tmp_path / "a")
+    evaluation.evaluate(open_run(tmp_path / "a"), judge=runs / "judge")
+    whole = json.loads((tmp_path / "a" / RESULT).read_text())
+    places = list(numbers(whole))
+    assert len(places) > 100
+    shown = 0
+    for place in places:
+        damaged = json.loads(json.dumps(whole))
+        part = damaged
+        for key in place[:-1]:
+            part = part[key]
+        part[place[-1]] = None
+        (tmp_path / RESULT).write_text(json.dumps(damaged))
+        result = read(tmp_path / RESULT)
+        if result is not None:
+            assert tables(result)
+            assert numbers_section(result).body
+            shown += 1
+    assert shown > len(places) / 2
+
+
+def test_edits_of_a_single_attribute_have_no_leakage(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 100, (80, 16, 16, 3), np.uint8)
+    bright = np.arange(80) % 2
+    pictures[bright == 1] += 100
+    data = Data.from_arrays(pictures, {"Bright": bright})
+    train("vae", data, tmp_path / "vae", {"width": 4, "latent": 4}, steps=3, batch=16)
+    train("attribute_cnn", data, tmp_path / "judge", {"widths": (4,) * 5}, steps=3, batch=16)
+    code, text = mien(capsys, "evaluate", tmp_path / "vae", "--judge", tmp_path / "judge", "--metric", "edits")
+    assert code == 0, text
+    assert "nan" not in text
+    code, text = mien(capsys, "show", tmp_path / "vae")
+    assert code == 0, text
+    assert "edit accuracy" in text
+    assert "nan" not in text

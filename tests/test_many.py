@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -242,3 +243,59 @@ def test_signals_come_back_as_signals(capsys, tmp_path, monkeypatch):
     again = np.load(tmp_path / "again" / "tone_3.npy", allow_pickle=False)
     x = read_shape([tmp_path / "measured" / "tone_3.npy"], (1, 1, 64))
     assert again == pytest.approx(applications.reconstruct(mien_.load("run"), x)[0, 0, 0].numpy(), abs=1e-6)
+
+
+def test_a_row_for_each_window_of_a_recording(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("noise.npz", **{name: rng.normal(size=1000).astype(np.float32) for name in ("normal", "ball_7")})
+    data = Data("bearing", str(tmp_path / "noise.npz"), 64)
+    train("ssavae", data, tmp_path / "run", {"width": 4, "hidden": 8, "latent": 4}, steps=2, batch=8, device="cpu")
+    recording = rng.normal(size=64 * 6 + 10)
+    np.save("recording.npy", recording)
+    code, _ = mien(capsys, "recognize", "run", "recording.npy", "--windows", "--out", "rows.csv")
+    assert code == 0
+    rows = list(csv.reader((tmp_path / "rows.csv").read_text().splitlines()))
+    assert [row[0] for row in rows[1:]] == [f"recording.npy@{64 * i}" for i in range(6)]
+    np.save("third.npy", recording[128:192])
+    model = mien_.open_run("run").model
+    alone = applications.recognize(model, read_shape(["third.npy"], (1, 1, 64))).numpy()[0]
+    assert [float(value) for value in rows[3][1:]] == pytest.approx(alone.tolist(), abs=1e-4)
+    recording[70] = np.nan
+    np.save("broken.npy", recording)
+    assert "got others in broken.npy, samples from 64 on" in refused(
+        capsys, "recognize", "run", "broken.npy", "--windows"
+    )
+
+
+def test_windows_are_of_signals(made, capsys):
+    text = refused(capsys, "recognize", made / "cnn", made / "photos", "--windows")
+    assert "expected a model of signals for windows, got attribute_cnn of pictures" in text
+
+
+def test_tables_of_signals_are_not_about_pictures(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("noise.npz", **{name: rng.normal(size=2000).astype(np.float32) for name in ("normal", "ball_7")})
+    code, text = mien(
+        capsys, "train", "ssavae", "--data", "bearing", "--root", "noise.npz", "--size", "64", "--steps", "6",
+        "--set", "width=4", "--batch", "8", "--device", "cpu", "--out", "run",
+    )  # fmt: skip
+    assert code == 0, text
+    assert "signals/s" in text
+    assert "images" not in text
+    names = ("classes", "baselines", "reconstruction")
+    code, text = mien(capsys, "evaluate", "run", *[word for name in names for word in ("--metric", name)])
+    assert code == 0, text
+    assert "held-out signals" in text
+    assert "64 samples" in text
+    assert "picture" not in text
+    assert "px" not in text
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "64 samples" in page
+    body = page[page.index("<main") :]
+    assert "held-out signals" in body
+    assert "icture" not in re.sub(r'"data:[^"]*"', "", body)
+    code, text = mien(capsys, "show", "run")
+    assert "64 samples" in text
+    assert "px" not in text

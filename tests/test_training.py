@@ -393,21 +393,37 @@ def test_a_dry_run_downloads_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_slow_step_is_measured_on_few_pictures(monkeypatch):
-    sizes = []
+def measured_step(monkeypatch, cost, batch):
+    """Return the estimate of a step that takes ``cost(n)`` seconds of a clock of its own, and the sizes it measured."""
+    sizes, now = [], [0.0]
+
+    def step(self, pictures, update):
+        sizes.append(len(pictures))
+        now[0] += cost(len(pictures))
+
     model = tiny("vae")
-    step = type(model).training_step
+    monkeypatch.setattr(type(model), "training_step", step)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    fabric = make_fabric(Settings(steps=1, batch=batch, device="cpu"))
+    return timing.seconds_per_step(model, batch, 3, 4, fabric), sizes
 
-    def slow(self, batch, update):
-        sizes.append(len(batch))
-        time.sleep(0.05)
-        step(self, batch, update)
 
-    monkeypatch.setattr(type(model), "training_step", slow)
-    fabric = make_fabric(Settings(steps=1, batch=512, device="cpu"))
-    seconds = timing.seconds_per_step(model, 512, 3, 4, fabric)
-    assert sizes == [2, 2, 4]
-    assert seconds >= timing.LEAST * 0.05 * 128
+def test_a_slow_step_is_measured_on_few_pictures(monkeypatch):
+    assert measured_step(monkeypatch, lambda n: 0.1 + 0.2 * n, 512) == (pytest.approx(0.1 + 0.2 * 512), [2, 2, 4])
+
+
+def test_a_fixed_cost_of_a_step_is_not_multiplied(monkeypatch):
+    seconds, sizes = measured_step(monkeypatch, lambda n: 0.1 + 0.001 * n, 64)
+    assert seconds == pytest.approx(0.164)
+    assert sizes == [2, 2, 8, 32, 64, 64]
+
+
+def test_the_estimate_is_the_mean_over_the_stages(monkeypatch):
+    model = tiny("ssavae")
+    model.stages = (0.0, 0.25)
+    monkeypatch.setattr(timing, "_of_this_stage", lambda model, *_: 1.0 if model.progress < 0.25 else 3.0)
+    fabric = make_fabric(Settings(steps=1, batch=64, device="cpu"))
+    assert timing.seconds_per_step(model, 64, 3, 4, fabric) == pytest.approx(0.25 + 0.75 * 3)
 
 
 def test_steps_of_every_model_are_measured(model):
@@ -420,6 +436,19 @@ def test_an_estimate_is_printed_once_after_the_first_steps(tmp_path):
     run_vae(tmp_path / "run", 12, console=console)
     lines = [line for line in console.file.getvalue().splitlines() if line.startswith("estimate:")]
     assert lines == ["estimate: 12 steps of 16 images, less than a minute on cpu"]
+
+
+def test_each_stage_has_its_own_estimate(tmp_path):
+    console = Console(file=io.StringIO(), width=80)
+    pictures = np.random.default_rng(0).integers(0, 255, (60, 16, 16, 3), np.uint8)
+    data = Data.from_arrays(pictures, labels=np.arange(60) % 2)
+    settings = {"width": 4, "hidden": 8, "latent": 4}
+    train("ssavae", data, tmp_path / "run", settings, steps=20, batch=8, console=console)
+    lines = [line for line in console.file.getvalue().splitlines() if line.startswith("estimate:")]
+    assert lines == [
+        "estimate: 20 steps of 8 images, less than a minute on cpu at the speed of stage 1 of 2",
+        "estimate: 10 steps of 8 images, less than a minute on cpu",
+    ]
 
 
 def test_shares_are_disjoint_and_complete(avatars):

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import pkgutil
 import sys
 from typing import Any
 
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN = 141  # 128 + SIGPIPE
+# Turns that a thread of torch waits for the others before it sleeps. Without a limit, two programs that share the cores
+# wait for each other's threads: small training steps took up to 100 times as long (docs/speed.md). The library of
+# threads reads the variables when torch is imported.
+TURNS = {"GOMP_SPINCOUNT": "1000"}
+THREADS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # a user's own choice stays
 
 try:
     from mien.cli import terminal
@@ -41,6 +47,8 @@ def main() -> None:
     Ctrl-C, 143 for SIGTERM, 141 if nobody reads its output any more.
     """
     terminal.prepare()
+    if not any(name in os.environ for name in THREADS):
+        os.environ.update(TURNS)
     code = _run()
     if terminal.is_broken():
         code = BROKEN

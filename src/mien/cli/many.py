@@ -101,6 +101,26 @@ def parts(files: Sequence[Path], model: Any, unread: list[str] | None = None) ->
         yield part, x
 
 
+def recordings(
+    files: Sequence[Path], model: Any, unread: list[str] | None = None
+) -> Iterator[tuple[Sequence[Path], Any]]:
+    """Yield the windows of recordings as :func:`parts` yields pictures; their names end in @ and the first sample."""
+    from mien.applications.basics import BATCH
+    from mien.data.reading import read_windows
+
+    for file in files:
+        try:
+            starts, x = read_windows(file, model)
+        except MienError as reason:
+            if unread is None:
+                raise
+            unread.append(str(reason))
+            continue
+        names = [file.with_name(f"{file.name}@{start}") for start in starts]
+        for begin in range(0, len(names), BATCH):
+            yield names[begin : begin + BATCH], x[begin : begin + BATCH]
+
+
 def _readable(file: Path, model: Any, unread: list[str]) -> bool:
     from mien.data.reading import read_pictures
 

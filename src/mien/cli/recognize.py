@@ -10,7 +10,7 @@ import typer
 
 from mien.cli.app import app
 from mien.cli.faces import searched
-from mien.cli.many import escaped, few, parts, picture_files, print_unread, printable
+from mien.cli.many import escaped, few, parts, picture_files, print_unread, printable, recordings
 from mien.cli.outputs import Force, file_path, picture_path
 from mien.cli.photos import NoAlign, OneFace, aligned_parts, template_for
 from mien.cli.shared import Device, Out, Run, bars, load_model, make_console, print_json, save_figure, shown, wrote
@@ -24,6 +24,9 @@ def recognize(
     pictures: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.", show_default=False)],
     face: OneFace = 1,
     no_align: NoAlign = False,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="Of signals: a row for each window of a recording, not for the first one.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     out: Out = None,
     force: Force = False,
@@ -38,6 +41,7 @@ def recognize(
       mien recognize runs/cnn me.jpg --out me.png
       mien recognize runs/cnn *.jpg --json
       mien recognize runs/cnn photos/ --out photos.csv
+      mien recognize runs/bearing recording.npy --windows --out rows.csv
     """
     table = out is not None and out.suffix.lower() == ".csv"
     if out:
@@ -58,7 +62,9 @@ def recognize(
     with bars(console) as note:
         skip = unread if files != pictures else None
         template = template_for(run, no_align)
-        if template is None:
+        if windows:
+            read_parts = recordings(files, model, skip)
+        elif template is None:
             read_parts = searched(run, parts(files, model, skip))
         else:
             read_parts = aligned_parts(files, template, face, skip)
@@ -66,7 +72,7 @@ def recognize(
             results.append(applications.recognize(model, x).cpu().numpy())
             drawn += [x] if out and not table else []
             read += part
-            if len(files) > len(part):
+            if len(files) > len(part) and not windows:
                 note("recognizing", len(read) + len(unread), len(files))
     print_unread(console, unread, len(read))
     files = read

@@ -27,6 +27,7 @@ def summary(run: str | Path) -> list[Any]:
 
     from mien.evaluation.store import RESULT, read
     from mien.evaluation.text import tables
+    from mien.evaluation.wording import SAMPLES, size_text
     from mien.run.folder import progress, read_config
 
     run = Path(run)
@@ -34,7 +35,9 @@ def summary(run: str | Path) -> list[Any]:
     data, training = config["data"], config["training"]
     table = Table(title=f"{run.name}: {config['model']}", show_header=False, title_justify="left")
     counts = ", ".join(f"{v:,} {k}" for k, v in data["counts"].items())
-    table.add_row("data", f"{data['name']} at {data['size']} px, {counts} ({data['split']} split)")
+    unit = SAMPLES if config["config"].get("shape", [0, 0])[1] == 1 else None  # a row of values is a signal
+    size = size_text(data["size"], unit)
+    table.add_row("data", f"{data['name']} at {size}, {counts} ({data['split']} split)")
     settings = {k: v for k, v in config["config"].items() if k not in ("shape", "attributes")}
     for key, value in settings.items():
         if isinstance(value, dict) and "sha256" in value:

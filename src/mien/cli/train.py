@@ -12,6 +12,7 @@ import typer
 from mien import models
 from mien.cli.app import app
 from mien.cli.shared import DataName, DataOptions, Device, Root, Seed, Size, bars, make_console, make_data, wrote
+from mien.evaluation.wording import SAMPLES, of_signals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,8 +111,10 @@ def train(
     training = {"batch": batch, "seed": seed, "precision": precision, "flip": flip, "ema": ema, "device": device}
     training |= {"processes": processes, "compile": compile_, "log_every": log_every, "picture_every": picture_every}
     training |= {"schedule_steps": schedule_steps}
+    signals = chosen.kind.unit == SAMPLES
     if dry_run:
-        _print_plan(console, experiment.dry_run(model, chosen, settings, steps, epochs, **training))
+        plan = experiment.dry_run(model, chosen, settings, steps, epochs, **training)
+        _print_plan(console, plan, signals)
         return
     from mien.training.profile import Profile as Profiler
 
@@ -129,7 +132,7 @@ def train(
             **training,
         )
     if _rank() == 0:
-        _print_outcome(console, folder, outcome)
+        _print_outcome(console, folder, outcome, "signals" if signals else "images")
         if outcome.signal:  # the first process speaks for all; what follows with && does not run on half a model
             raise typer.Exit(128 + outcome.signal)
 
@@ -140,9 +143,9 @@ def _rank() -> int:
     return int(next((os.environ[name] for name in names if name in os.environ), "0"))
 
 
-def _print_outcome(console: Console, folder: Path, outcome: Any) -> None:
+def _print_outcome(console: Console, folder: Path, outcome: Any, items: str) -> None:
     if outcome.finished:
-        rate = f" at {outcome.images_per_second:.0f} images/s" if outcome.images_per_second else " already"
+        rate = f" at {outcome.images_per_second:.0f} {items}/s" if outcome.images_per_second else " already"
         console.print(f"trained {outcome.steps} steps in {outcome.seconds:.0f} s{rate}", highlight=False)
     else:
         console.print(f"stopped after step {outcome.step} of {outcome.steps}; the same command resumes the training")
@@ -152,12 +155,13 @@ def _print_outcome(console: Console, folder: Path, outcome: Any) -> None:
     console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_plan(console: Console, plan: dict[str, Any]) -> None:
+def _print_plan(console: Console, plan: dict[str, Any], signals: bool) -> None:
     from rich.table import Table
 
     table = Table(title="dry run: nothing is written", show_header=False, title_justify="left")
     for key, value in plan.items():
         if isinstance(value, dict):
             value = "\n".join(f"{k} = {v:,}" if key == "parameters" else f"{k} = {v}" for k, v in value.items())
-        table.add_row(key.replace("_", " "), str(value))
+        label = key.replace("_", " ")
+        table.add_row(of_signals(label.replace("image", "picture")) if signals else label, str(value))
     console.print(table)

@@ -63,6 +63,28 @@ def read_shape(paths: Sequence[str | Path], shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(np.stack([_picture(Path(path), shape) for path in paths]))
 
 
+def read_windows(path: str | Path, model: Any) -> tuple[list[int], Tensor]:
+    """Return all windows of a recording: the number of the first sample of each, and the signals (B, 1, 1, L).
+
+    Windows do not overlap. Samples after the last whole window are left out. Each window is scaled by itself, as by
+    :func:`read_pictures`.
+
+    Args:
+        path: a ``.npy`` array or a ``.csv`` column of L samples or more.
+        model: a model of signals; its ``config["shape"]`` is (1, 1, L).
+
+    Raises:
+        MienError: the model takes pictures, the file cannot be read, or a window is constant; the message names it.
+    """
+    shape = tuple(model.config["shape"])
+    if shape[1] != 1:
+        raise MienError(f"expected a model of signals for windows, got {model.name} of pictures: leave out --windows")
+    values = _samples(Path(path), shape)
+    starts = list(range(0, len(values) - shape[2] + 1, shape[2]))
+    windows = [_window(values[start : start + shape[2]], f"{path}, samples from {start:,} on") for start in starts]
+    return starts, torch.from_numpy(np.stack(windows))
+
+
 def _picture(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     channels, height, width = shape
     try:
@@ -77,6 +99,11 @@ def _picture(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def _signal(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return _window(_samples(path, shape)[: shape[2]], str(path))
+
+
+def _samples(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return the samples of a file, (N,), at least as many as a window of the shape has."""
     expectation = f"expected a signal of {shape[2]} samples or more as .npy or .csv"
     try:
         file = io.BytesIO(read_regular(path, LARGEST_SIGNAL))
@@ -89,11 +116,17 @@ def _signal(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
         ) from None
     if shape[0] != 1 or values.ndim != 1 or values.dtype.kind not in "fiu" or len(values) < shape[2]:
         raise MienError(f"{expectation}, got {values.dtype} {values.shape} in {path}: pass another file")
-    window = values[: shape[2]].astype(np.float64)
+    samples: NDArray[Any] = values
+    return samples
+
+
+def _window(values: NDArray[Any], place: str) -> NDArray[np.float32]:
+    """Return a window (L,) as a signal (1, 1, L) without its mean, of the largest absolute value 1."""
+    window = values.astype(np.float64)
     with np.errstate(all="ignore"):  # samples near the limit of float64 overflow; they are refused below
         window = window - window.mean()
     largest = abs(window).max()
     if not 0 < largest < np.inf:
-        raise MienError(f"{expectation}, got constant or infinite samples in {path}: pass another file")
+        raise MienError(f"expected samples that vary and are finite, got others in {place}: pass another file")
     scaled: NDArray[np.float32] = (window / largest).astype(np.float32)
     return scaled[None, None]  # (1, 1, L)

@@ -105,7 +105,7 @@ def compare(
         )
     write_json(out / "compare.json", {"mien": __version__, "runs": [each.to_json() for each in evaluations]})
     data = evaluations[0].data
-    subtitle = f"{data.name} at {data.size} px; the same {data.test:,} held-out pictures for all"
+    subtitle = f"{data.name} at {data.size_text}; the same {data.count_text} for all"
     page = figures.page(out / "index.html", " · ".join(names), _sections(opened, evaluations), subtitle)
     return evaluations, page
 

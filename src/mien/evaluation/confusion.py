@@ -39,7 +39,7 @@ def class_sections(run: OpenRun, count: int) -> list[Section]:
             "class": name,
             "accuracy / %": 100 * counts[i, i] / totals[i] if totals[i] else None,
             "right": int(counts[i, i]),
-            "pictures": int(totals[i]),
+            "of": int(totals[i]),
             "most frequent error": _error(counts[i], i, names),
         }
         for i, name in enumerate(names)
@@ -48,7 +48,7 @@ def class_sections(run: OpenRun, count: int) -> list[Section]:
     if len(names) <= MOST:
         body.append(Captioned(figures.confusion_matrix(counts, names), "Rows are classes, columns are predictions."))
         table = [{"class": name, **dict(zip(names, map(int, counts[i]), strict=True))} for i, name in enumerate(names)]
-        body.append(Captioned(figures.metric_table(table), "The same as numbers of pictures."))
+        body.append(Captioned(figures.metric_table(table), "The same in numbers of pictures."))
     body.append(Captioned(figures.metric_table(rows), "The accuracy of each class."))
     return [Section("Classes", f"The model's classes of {int(counts.sum()):,} held-out pictures.", body)]
 

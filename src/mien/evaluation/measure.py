@@ -6,6 +6,7 @@ This module does not import torch, because ``mien show`` prints stored results w
 from __future__ import annotations
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
@@ -143,6 +144,15 @@ class Mean(Record):
     def row(self, label: str, how: str, digits: int, better: Better | None) -> Row:
         """Return a row of the mean and the deviation."""
         return Row(label, f"{self.mean:.{digits}f}", how, better, f"± {self.std:.{digits}f}")
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share in percent; a dash for None and for NaN, which is None in a stored result.
+
+    >>> percent(0.123), percent(float("nan"))
+    ('12.3%', '–')
+    """
+    return "–" if share is None or math.isnan(share) else f"{share:.{digits}%}"
 
 
 def spread_text(spread: float | None, digits: int) -> str:

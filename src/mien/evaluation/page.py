@@ -18,6 +18,7 @@ from mien.evaluation.editing import editable, telling
 from mien.evaluation.result import Evaluation
 from mien.evaluation.text import UNCHANGED, marked
 from mien.evaluation.warnings import below_baseline, edits_without_effect
+from mien.evaluation.wording import sections_of_signals
 from mien.figures import Captioned, Section
 from mien.training import logs
 
@@ -50,9 +51,10 @@ def write_page(run: OpenRun, evaluation: Evaluation, path: Path, judge: Model | 
         judge: the judge's model; the page shows its predictions if the run's model does not recognize.
     """
     data = evaluation.data
-    subtitle = f"{evaluation.model} on {data.name} at {data.size} px; {data.test:,} held-out pictures"
+    subtitle = f"{evaluation.model} on {data.name} at {data.size_text}; {data.count_text}"
     title = title or f"{run.folder.name}: {evaluation.model}"
-    return figures.page(path, title, sections(run, evaluation, judge), subtitle, " ".join(notices(run, evaluation)))
+    notice = data.words(" ".join(notices(run, evaluation)))
+    return figures.page(path, title, sections(run, evaluation, judge), subtitle, notice)
 
 
 def notices(run: OpenRun, evaluation: Evaluation) -> list[str]:
@@ -135,7 +137,8 @@ def sections(run: OpenRun, evaluation: Evaluation, judge: Model | None = None) -
     if len(history) > 1:
         terms = [key for key in history[-1] if key not in NOT_TERMS]
         parts.append(Section("Training", f"{history[-1]['step']:,} steps.", figures.curves(history, keys=terms[:6])))
-    return [*parts, numbers(evaluation)]
+    parts.append(numbers(evaluation))
+    return sections_of_signals(parts) if evaluation.data.are_signals else parts
 
 
 def residual_sheets(run: OpenRun) -> list[Section]:

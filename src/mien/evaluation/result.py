@@ -9,6 +9,7 @@ from typing import Any
 from mien.evaluation import measures
 from mien.evaluation.measure import Row
 from mien.evaluation.record import Record, plain
+from mien.evaluation.wording import SAMPLES, of_signals, size_text
 
 NOTHING = "–"
 
@@ -20,6 +21,7 @@ class Pictures(Record):
     Args:
         name: name of the data set; size: height and width in pixels; split: rule of the split.
         test: number of pictures; held_out: digest of their content (None in results of older versions).
+        unit: of the size, "samples" for signals; None is pixels.
     """
 
     name: str
@@ -27,6 +29,26 @@ class Pictures(Record):
     split: str
     test: int
     held_out: str | None = None
+    unit: str | None = field(default=None, compare=False)  # words only: results of older versions do not have it
+
+    @property
+    def are_signals(self) -> bool:
+        """Whether texts should be about signals."""
+        return self.unit == SAMPLES
+
+    def words(self, text: str) -> str:
+        """Return a text about pictures in the words of these data."""
+        return of_signals(text) if self.are_signals else text
+
+    @property
+    def count_text(self) -> str:
+        """The number of held-out pictures, in words."""
+        return self.words(f"{self.test:,} held-out pictures")
+
+    @property
+    def size_text(self) -> str:
+        """The size with its unit."""
+        return size_text(self.size, self.unit)
 
 
 @dataclass(frozen=True)
@@ -110,8 +132,9 @@ class Evaluation:
         )
 
     def rows(self) -> list[Row]:
-        """Return the rows of all results, measure by measure."""
-        return [row for name, result in self.results.items() for row in measures.get(name).rows(result)]
+        """Return the rows of all results, measure by measure, in the words of the data."""
+        rows = (row for name, result in self.results.items() for row in measures.get(name).rows(result))
+        return [replace(row, label=self.data.words(row.label), how=self.data.words(row.how)) for row in rows]
 
     def cells(self) -> list[dict[str, str]]:
         """Return one row of text cells for each attribute; the first measure with a column fills it."""

@@ -13,6 +13,7 @@ from mien.errors import MienError
 from mien.evaluation import measures
 from mien.evaluation.record import Record
 from mien.evaluation.result import Evaluation, Judge, Pictures
+from mien.evaluation.wording import SAMPLES
 from mien.files import sha256, write_atomically, write_json
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def empty(run: OpenRun, count: int, seed: int) -> Evaluation:
             split=run.splits.rule,
             test=len(test),
             held_out=run.dataset.content_digest(test),
+            unit=SAMPLES if run.data.kind.unit == SAMPLES else None,
         ),
         seed=seed,
         mien=__version__,
@@ -103,7 +105,9 @@ def read(path: Path) -> Evaluation | None:
     """Return a stored evaluation; None if the file is missing or damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return Evaluation.from_json(values)
+        evaluation = Evaluation.from_json(values)
+        evaluation.rows(), evaluation.cells()  # numbers that no table can show are damage too
+        return evaluation
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MienError):
         return None
 

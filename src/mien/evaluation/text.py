@@ -31,11 +31,12 @@ def tables(evaluation: Evaluation) -> list[Table]:
     from rich.table import Table
 
     judge = f", judge {evaluation.judge.run}" if evaluation.judge else ""
-    title = f"{evaluation.run} on {evaluation.data.name} at {evaluation.data.size} px{judge}"
+    title = f"{evaluation.run} on {evaluation.data.name} at {evaluation.data.size_text}{judge}"
     first = Table("measure", "value", "how", title=title, title_justify="left")
     for row in evaluation.rows():
         first.add_row(row.heading, row.text, row.how)
-    notes = [f"{name} left out: {why}" for name, why in evaluation.skipped.items()] + below_baseline(evaluation)
+    left_out = [f"{name} left out: {why}" for name, why in evaluation.skipped.items()]
+    notes = [evaluation.data.words(note) for note in left_out + below_baseline(evaluation)]
     if notes:
         first.caption, first.caption_justify = "\n".join(notes), "left"
     cells = marked(evaluation)

@@ -12,6 +12,7 @@ exaggerated attribute more often than a real one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -221,7 +222,8 @@ def choose_amount(amounts: Sequence[float], gains: Sequence[float], leakages: Se
     >>> choose_amount([0.5, 1.0, 1.5, 2.0], [0.3, 0.79, 0.82, 0.84], [0.01, 0.02, 0.04, 0.08])
     1.0
     """
-    scores = [one - leaked for one, leaked in zip(gains, leakages, strict=True)]
+    # with a single attribute there is no other one that could change: its leakage is NaN
+    scores = [one - (0.0 if math.isnan(leaked) else leaked) for one, leaked in zip(gains, leakages, strict=True)]
     best = max(scores)
     if best <= 0:
         return None

@@ -81,6 +81,11 @@ class Model(nn.Module):
         module = type(self).__module__
         return module.rsplit(".", 1)[-1] if module.startswith("mien.") else models.own.name_of(type(self))
 
+    @property
+    def items(self) -> str:
+        """What the model takes, in words: images, or signals, whose height is 1."""
+        return "signals" if self.config.get("shape", (3, 0, 0))[1] == 1 else "images"
+
     @classmethod
     def models_with(cls, needed: list[str]) -> list[str]:
         """Return the models that have the abilities ``needed`` (for :func:`mien.abilities.require`)."""

@@ -144,7 +144,9 @@ class Trainer:
         self.images_per_second = 0.0
         self.signal = 0  # that stopped this call
         self.clock = (0, 0.0)  # a step of this call, and the time after it
-        self.estimated = False  # whether the estimate was printed
+        self.estimated = False  # whether the estimate of this stage was printed
+        self.stage = -1  # the one that the estimate is about
+        self.earlier = 0.0  # seconds of this call before it
 
     def run(self) -> Outcome:
         """Train to the last step or the first signal, whichever comes first."""
@@ -223,13 +225,16 @@ class Trainer:
                 saved = time.monotonic()
 
     def _estimate(self) -> None:
-        """Print once, after the first few steps, how long the training takes; after the first one if it is slow."""
+        """Print once in each stage, after its first few steps, how long the rest takes; after one if it is slow."""
+        stage = sum(begin <= self.model.progress for begin in self.model.stages)
+        if stage != self.stage:  # the steps of another stage cost more or less
+            self.clock, self.estimated, self.stage, self.earlier = (0, 0.0), False, stage, self.seconds
         begin, moment = self.clock
         if not begin:
             synchronize(self.fabric.device)
             self.clock = (self.step, time.monotonic())  # the first step also allocates
-            if self.seconds > LONG:
-                self._print_estimate(self.seconds, self.step)
+            if (first := self.seconds - self.earlier) > LONG:
+                self._print_estimate(first, self.step)
         elif self.step == begin + MEASURED and not self.estimated:
             synchronize(self.fabric.device)
             self._print_estimate((time.monotonic() - moment) / MEASURED, begin)
@@ -240,12 +245,17 @@ class Trainer:
         if self.console is not None:
             remaining = self.settings.steps - self.step
             self.console.print(
-                f"estimate: {remaining + self.step - begin + 1:,} steps of {self.settings.batch} images, "
-                f"{in_words(remaining * seconds)} on {self.fabric.device}",
+                f"estimate: {remaining + self.step - begin + 1:,} steps of {self.settings.batch} {self.model.items}, "
+                f"{in_words(remaining * seconds)} on {self.fabric.device}{self._stage_note()}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
+
+    def _stage_note(self) -> str:
+        """Return the part of an estimate that names the stage, if others follow."""
+        stages = len(self.model.stages)
+        return f" at the speed of stage {self.stage} of {stages}" if self.stage < stages else ""
 
     def _stopped(self, stop: Stop) -> bool:
         self.signal = self._most(stop.signal)
@@ -330,10 +340,8 @@ class Trainer:
             rates = {"images_per_second": round(self.images_per_second, 2), "data_share": self.waited / self.seconds}
             self.log(self.step, **terms, lr_factor=self.model.lr_factor(self.progress_at(self.step - 1)), **rates)
         shown = {k: v for k, v in terms.items() if k != "gradient_norm"}
-        bar(
-            self.step,
-            f"{self.images_per_second:.0f} images/s  data {self.waited / self.seconds:.0%}  {terms_text(shown)}",
-        )
+        rate = f"{self.images_per_second:.0f} {self.model.items}/s"
+        bar(self.step, f"{rate}  data {self.waited / self.seconds:.0%}  {terms_text(shown)}")
         return terms
 
     def _watch(self) -> None:

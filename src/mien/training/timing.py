@@ -16,17 +16,16 @@ if TYPE_CHECKING:
 
     from mien.training.settings import Alone
 
-SMALL = 4  # pictures in the steps that are measured first
-SLOW = 0.5  # seconds of a step above which no step of the whole batch is measured
-ENOUGH = 1.0  # seconds of the first step above which it is not measured again
+GROWTH = 4  # a measured step has so many times the pictures of the one before it
+SLOW = 1.0  # seconds of a step above which no larger one is measured
 LEAST = 0.6  # of the time in proportion to the pictures: a step has a part that does not depend on them
 
 
 def seconds_per_step(model: Model, batch: int, attributes: int, classes: int, fabric: Fabric | Alone) -> float:
-    """Return the seconds of a training step on noise; the model's weights move.
+    """Return the mean seconds of a training step on noise, over all stages of the training; the model's weights move.
 
-    It measures a step of 2 and one of 4 pictures. If a step of the whole batch takes less than half a second by that,
-    it measures two of these; else it returns the time on the line through both.
+    In each stage it measures steps of 2, 8, 32, … pictures, up to the whole batch or to the last one that promises to
+    take less than a second. For a step that is not measured it takes the time on the line through the last two.
 
     Args:
         model: on the device of ``fabric``, with ``shape`` (C, H, W) in its configuration.
@@ -35,6 +34,18 @@ def seconds_per_step(model: Model, batch: int, attributes: int, classes: int, fa
     """
     update = Update(model, cast("Fabric", fabric))  # one process asks it only for the device
     model.train()
+    model.calibrate(_noise(model, 2, attributes, classes, fabric.device))
+    mean = 0.0
+    for begin, end in zip(model.stages, (*model.stages[1:], 1.0), strict=True):
+        model.progress = begin
+        mean += (end - begin) * _of_this_stage(model, update, batch, attributes, classes, fabric)
+    return mean
+
+
+def _of_this_stage(
+    model: Model, update: Update, batch: int, attributes: int, classes: int, fabric: Fabric | Alone
+) -> float:
+    """Return the seconds of a training step at the present progress of the model."""
 
     def seconds(n: int) -> float:
         """Return the seconds of one step of n pictures."""
@@ -45,15 +56,21 @@ def seconds_per_step(model: Model, batch: int, attributes: int, classes: int, fa
         synchronize(fabric.device)
         return time.perf_counter() - start
 
-    small = min(SMALL, batch)
-    model.calibrate(_noise(model, 2, attributes, classes, fabric.device))
-    first = seconds(2)  # it also allocates
-    two = first if first > ENOUGH else seconds(2)
-    scaled = (last := seconds(small) if small > 2 else two) * batch / small
-    if small == batch or scaled > SLOW:
-        line = last + (batch - small) * (last - two) / max(small - 2, 1)
-        return min(max(line, LEAST * scaled), scaled)
-    return min(seconds(batch) for _ in range(2))
+    n = min(2, batch)
+    time_of_n = seconds(n)  # it also allocates
+    if time_of_n <= SLOW:
+        time_of_n = seconds(n)
+    before, time_before = 0, 0.0
+    while n < batch and (before == 0 or time_of_n * min(GROWTH, batch / n) <= SLOW):
+        before, time_before = n, time_of_n
+        # a slow model is measured at the next number of pictures, so that there are two points
+        n = min(n * GROWTH if time_of_n * GROWTH <= SLOW else 2 * n, batch)
+        time_of_n = seconds(n)
+    if n == batch:
+        return min(time_of_n, seconds(batch)) if time_of_n <= SLOW else time_of_n
+    scaled = time_of_n * batch / n
+    line = time_of_n + (batch - n) * (time_of_n - time_before) / (n - before)
+    return min(max(line, LEAST * scaled), scaled)
 
 
 def synchronize(device: torch.device) -> None:

@@ -12,7 +12,7 @@ from mien.abilities import Edits
 from mien.evaluation.context import Context
 from mien.evaluation.edit_gain import MAIN, Gain, Point, judge_view, judged_edits, mean_curve
 from mien.evaluation.editing import editable
-from mien.evaluation.measure import Measure, Row, Skipped
+from mien.evaluation.measure import Measure, Row, Skipped, percent
 from mien.evaluation.record import Record
 
 if TYPE_CHECKING:
@@ -95,10 +95,10 @@ class EditDirections(Measure[Comparison]):
             how = f"by the amount 1, {len(gain.names)} of {gain.count} attributes; ± standard error over attributes"
             value = NOTHING if gain.mean is None else f"{gain.mean:.1%}"
             spread = "" if gain.sem is None else f"± {gain.sem:.1%}"
-            same = NOTHING if one.leakage_at_reference is None else f"{one.leakage_at_reference:.2%}"
+            same = percent(one.leakage_at_reference, 2)
             rows += [
                 Row(f"edit gain, direction {direction}", value, how, "up", spread),
-                Row("its leakage", f"{one.leakage:.2%}", "by the amount 1, onto other attributes", "down", "", True),
+                Row("its leakage", percent(one.leakage, 2), "by the amount 1, onto other attributes", "down", "", True),
                 Row("at equal gain", same, f"leakage where the gain is that of {REFERENCE}", "down", "", True),
             ]
         return rows

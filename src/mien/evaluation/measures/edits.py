@@ -5,6 +5,7 @@ An edit is measured against what the judge finds in real pictures, see :mod:`mie
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +24,7 @@ from mien.evaluation.edit_gain import (
     papers,
 )
 from mien.evaluation.editing import editable
-from mien.evaluation.measure import Cells, Measure, Row, Skipped
+from mien.evaluation.measure import Cells, Measure, Row, Skipped, percent
 from mien.evaluation.record import Record
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class EditAccuracy(Measure[EditScores]):
         rows: list[Row] = []
         if result.gain is not None:
             rows += _gain_rows(result.gain, result.papers or {})
-        if result.success is not None:
+        if result.success is not None and result.unedited is not None:
             how = f"{result.n} held-out pictures, {len(result.per_attribute)} attributes, by the judge"
             rows += [
                 Row("edit accuracy", f"{result.success:.2%}", how, "up"),
@@ -148,7 +149,9 @@ class EditAccuracy(Measure[EditScores]):
             if result.ceiling is not None:
                 what = "the ceiling: what the judge finds in real pictures"
                 rows.append(Row("of real pictures", f"{result.ceiling:.2%}", what, indented=True))
-            rows.append(Row("leakage onto other attributes", f"{result.leakage:.2%}", how, "down", indented=True))
+            # a data set of one attribute has no others; JSON holds NaN as null
+            if result.leakage is not None and not math.isnan(result.leakage):
+                rows.append(Row("leakage onto other attributes", f"{result.leakage:.2%}", how, "down", indented=True))
             if len(result.per_attribute) < FEW:
                 rows += _rows_of_each(result)
         if result.counterfactual_edited is not None:
@@ -238,11 +241,11 @@ def _cells(one: AttributeEdits) -> dict[str, str]:
     if one.judged and one.judged.threshold is not None:
         judged = one.judged
         shares = {"ceiling": judged.ceiling, "gain": judged.gain, "leakage": judged.leakage}
-        texts |= {column: NOTHING if share is None else f"{share:.1%}" for column, share in shares.items()}
+        texts |= {column: percent(share) for column, share in shares.items()}
         texts["amount"] = NOTHING if judged.amount is None else f"{judged.amount:g}"
     elif one.judged:
         shares = {"edit seen": one.judged.success, "before": one.judged.unedited, "leakage": one.judged.leakage}
-        texts |= {column: f"{share:.1%}" for column, share in shares.items()}
+        texts |= {column: percent(share) for column, share in shares.items()}
     if one.counterfactual:
         far = one.counterfactual
         distances = {"to truth": far.edited, "undone": far.unedited, "bound": far.bound}
