@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mien.web.runtime import FILES as RUNTIME
+
 # Refuses every socket but local ones between processes, and every lookup of a name, and counts the attempts.
 GUARD = """
 import socket, sys
@@ -74,6 +76,7 @@ COMMANDS = """
     synthesize run --per-class 2 --attribute Smiling --out synthesized
     export run --out exported
     push run me/run --dry-run
+    web faces-64 --runtime package --out page
     evaluate run --judge judge --count 32
     compare run other --metric reconstruction --count 16 --out compared
     measure generated reconstructed --features judge
@@ -109,6 +112,9 @@ def test_the_list_holds_every_command():
 def test_no_command_makes_a_connection(tmp_path):
     photo = Path(__file__).parents[1] / "src" / "mien" / "photos" / "portrait.jpg"
     shutil.copyfile(photo, tmp_path / "photo.jpg")
+    (tmp_path / "package" / "dist").mkdir(parents=True)
+    for name in RUNTIME:
+        (tmp_path / "package" / "dist" / name).touch()
     Image.new("RGB", (16, 16), "gray").save(tmp_path / "me.png")
     text = run(
         f"""

@@ -58,6 +58,11 @@ class EditorGraph(nn.Module):
         beyond: (K,), 1 for an attribute that may change the whole picture, else 0.
     """
 
+    steps: Tensor
+    beyond: Tensor
+    face: Tensor
+    whole: Tensor
+
     def __init__(self, model: Model, steps: Tensor, masks: Masks | None, beyond: Tensor):
         super().__init__()
         channels, self.height, self.width = model.config["shape"]
@@ -110,7 +115,7 @@ def template_masks(template: Template) -> Masks:
 def enlarging(ones: Tensor, size: int, scale: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weights (m, size) that enlarge a line to the m pixels of a centered part of a longer one.
 
-    The filter is the cubic one of Pillow (a = -0.5); beyond the ends, the line repeats its last pixels.
+    The filter is the cubic one of Pillow's transforms (a = -1), as in :mod:`mien.photos.editing`; beyond the ends, the line repeats its last pixels.
 
     Args:
         ones: (n,) of 1, a number for each pixel of the longer line.
@@ -131,12 +136,29 @@ def enlarging(ones: Tensor, size: int, scale: Tensor) -> tuple[Tensor, Tensor]:
     place = ((centers.index_select(0, positions) - start) / scale - 0.5)[:, None]
     # the line with two more pixels at each end, which are added to the last ones afterwards
     distance = (place - torch.arange(-2, size + 2, dtype=ones.dtype)).abs()
-    near = ((1.5 * distance - 2.5) * distance) * distance + 1
-    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    near = (distance - 2) * distance * distance + 1
+    far = ((5 - distance) * distance - 8) * distance + 4
     zero = torch.zeros_like(distance)
     weights = torch.where(distance < 1, near, torch.where(distance < 2, far, zero))
     first, last = weights[:, :3].sum(1, keepdim=True), weights[:, -3:].sum(1, keepdim=True)
     return torch.cat([first, weights[:, 3:-3], last], 1).float(), positions
+
+
+def check_model(model: Model) -> None:
+    """Check that a model can be exported as an editor.
+
+    Raises:
+        MissingAbility: it does not encode and decode.
+        MienError: it edits by itself, or has signals and no pictures.
+    """
+    if can(model, Edits):
+        raise MienError(
+            f"expected a model that is edited by attribute vectors, got {model.name}, which edits by itself: export "
+            "an edit with fixed amounts, such as mien export RUN Smiling=+1"
+        )
+    require(model, Encodes, Decodes)
+    if model.config["shape"][1] == 1:
+        raise MienError(f"expected a model of pictures, got {model.name} of signals: export it without --editor")
 
 
 def export_editor(
@@ -156,20 +178,14 @@ def export_editor(
         direction: of the vectors, for the amounts that ``mien evaluate`` recommends.
 
     Raises:
+        MissingAbility: the model does not encode and decode.
         MienError: a package of ``mien[onnx]`` is missing; the model edits by itself, or has signals and no pictures; or
             the file gives something else than the model.
     """
     check_packages()
     run, path = resolve(run), Path(path)
     model = load(run)
-    if can(model, Edits):
-        raise MienError(
-            f"expected a model that is edited by attribute vectors, got {model.name}, which edits by itself: export "
-            "an edit with fixed amounts, such as Smiling=+1"
-        )
-    require(model, Encodes, Decodes)
-    if model.config["shape"][1] == 1:
-        raise MienError(f"expected a model of pictures, got {model.name} of signals: export it without --editor")
+    check_model(model)
     editor = Editor(model, vectors)
     names, vectors = editor.names, editor.vectors
     assert vectors is not None  # Editor refuses it

@@ -59,7 +59,10 @@ def export(
     )
     model = load_model(run, "cpu")
     from mien.export import export as write
+    from mien.export_editor import EDITOR, check_model, export_editor
 
+    if editor:
+        check_model(model)
     console = make_console()
     vectors = None
     if parsed or editor:
@@ -68,8 +71,6 @@ def export(
         write(run, out, parsed, vectors if parsed else None, kept if parsed or not editor else [], note, raw)
     about = json.loads((out / "export.json").read_text(encoding="utf-8"))
     if editor:
-        from mien.export_editor import EDITOR, export_editor
-
         entry = export_editor(run, out / EDITOR, vectors, kept, direction)
         about["files"][EDITOR] = {key: entry[key] for key in ENTRY}
         write_json(out / "export.json", about)
