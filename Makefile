@@ -61,7 +61,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, got " + sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
-	$(BIN)/uv pip install --python $(BIN)/python --editable ".[faces,onnx,studio]" --group dev
+	$(BIN)/uv pip install --python $(BIN)/python --editable ".[faces,hub,onnx,studio]" --group dev
 	touch $(STAMP)
 
 clean:

@@ -12,13 +12,14 @@ import torch
 from PIL import Image, ImageDraw
 
 from conftest import batch_of, tiny
-from mien import abilities, export, models
+from mien import abilities, export, export_editor, models, photos
 from mien.applications.arithmetic import AttributeVectors, edit
 from mien.data.pictures import from_float
 from mien.data.reading import read_shape
 from mien.errors import MienError
 from mien.files import write_json
 from mien.preprocessing import PreparePictures, PrepareSignals
+from mien.run.opening import cached_amounts, cached_vectors
 from mien.run.weights import save_weights
 from test_cli import mien, refused
 
@@ -259,3 +260,100 @@ def test_the_example_needs_no_mien(tmp_path, monkeypatch, capsys):
     text = script.read_text()
     assert "import mien" not in text
     assert "import torch" not in text
+
+
+def exported_editor(tmp_path, **options):
+    """The editor of a small VAE, its model and its vectors; the third attribute has too few pictures."""
+    run, model = saved(tmp_path, "vae")
+    directions = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    vectors = AttributeVectors(("a", "b", "c"), directions, (9, 9, 2), (9, 9, 9))
+    about = export_editor.export_editor(run, tmp_path / "editor.onnx", vectors, **options)
+    return export.session(tmp_path / "editor.onnx"), model, vectors, about
+
+
+def test_the_editor_takes_amounts(tmp_path):
+    session, model, vectors, about = exported_editor(tmp_path)
+    assert about["attributes"] == ["a", "b"]
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["attributes"]) == ["a", "b"]
+    assert json.loads(metadata["recommended"]) == {"a": 1.0, "b": 1.0}
+    pixels = np.stack([drawn(tmp_path / f"{seed}.png", (61, 83), seed) for seed in range(3)])
+    x = read_shape([tmp_path / f"{seed}.png" for seed in range(3)], model.config["shape"])
+    for amounts in (np.float32([[1, -2], [0, 0], [0.5, 0]]), np.float32([[0, 3]])):
+        output, change = session.run(["output", "change"], {"input": pixels, "amounts": amounts})
+        with torch.inference_mode():
+            z = model.encode(x).mean
+            moved = z + torch.from_numpy(amounts) @ vectors.vectors[:2]
+            expected = model.decode(moved) - model.decode(z)
+        assert np.abs(change - expected.numpy()).max() < 2e-2
+        assert output.shape == (3, 61, 61, 3)
+        assert output.dtype == np.uint8
+        part = pixels[:, 11:72].astype(int)  # the centered square
+        assert np.abs(output.astype(int) - part).max() > 2
+        assert (output[1] == part[1]).all() == (not amounts[min(1, len(amounts) - 1)].any())
+
+
+def test_the_change_is_enlarged_as_pillow_does(tmp_path):
+    line = np.random.default_rng(0).random(7).astype(np.float32)
+    wide = np.pad(line, 4, mode="edge")[None]  # Pillow has no pixels beyond the ends
+    expected = Image.fromarray(np.repeat(wide, 9, 0)).transform(
+        (70, 1), Image.Transform.AFFINE, (0.1, 0, 4, 0, 0, 4.5), Image.Resampling.BICUBIC
+    )
+    weights, positions = export_editor.enlarging(torch.ones(76).double(), 7, torch.tensor(10.0))
+    assert positions.tolist() == list(range(3, 73))
+    np.testing.assert_allclose(weights.numpy() @ line, np.asarray(expected)[0], atol=1e-4)
+
+
+def test_the_editor_of_a_shipped_model_is_small_exact_and_changes_the_face_only(tmp_path):
+    vectors = cached_vectors("faces-64")
+    about = export_editor.export_editor("faces-64", tmp_path / "editor.onnx", vectors)
+    assert about["recommended"]["Smiling"] == cached_amounts("faces-64")["Smiling"] != 0
+    assert (tmp_path / "editor.onnx").stat().st_size < 7_000_000  # 12 MB in float32
+    session = export.session(tmp_path / "editor.onnx")
+    picture = photos.portrait()[40:340, 100:400]
+    amounts = {name: np.zeros((1, len(vectors.names)), np.float32) for name in ("Smiling", "Bangs", "")}
+    for name in ("Smiling", "Bangs"):
+        amounts[name][0, vectors.names.index(name)] = -1.5
+    same, smile, bangs = (
+        session.run(["output"], {"input": picture[None], "amounts": amounts[name]})[0][0].astype(int)
+        for name in ("", "Smiling", "Bangs")
+    )
+    assert (same == picture).all()
+    assert (smile[:20] == picture[:20]).all()
+    assert (bangs[25:60] != picture[25:60]).mean() > 0.3
+    assert np.abs(smile - picture).max() > 20
+    with pytest.raises(MienError, match="edits by itself: export an edit with fixed amounts"):
+        export_editor.export_editor(saved(tmp_path, "residual_gan", attribute="Smiling")[0], tmp_path / "x.onnx", None)
+
+
+def test_attributes_that_the_editor_keeps(tmp_path):
+    session, model, vectors, about = exported_editor(tmp_path, keep=["b"])
+    assert about["keep"] == ["b"]
+    pixels = drawn(tmp_path / "me.png", (16, 16))[None]
+    change = session.run(["change"], {"input": pixels, "amounts": np.float32([[1, 0]])})[0]
+    with torch.inference_mode():
+        z = model.encode(read_shape([tmp_path / "me.png"], model.config["shape"])).mean
+        expected = model.decode(z + vectors.without("a", ["b"])) - model.decode(z)
+    assert np.abs(change - expected.numpy()).max() < 1e-2
+
+
+def test_the_editor_by_command_and_the_example(tmp_path, monkeypatch, capsys):
+    script = Path(__file__).parents[1] / "examples" / "onnx_editor.py"
+    monkeypatch.chdir(tmp_path)
+    code, text = mien(capsys, "export", "faces-64", "--editor", "--out", "exported")
+    assert code == 0, text
+    about = json.loads(Path("exported/export.json").read_text())
+    assert set(about["files"]) == {"encode.onnx", "decode.onnx", "editor.onnx"}
+    assert about["files"]["editor.onnx"]["recommended"]["Smiling"] > 0
+    drawn(tmp_path / "me.png", (90, 120))
+    monkeypatch.setattr(sys, "argv", ["example", "exported/editor.onnx", "me.png", "Smiling=1", "Eyeglasses=-1"])
+    runpy.run_path(str(script))
+    with Image.open("changed.png") as changed, Image.open("me.png") as original:
+        assert changed.size == (90, 90)
+        assert np.abs(np.asarray(changed, int) - np.asarray(original, int)[15:105]).max() > 5
+    lines = script.read_text().splitlines()
+    assert len(lines) <= 24
+    assert not [line for line in lines if line.startswith(("import mien", "import torch", "from mien"))]
+    assert "edits by itself" in refused(
+        capsys, "export", saved(tmp_path, "residual_gan", attribute="Smiling")[0], "--editor"
+    )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mien.web.runtime import FILES as RUNTIME
+
 # Refuses every socket but local ones between processes, and every lookup of a name, and counts the attempts.
 GUARD = """
 import socket, sys
@@ -73,6 +75,8 @@ COMMANDS = """
     similarity run me.png generated.png --out similarity.png
     synthesize run --per-class 2 --attribute Smiling --out synthesized
     export run --out exported
+    push run me/run --dry-run
+    web faces-64 --runtime package --out page
     evaluate run --judge judge --count 32
     compare run other --metric reconstruction --count 16 --out compared
     measure generated reconstructed --features judge
@@ -108,6 +112,9 @@ def test_the_list_holds_every_command():
 def test_no_command_makes_a_connection(tmp_path):
     photo = Path(__file__).parents[1] / "src" / "mien" / "photos" / "portrait.jpg"
     shutil.copyfile(photo, tmp_path / "photo.jpg")
+    (tmp_path / "package" / "dist").mkdir(parents=True)
+    for name in RUNTIME:
+        (tmp_path / "package" / "dist" / name).touch()
     Image.new("RGB", (16, 16), "gray").save(tmp_path / "me.png")
     text = run(
         f"""
@@ -130,22 +137,24 @@ def test_no_command_makes_a_connection(tmp_path):
     assert text.endswith("ended\n")
 
 
-def test_two_files_may_connect_and_one_listens():
+def test_three_files_may_connect_and_one_listens():
     """Weights of published networks are downloaded by torch's own function, when a user asks for such a network.
 
-    The studio listens on an address of this machine, and connects to none.
+    huggingface_hub is called for an address hf://owner/name, and to push a run. The studio listens on an address of
+    this machine, and connects to none.
     """
     source = Path(__file__).parents[1] / "src" / "mien"
     words = (
         "urlopen", "urllib.request", "import requests", "http.client", "import socket", "download_url",
-        "load_state_dict_from_url", "get_state_dict(",
+        "load_state_dict_from_url", "get_state_dict(", "import huggingface_hub",
     )  # fmt: skip
     places = {
         path.relative_to(source).as_posix()
         for path in source.rglob("*.py")
         if any(word in path.read_text(encoding="utf-8") for word in words)
     }
-    assert places == {"metrics/feature_networks.py", "run/loss_network.py", "studio/serving.py"}, places
+    files = {"metrics/feature_networks.py", "run/loss_network.py", "run/remote.py", "studio/serving.py"}
+    assert places == files, places
     assert ".connect" not in (source / "studio" / "serving.py").read_text(encoding="utf-8")
 
 

@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ship_card as cards
 import ship_weights as small
 
 from mien import models, pretrained
@@ -27,6 +26,7 @@ from mien.errors import MienError
 from mien.evaluation.result import Evaluation
 from mien.evaluation.store import RESULT, read
 from mien.files import sha256, write_atomically, write_json
+from mien.hub import card as cards
 from mien.models.base import Model
 from mien.run.folder import PROGRESS, WEIGHTS, progress, read_config, read_json
 from mien.run.opening import AMOUNTS, STAMP, VECTORS, OpenRun, cached_vectors, open_run
@@ -34,10 +34,6 @@ from mien.run.weights import load, save_weights
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 TOLERANCE = 0.1  # largest difference of pictures in [-1, 1] and of probabilities
-LICENSES = {
-    "avatars": "Apache License 2.0, as mien.",
-    "celeba": "For research. Trained on CelebA, for non-commercial research use only.",
-}
 SHORTEST_HOST = 6  # letters: a shorter name of a machine can be an ordinary word
 ABSOLUTE = re.compile(r"(?<![\w.:/<])(?:~/|/(?:home|root|work|tmp|Users|mnt|data|srv|opt|var|usr|private)/)\S*")
 EXAMPLES = """examples:
@@ -71,7 +67,7 @@ def ship(
             file, outputs that differ from the run's, or more than ``mien.pretrained.LIMIT`` bytes in total.
     """
     config, evaluation = check(run, name, replace)
-    if not (license := license or LICENSES.get(config["data"]["name"], "")):
+    if not (license := license or cards.LICENSES.get(config["data"]["name"], "")):
         raise MienError(f"expected --license for a model trained on {config['data']['name']}, got none: name its terms")
     model = load(run)
     opened, reason = data_of(run, root)
@@ -107,7 +103,7 @@ def ship(
             },
             "of": {"run": run.resolve().name, "weights_sha256": sha256(run / WEIGHTS)},
             "made_with": config["made_with"],
-            "limits": [*limits, *usual_limits(config)],
+            "limits": [*limits, *cards.usual_limits(config)],
             "agreement": agreement,
             **cards.measured(evaluation),
             "evaluation": json.loads((run / RESULT).read_text(encoding="utf-8")),
@@ -196,22 +192,6 @@ def shipped_config(
             "left_out": list(left_out),
         },
     }
-
-
-def usual_limits(config: Mapping[str, Any]) -> list[str]:
-    """Return the limits that follow from the data."""
-    data, (_, height, width) = config["data"], config["config"]["shape"]
-    limits = [f"Its pictures have {width} x {height} pixels."] if height > 1 else []
-    limits.append(
-        f"It was trained on {data['counts']['train']:,} pictures of {data['name']}. Expect worse results on pictures "
-        "that differ from them in crop, pose or lighting."
-    )
-    if data["attributes"]:
-        limits.append(
-            "Attribute labels are judgments of people and carry their bias. Attributes that often occur together "
-            "change together."
-        )
-    return limits
 
 
 def check_agreement(agreement: Mapping[str, Any]) -> None:

@@ -5,7 +5,8 @@
 True
 
 ``mien.train(...)`` trains a model and writes a run folder. ``mien.load(run)`` returns the model of a run folder,
-or the pretrained model of a name in ``mien.pretrained.names()``.
+or the pretrained model of a name in ``mien.pretrained.names()``. ``mien.from_pretrained("owner/name")`` loads a model
+of the Hugging Face Hub, and ``mien.save_pretrained`` and ``mien.push_to_hub`` give a model to others.
 :mod:`mien.applications` holds the functions that use models.
 """
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mien.data.reading import read_pictures
     from mien.errors import MienError
     from mien.experiment import train
+    from mien.hub import from_pretrained, push_to_hub, save_pretrained
     from mien.run.data import Data
     from mien.run.editors import load_editor
     from mien.run.opening import open_run
@@ -33,21 +35,27 @@ __all__ = [
     "data",
     "errors",
     "figures",
+    "from_pretrained",
     "load",
     "load_editor",
     "metrics",
     "models",
     "open_run",
     "pretrained",
+    "push_to_hub",
     "read_pictures",
+    "save_pretrained",
     "train",
 ]
 
 _MODULES = {
+    "from_pretrained": "mien.hub",
     "load": "mien.run.weights",
     "load_editor": "mien.run.editors",
     "open_run": "mien.run.opening",
+    "push_to_hub": "mien.hub",
     "read_pictures": "mien.data.reading",
+    "save_pretrained": "mien.hub",
     "train": "mien.experiment",
     "Data": "mien.run.data",
     "MienError": "mien.errors",

@@ -94,18 +94,13 @@ def export(
         MienError: a package of ``mien[onnx]`` is missing, the model has no ability to export, or the output of a
             file differs from that of the model.
     """
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MienError(
-            f"expected the packages {', '.join(PACKAGES)} to export, got no {', '.join(missing)}: "
-            "pip install 'mien[onnx]'"
-        )
+    check_packages()
     run, out = resolve(run), Path(out)
     model = load(run)
     parts = _parts(model, dict(amounts or {}), vectors, keep, raw)
     if not parts:
         raise MienError(f"expected a model that encodes, decodes, edits or recognizes, got {model.name}")
-    about = _about(run, model, amounts, keep, raw)
+    about = facts(run, model, amounts, keep, raw)
     fast = folded(model)  # each BatchNorm becomes part of the layer before it
     files: dict[str, Any] = {}
     for number, (name, part) in enumerate(parts.items()):
@@ -121,10 +116,24 @@ def export(
     return out
 
 
-def _about(
-    run: Path, model: Model, amounts: Mapping[str, float] | None, keep: Sequence[str], raw: bool
+def check_packages() -> None:
+    """Raise MienError unless the packages of ``mien[onnx]`` are installed."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MienError(
+            f"expected the packages {', '.join(PACKAGES)} to export, got no {', '.join(missing)}: "
+            "pip install 'mien[onnx]'"
+        )
+
+
+def facts(
+    run: Path,
+    model: Model,
+    amounts: Mapping[str, float] | None = None,
+    keep: Sequence[str] = (),
+    raw: bool = False,
 ) -> dict[str, Any]:
-    """Return what export.json and the metadata of each file say."""
+    """Return what export.json and the metadata of each file say about a run; arguments as of :func:`export`."""
     channels, height, width = model.config["shape"]
     data = read_config(run)["data"]
     about: dict[str, Any] = {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run_folder(text: str) -> Path:
-    """Return the run folder that an argument stands for: a path, or the name of a pretrained model."""
+    """Return the run folder that an argument stands for: a path, a name of a pretrained model, or hf://owner/name."""
     from mien.run.folder import resolve
 
     return resolve(text)
@@ -24,7 +24,9 @@ def run_folder(text: str) -> Path:
 
 Run = Annotated[
     Path,
-    typer.Argument(parser=run_folder, help="A run folder, or a name of mien pretrained.", show_default=False),
+    typer.Argument(
+        parser=run_folder, help="A run folder, a name of mien pretrained, or hf://owner/name.", show_default=False
+    ),
 ]
 Pictures = Annotated[list[Path] | None, typer.Argument(help="Picture files.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The file or folder to write.", show_default=False)]

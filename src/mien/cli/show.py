@@ -34,10 +34,10 @@ def summary(run: str | Path) -> list[Any]:
     config, state = read_config(run), progress(run)
     data, training = config["data"], config["training"]
     table = Table(title=f"{run.name}: {config['model']}", show_header=False, title_justify="left")
-    counts = ", ".join(f"{v:,} {k}" for k, v in data["counts"].items())
-    unit = SAMPLES if config["config"].get("shape", [0, 0])[1] == 1 else None  # a row of values is a signal
-    size = size_text(data["size"], unit)
-    table.add_row("data", f"{data['name']} at {size}, {counts} ({data['split']} split)")
+    if data:  # a model that was saved without its run has none
+        counts = ", ".join(f"{v:,} {k}" for k, v in data["counts"].items())
+        unit = SAMPLES if config["config"].get("shape", [0, 0])[1] == 1 else None  # a row of values is a signal
+        table.add_row("data", f"{data['name']} at {size_text(data['size'], unit)}, {counts} ({data['split']} split)")
     settings = {k: v for k, v in config["config"].items() if k not in ("shape", "attributes")}
     for key, value in settings.items():
         if isinstance(value, dict) and "sha256" in value:

@@ -3,7 +3,8 @@
 A run folder holds ``config.json`` (the model, its settings, the data and the training), ``weights.safetensors``,
 ``state.pt`` (the state for resuming, read with ``weights_only``), ``log.jsonl``, ``tensorboard/`` and ``pictures/``.
 
-Wherever a run folder is expected, the name of a model that comes with the package may stand (:mod:`mien.pretrained`).
+Wherever a run folder is expected, the name of a model that comes with the package may stand (:mod:`mien.pretrained`),
+and so may the address of a run on the Hugging Face Hub (:mod:`mien.run.remote`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mien import models, pretrained
 from mien.data.regular import BadFile, read_regular
 from mien.errors import MienError
 from mien.files import sha256
+from mien.run import remote
 
 FORMAT = 1  # of config.json
 LARGEST = 64 * 2**20  # bytes of a config.json
@@ -28,8 +30,12 @@ CONFIG, WEIGHTS, PROGRESS = "config.json", "weights.safetensors", "progress.json
 def resolve(run: str | Path) -> Path:
     """Return the folder that ``run`` stands for: a folder of this path, else the pretrained model of this name.
 
-    A text with a separator is a path, except for ``mien/`` before the name of a pretrained model. A text that is
-    neither is returned as a path; :func:`read_config` refuses it.
+    A text with a separator is a path, except for ``mien/`` before the name of a pretrained model, and for
+    ``hf://owner/name``: a run on the Hub, which is downloaded. A text that is neither is returned as a path;
+    :func:`read_config` refuses it.
+
+    Raises:
+        MienError: a run on the Hub cannot be downloaded, as :func:`mien.run.remote.fetch`.
 
     >>> resolve("runs/faces").as_posix()
     'runs/faces'
@@ -37,6 +43,8 @@ def resolve(run: str | Path) -> Path:
     text, path = os.fspath(run), Path(run)
     if path.is_dir():
         return path
+    if remote.is_remote(run):
+        return remote.fetch(*remote.parse(run))
     if text.startswith(pretrained.PREFIX) and pretrained.plain(text) in pretrained.names():
         return pretrained.folder(text)
     if os.sep in text or (os.altsep and os.altsep in text):

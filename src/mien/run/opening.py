@@ -32,6 +32,7 @@ from mien.run.weights import load
 
 VECTORS, STAMP = "attribute_vectors.safetensors", "attribute_vectors.json"  # of the default direction
 DIGEST = "vectors_sha256"  # the key of a stamp that holds the SHA-256 of the vectors' file
+SAVED = "saved"  # the key in config.json of a run that mien.save_pretrained wrote
 AMOUNTS = "amounts"  # the key of a stamp that holds the amounts found by `mien evaluate`
 
 Progress = Callable[[int, int], None] | None
@@ -128,7 +129,7 @@ class OpenRun:
         def write(place: Path) -> None:
             stamp = _stamp(place, direction, weights) or {"weights_sha256": weights}
             stamp[AMOUNTS] = {"judge_sha256": judge_sha256, "of": dict(amounts)}
-            write_json(_files(place, direction)[1], stamp)
+            write_json(vector_files(place, direction)[1], stamp)
 
         _keep(self.folder, weights, "best amounts", write)
 
@@ -160,17 +161,23 @@ def open_run(
     config = read_config(folder)
     model = load(folder, device)
     values = config["data"]
+    if not values and SAVED in config:
+        raise MienError(
+            f"expected a run with data, got {folder}, a model that was saved without its run: use a command that needs "
+            "no data, or pass pictures"
+        )
     data = Data.from_json({**values, "root": root or values["root"]}, data)
     try:
         data.check_roots(folder)
         _check_total(folder, data, _counts(folder, values)["test"])
         dataset = data.open(progress)
     except MienError:
-        if "shipped" not in config or root or os.environ.get("MIEN_DATA"):
+        if not config.keys() & {"shipped", SAVED} or root or os.environ.get("MIEN_DATA"):
             raise
+        package = "package" if folder.parent == pretrained.FOLDER else "model"
         raise MienError(
             f"expected the data of {folder.name}, {data.name} at {data.size} px, got none, because they do not come "
-            "with the package: pass --root FOLDER of its files"
+            f"with the {package}: pass --root FOLDER of its files"
         ) from None
     splits = dataset.split(data.split_seed)
     index = data.training_index(splits)
@@ -263,7 +270,7 @@ def _keep_vectors(folder: Path, vectors: AttributeVectors, direction: str) -> bo
     }
 
     def write(place: Path) -> None:
-        path, stamp_path = _files(place, direction)
+        path, stamp_path = vector_files(place, direction)
         vectors.save(path)
         write_json(stamp_path, {**stamp, DIGEST: sha256(path)})
 
@@ -314,8 +321,8 @@ def cached_vectors(run: str | Path, direction: str = MEAN) -> AttributeVectors |
 
     Damaged vectors are ignored, because they can be computed again.
     """
-    for place, stamp in _stamps(resolve(run), direction):
-        path = _files(place, direction)[0]
+    for place, stamp in stamps(resolve(run), direction):
+        path = vector_files(place, direction)[0]
         if path.is_file() and (vectors := _read_vectors(path, stamp.get(DIGEST))) is not None:
             return vectors
     return None
@@ -348,7 +355,7 @@ def cached_amounts(run: str | Path, direction: str = MEAN) -> dict[str, float]:
 
     Only attributes with such an amount are in it, and only amounts that belong to the present weights of the run.
     """
-    for _, stamp in _stamps(resolve(run), direction):
+    for _, stamp in stamps(resolve(run), direction):
         amounts = stamp.get(AMOUNTS)
         of = amounts.get("of") if isinstance(amounts, dict) else None
         if isinstance(of, dict):
@@ -356,17 +363,17 @@ def cached_amounts(run: str | Path, direction: str = MEAN) -> dict[str, float]:
     return {}
 
 
-def _stamps(folder: Path, direction: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+def stamps(folder: Path, direction: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the folders with results for the present weights of a run, the newest first, and their stamps."""
     if not (folder / WEIGHTS).exists():
         return
     weights = sha256(folder / WEIGHTS)
-    stamps = [(place, _stamp(place, direction, weights)) for place in (folder, _beside(folder, weights))]
-    present = [(place, stamp) for place, stamp in stamps if stamp is not None]
-    yield from sorted(present, key=lambda one: -_files(one[0], direction)[1].stat().st_mtime_ns)
+    pairs = [(place, _stamp(place, direction, weights)) for place in (folder, _beside(folder, weights))]
+    present = [(place, stamp) for place, stamp in pairs if stamp is not None]
+    yield from sorted(present, key=lambda one: -vector_files(one[0], direction)[1].stat().st_mtime_ns)
 
 
-def _files(folder: Path, direction: str) -> tuple[Path, Path]:
+def vector_files(folder: Path, direction: str) -> tuple[Path, Path]:
     """Return the files of the attribute vectors of a direction, and of their stamp."""
     if direction == MEAN:
         return folder / VECTORS, folder / STAMP
@@ -383,7 +390,7 @@ def _stamp(place: Path, direction: str, weights: str) -> dict[str, Any] | None:
         weights: the hash of the run's weights.
     """
     try:
-        stamp = json.loads(_files(place, direction)[1].read_text(encoding="utf-8"))
+        stamp = json.loads(vector_files(place, direction)[1].read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return stamp if isinstance(stamp, dict) and stamp.get("weights_sha256") == weights else None

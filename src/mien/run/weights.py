@@ -58,6 +58,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
     if absent:
         # the left-out parts have random weights now, and a training would learn from them
         vars(model)["training_step"] = functools.partial(_refuse_training, run.name, absent)
+        vars(model)["left_out"] = tuple(absent)  # mien.save_pretrained must not write them
     # channels last, as in training: for batches of 64, encoding is 1.1 and decoding 1.35 times as fast; single pictures
     # take the same time (benchmarks/inference.py)
     return model.to(device).to(memory_format=torch.channels_last).eval()

@@ -1,7 +1,12 @@
-"""The card of a model to ship: the same facts as JSON for programs and as text for people."""
+"""The card of a model: the same facts as JSON for programs and as text for people.
+
+Models that come with the package and models that are saved for the Hub have the same card. The part for the Hub, YAML
+before the text, is written by :func:`metadata`.
+"""
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +17,25 @@ from mien.evaluation.result import Evaluation
 from mien.models.base import FROM_DATA, arguments
 from mien.training import logs
 
+LICENSES = {
+    "avatars": "Apache License 2.0, as mien.",
+    "celeba": "For research. Trained on CelebA, for non-commercial research use only.",
+}
+"""The license and use of models, by the data set that they were trained on."""
+# what the Hub gets: its own names of licenses; "other" comes with a name and a link
+_IDS: dict[str, dict[str, str]] = {
+    "avatars": {"license": "apache-2.0"},
+    "celeba": {
+        "license": "other",
+        "license_name": "celeba-non-commercial-research",
+        "license_link": "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+    },
+}
+_TASKS = (
+    ("Recognizes", "image-classification"),
+    ("Edits", "image-to-image"),
+    ("Generates", "unconditional-image-generation"),
+)
 MAIN = 4  # rows that `mien pretrained` shows
 SKIP = ("step", "gradient_norm", "lr_factor", "images_per_second", "data_share")  # of a record of the log: no losses
 # settings of the training, and their defaults on the command line
@@ -83,34 +107,78 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def text(card: Mapping[str, Any]) -> str:
-    """Return a card as Markdown."""
-    parts = [f"# {card['name']}", f"{card['title'].rstrip('.')}.", _facts(card), "## Measured", _measured(card)]
+    """Return a card as Markdown. A card without a training, an evaluation or a comparison lacks these sections."""
+    parts = [f"# {card['name']}", f"{card['title'].rstrip('.')}.", _facts(card)]
+    if card["evaluation"]:
+        parts += ["## Measured", _measured(card)]
     if card["by_attribute"]:
         parts += ["By attribute:", table(card["by_attribute"])]
-    parts += ["## Float16 against the run", _agreement(card)]
+    if card["agreement"]:
+        parts += ["## Float16 against the run", _agreement(card)]
     parts += ["## Limits", "\n".join(f"- {limit}" for limit in card["limits"]), "## Use", _use(card)]
     return "\n\n".join(parts) + "\n"
 
 
+def metadata(card: Mapping[str, Any]) -> str:
+    """Return the YAML that the Hub reads before the text of a card: license, library, tags, data set, task.
+
+    >>> print(metadata({"model": "vae", "abilities": ["Encodes", "Generates"], "data": {"name": "avatars"}}))
+    ---
+    license: "apache-2.0"
+    library_name: "mien"
+    pipeline_tag: "unconditional-image-generation"
+    tags:
+    - "mien"
+    - "vae"
+    - "encodes"
+    - "generates"
+    datasets:
+    - "avatars"
+    ---
+    """
+    data = (card["data"] or {}).get("name", "")
+    has = [*card["abilities"], *(["Edits"] if card.get("editable") else [])]
+    values: dict[str, Any] = dict(_IDS.get(data, {}) if card.get("license") in (None, LICENSES.get(data)) else {})
+    if not values and card.get("license"):
+        values = {"license": "other", "license_name": card["license"]}
+    values["library_name"] = "mien"
+    values |= next(({"pipeline_tag": task} for ability, task in _TASKS if ability in has), {})
+    values["tags"] = ["mien", card["model"], *dict.fromkeys(ability.lower() for ability in has)]
+    values |= {"datasets": [data]} if data else {}
+    lines = []
+    for key, value in values.items():  # texts in JSON are texts in YAML
+        lines += [f"{key}:", *(f"- {json.dumps(one)}" for one in value)] if isinstance(value, list) else []
+        lines += [] if isinstance(value, list) else [f"{key}: {json.dumps(value)}"]
+    return "\n".join(["---", *lines, "---"])
+
+
 def _facts(card: Mapping[str, Any]) -> str:
     data, training, weights = card["data"], card["training"], card["weights"]
-    options = "".join(f", {key}={_text(value)}" for key, value in data["options"].items())
-    counts = data["counts"]
     lines = [
         f"- **Model**: `{card['model']}`, {models.describe(card['model']).partition(':')[2].strip()} "
-        f"Abilities: {', '.join(card['abilities']).lower()}.",
-        f"- **Data**: {data['name']} at {data['size']} px{options}; {counts['train']:,} training pictures, "
-        f"{counts['valid']:,} for validation, {counts['test']:,} held out ({data['split']} split).",
-        f"- **Training**: {training['steps']:,} steps of {training['batch']} pictures, {training['pictures_seen']:,} "
-        f"pictures in all ({training['passes']:g} passes), {training['seconds'] / 60:.0f} minutes on "
-        f"{training['device']}, with "
-        f"`{training['command']}`",
-        f"- **License and use**: {card['license']}",
-        f"- **Weights**: float16, {weights['bytes']:,} bytes, {weights['parameters']:,} numbers, SHA-256 "
-        f"`{weights['sha256']}`",
+        f"Abilities: {', '.join(card['abilities']).lower()}."
     ]
-    for network in card["loss_networks"]:
-        lines.insert(4, f"- **Loss network**: {network['source']}, SHA-256 of its weights `{network['sha256']}`")
+    if data:
+        options = "".join(f", {key}={_text(value)}" for key, value in data["options"].items())
+        counts = data["counts"]
+        lines.append(
+            f"- **Data**: {data['name']} at {data['size']} px{options}; {counts['train']:,} training pictures, "
+            f"{counts['valid']:,} for validation, {counts['test']:,} held out ({data['split']} split)."
+        )
+    if training:
+        lines.append(
+            f"- **Training**: {training['steps']:,} steps of {training['batch']} pictures, "
+            f"{training['pictures_seen']:,} pictures in all ({training['passes']:g} passes), "
+            f"{training['seconds'] / 60:.0f} minutes on {training['device']}, with `{training['command']}`"
+        )
+    if card["license"]:
+        lines.append(f"- **License and use**: {card['license']}")
+    for network in reversed(card["loss_networks"]):
+        lines.append(f"- **Loss network**: {network['source']}, SHA-256 of its weights `{network['sha256']}`")
+    lines.append(
+        f"- **Weights**: {weights.get('dtype', 'float16')}, {weights['bytes']:,} bytes, {weights['parameters']:,} "
+        f"numbers, SHA-256 `{weights['sha256']}`"
+    )
     if weights["left_out"]:
         lines.append(
             f"- **Left out**: {', '.join(f'`{part}`' for part in weights['left_out'])}. Only training needs these "
@@ -125,7 +193,7 @@ def _measured(card: Mapping[str, Any]) -> str:
     by = f" Judge: {judge['run']} (SHA-256 `{judge['weights_sha256']}`)." if judge else ""
     words = (
         f"On {evaluation['data']['test']:,} held-out pictures of {evaluation['data']['name']} at "
-        f"{evaluation['data']['size']} px, with the float32 weights of the run.{by}"
+        f"{evaluation['data']['size']} px, with the {'float32 ' if card['agreement'] else ''}weights of the run.{by}"
     )
     rows = [{"measure": row["label"], "value": row["value"], "how": row["how"]} for row in card["rows"]]
     return f"{words}\n\n{table(rows)}"
@@ -142,7 +210,7 @@ def _agreement(card: Mapping[str, Any]) -> str:
 
 
 def _use(card: Mapping[str, Any]) -> str:
-    name, has = card["name"], set(card["abilities"])
+    name, has = card.get("address", card["name"]), set(card["abilities"])
     edits = card["editable"]
     amount = "Smiling" if "Smiling" in edits else next(iter(edits), "")
     lines = [f"mien generate {name} -n 16"] if "Generates" in has else []
@@ -150,3 +218,24 @@ def _use(card: Mapping[str, Any]) -> str:
     lines += [f"mien edit {name} me.jpg {amount}=+1"] if amount else []
     lines += [f"mien recognize {name} me.jpg"] if "Recognizes" in has else []
     return "\n".join(["```sh", *lines, "```"])
+
+
+def usual_limits(config: Mapping[str, Any]) -> list[str]:
+    """Return the limits that follow from the data of a run.
+
+    Args:
+        config: the content of its config.json.
+    """
+    data, (_, height, width) = config["data"], config["config"]["shape"]
+    limits = [f"Its pictures have {width} x {height} pixels."] if height > 1 else []
+    if "counts" in data:
+        limits.append(
+            f"It was trained on {data['counts']['train']:,} pictures of {data['name']}. Expect worse results on "
+            "pictures that differ from them in crop, pose or lighting."
+        )
+    if data.get("attributes"):
+        limits.append(
+            "Attribute labels are judgments of people and carry their bias. Attributes that often occur together "
+            "change together."
+        )
+    return limits
