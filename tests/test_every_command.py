@@ -101,9 +101,9 @@ def test_a_model_is_asked_for_attributes(capsys, tmp_path, monkeypatch):
     assert "did you mean Smiling" in refused(capsys, "generate", "run", "Smilling=1")
     code, text = mien(capsys, "train", "vae", *data, "--set", "width=4", "--steps", "2", "--batch", "8", "--out", "vae")
     assert code == 0, text
-    assert "a model that generates pictures with given attributes, got vae: use a run of iterative_gan" in refused(
-        capsys, "generate", "vae", "Smiling=1"
-    )
+    line = refused(capsys, "generate", "vae", "Smiling=1")
+    assert "a model that generates pictures with given attributes, got vae: use a run of " in line
+    assert "acgan or cgan or iterative_gan" in line
 
 
 def test_signals_are_trained_on_shown_and_recognized(capsys, tmp_path, monkeypatch):

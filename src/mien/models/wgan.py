@@ -80,11 +80,13 @@ class WGAN(Model, Generates):
             with torch.no_grad():
                 fake = self._fake(batch)
             critic = losses.wasserstein(self.critic(batch.x), self.critic(fake)).critic
-            terms = {"critic": critic}
-            if self.penalty:
-                terms["penalty"] = gradient_penalty(self.critic, batch.x, fake)
-                critic = critic + self.penalty * terms["penalty"]
-            update({"critic": critic}, clip_weights={"critic": self.clip_weights}, **terms)
+            penalty = gradient_penalty(self.critic, batch.x, fake) if self.penalty else critic.new_zeros(())
+            update(
+                {"critic": critic + self.penalty * penalty},
+                clip_weights={"critic": self.clip_weights},
+                critic=critic,
+                penalty=penalty,
+            )
         generator = -self.critic(self._fake(batch)).mean()
         update({"generator": generator}, generator=generator)
 
@@ -107,4 +109,5 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
     x = (share * real + (1 - share) * fake).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return (gradient.float().flatten(1).norm(dim=1) - 1).square().mean()
+    length: Tensor = torch.linalg.vector_norm(gradient.float().flatten(1), dim=1)  # (B,)
+    return (length - 1).square().mean()

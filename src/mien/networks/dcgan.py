@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.nn import functional as F
 
+from mien.networks.encoders import gaussian
 from mien.networks.residual import SLOPE, halvings, stage_widths
 
 DEVIATION = 0.02  # standard deviation of the initial weights, whose mean is zero
@@ -204,9 +205,7 @@ class DCGANEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Normal:
         """Return q(z | x), a Normal of (B, K), for ``x`` (B, C, H, W)."""
-        mean, log_variance = self.body(x).chunk(2, 1)
-        # bounded, so that exp() is finite for any weights
-        return Normal(mean, torch.exp(0.5 * log_variance.clamp(-20, 10)), validate_args=False)
+        return gaussian(self.body(x))
 
 
 def initialize(module: nn.Module) -> None:
