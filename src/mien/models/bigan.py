@@ -1,4 +1,4 @@
-"""BiGAN: a GAN whose discriminator judges pairs of picture and code, so that an encoder learns the inverse of G.
+"""BiGAN: a GAN that judges pairs of picture and code, so that its encoder inverts its generator (Donahue et al. 2017).
 
 J. Donahue, Krähenbühl & Darrell, "Adversarial Feature Learning", ICLR 2017, Eq. 2 and 3; at the same time Dumoulin et
 al., "Adversarially Learned Inference" (ALI), ICLR 2017. D maximizes log D(x, E(x)) + log(1 - D(G(z), z)). At the

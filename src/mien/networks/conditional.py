@@ -146,8 +146,8 @@ def conditions_of(batch: Batch, classes: int) -> Tensor:
         assert batch.attributes is not None
         return batch.attributes
     assert batch.label is not None
-    known = (batch.label >= 0).float()[:, None]  # (B, 1)
-    return known * (2 * F.one_hot(batch.label.clamp(min=0), classes).float() - 1)
+    signs = 2 * F.one_hot(batch.label.clamp(min=0), classes).float() - 1  # (B, A)
+    return torch.where((batch.label >= 0)[:, None], signs, 0.0)
 
 
 def class_loss(logits: Tensor, conditions: Tensor) -> Tensor:
