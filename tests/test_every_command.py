@@ -39,7 +39,13 @@ def loss_network(tmp_path_factory):
     return train("attribute_cnn", data, tmp_path_factory.mktemp("loss") / "cnn", {"widths": (4,) * 5}, steps=2)[0]
 
 
-@pytest.mark.parametrize(("name", "source"), [*((name, "avatars") for name in models.names()), ("ssavae", "digits")])
+BY_CLASS = ("ssavae", "acgan", "cgan")  # they work on a data set with classes in place of attributes too
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [*((name, "avatars") for name in models.names()), *((name, "digits") for name in BY_CLASS)],
+)
 def test_train_evaluate_and_use(name, source, digits, loss_network, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run, me = tmp_path / "run", digits / "me.png"

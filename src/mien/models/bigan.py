@@ -15,6 +15,8 @@ Departures
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
@@ -36,7 +38,8 @@ class BiGAN(Model, Encodes, Decodes, Generates):
         shape: (C, H, W) of the pictures.
         latent: K, the length of z.
         width: channels of the first map of encoder and discriminator, and of the generator's last one.
-        lr: learning rate of Adam.
+        lr: learning rate of Adam for the generator.
+        lr_encoder, lr_discriminator: learning rates of Adam for the encoder, and for the discriminator.
         betas: decay rates of Adam.
     """
 
@@ -49,11 +52,14 @@ class BiGAN(Model, Encodes, Decodes, Generates):
         latent: int = 100,
         width: int = 32,
         lr: float = 2e-4,
+        lr_encoder: float = 2e-5,
+        lr_discriminator: float = 1e-4,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
         super().__init__()
-        positive(latent=latent, width=width, lr=lr)
+        positive(latent=latent, width=width, lr=lr, lr_encoder=lr_encoder, lr_discriminator=lr_discriminator)
         self.latent, self.lr, self.betas = latent, lr, betas
+        self.lr_encoder, self.lr_discriminator = lr_encoder, lr_discriminator
         self.generator = DCGANGenerator(shape, latent, width)
         self.encoder = DCGANEncoder(shape, latent, width)
         units = 16 * width
@@ -84,6 +90,13 @@ class BiGAN(Model, Encodes, Decodes, Generates):
         d = losses.non_saturating(real, fake).critic
         other = losses.non_saturating(fake, real).critic  # with the labels exchanged
         update({"discriminator": d, ("generator", "encoder"): other}, d=d, ge=other)
+
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return Adam; each player has its own learning rate."""
+        parameters = list(parameters)
+        own = {self.encoder: self.lr_encoder, self.discriminator: self.lr_discriminator}
+        lr = next((rate for net, rate in own.items() if next(net.parameters()) is parameters[0]), self.lr)
+        return torch.optim.Adam(parameters, lr=lr, betas=self.betas, fused=True)
 
     def _judge(self, x: Tensor, z: Tensor) -> Tensor:
         """Return logits (B, 1) of the pairs of pictures (B, C, H, W) and codes (B, K)."""

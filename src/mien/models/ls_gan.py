@@ -12,6 +12,8 @@ Departures
 - The term E[L_θ(x)] has the weight ``gamma``. It is 0 in the author's code and by default here: a margin loss does not
   change if a constant is added to L_θ, and this term would then lower the constant without end.
 - The author's code ends L_θ in a ReLU. Here it is linear: if all losses are 0, a ReLU gives no gradient to either side.
+- The learning rate is DCGAN's, 2e-4; the author's code has 1e-4, which needs more steps: on avatars (32 px, seed 0),
+  samples were noise after 300 steps, and faces after 400 steps with 2e-4.
 - The networks are DCGAN's, as in the paper, with 5x5 convolutions. Both players step together, from one forward pass.
 """
 
@@ -50,7 +52,7 @@ class LSGAN(Model, Generates):
         width: int = 32,
         margin: float = 2.5,
         gamma: float = 0.0,
-        lr: float = 1e-4,
+        lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
         super().__init__()
