@@ -55,6 +55,10 @@ def test_every_model_is_exported_as_it_is(name, tmp_path):
         amounts = {"Smiling": 1.0}
     elif {"Encodes", "Decodes"} <= has:
         amounts, vectors = {"a": 1.0}, AttributeVectors(("a",), torch.ones(1, 8), (9,), (9,))
+    if not has & {"Encodes", "Edits", "Recognizes"}:
+        with pytest.raises(MienError, match=f"expected a model that encodes.*, got {name}"):
+            export.export(run, tmp_path / "out", raw=True)
+        return
     out = export.export(run, tmp_path / "out", amounts, vectors, raw=True)
     about = json.loads((out / "export.json").read_text())
     x = batch_of(5).x

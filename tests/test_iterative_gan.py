@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from conftest import NAMES, batch_of, tiny, weights_of
 from mien.data.batch import Batch
 from mien.errors import MienError
-from mien.models.iterative_gan import DESCRIPTIONS
+from mien.networks.conditional import DESCRIPTIONS
 from mien.networks.dcgan import DCGANGenerator, DCGANTrunk
 from mien.training.update import Update
 

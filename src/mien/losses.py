@@ -86,6 +86,20 @@ def wasserstein(real: Tensor, fake: Tensor, scale: float = 1.0) -> Adversarial:
     return Adversarial(scale * (fake.mean() - real.mean()), -scale * fake.mean())
 
 
+def non_saturating(real: Tensor, fake: Tensor) -> Adversarial:
+    """Return the losses of the original game, with the generator's non-saturating loss (Goodfellow et al. 2014).
+
+    The discriminator minimizes -log D(x) - log(1 - D(G(z))). The generator minimizes -log D(G(z)).
+
+    Args:
+        real, fake: logits of the discriminator for real and for generated pictures, of any shape.
+
+    >>> non_saturating(torch.zeros(2), torch.zeros(2))
+    Adversarial(critic=tensor(1.3863), generator=tensor(0.6931))
+    """
+    return Adversarial(F.softplus(-real).mean() + F.softplus(fake).mean(), F.softplus(-fake).mean())
+
+
 def attribute_cross_entropy(logits: Tensor, attributes: Tensor) -> Tensor:
     """Return the binary cross-entropy, averaged over the known attribute values: a scalar in nats.
 

@@ -47,75 +47,10 @@ from mien.abilities import Decodes, Edits, Encodes, Generates, Recognizes
 from mien.data.batch import Batch
 from mien.errors import MienError, UnknownName
 from mien.models.base import Model, Update, not_negative, positive
-from mien.networks.dcgan import DCGANGenerator, DCGANTrunk, initialize
+from mien.networks.conditional import ConditionalGenerator, exclusive
+from mien.networks.dcgan import DCGANTrunk, initialize
 from mien.networks.point import Point
 from mien.networks.residual import SLOPE
-
-DESCRIPTIONS = 256  # training pictures whose attributes are remembered
-# Two attributes exclude each other if independence predicts at least EXPECTED training pictures with both, and at most
-# the share TOGETHER of these exist.
-EXPECTED, TOGETHER = 5.0, 0.05
-
-
-class Generator(nn.Module):
-    """G(z, c), with descriptions c of training pictures to start from.
-
-    Args:
-        shape: (C, H, W) of the pictures.
-        latent: K, the length of z.
-        attributes: A, the length of c.
-        width: of the last map.
-    """
-
-    descriptions: Tensor
-    excludes: Tensor
-
-    def __init__(self, shape: tuple[int, int, int], latent: int, attributes: int, width: int):
-        super().__init__()
-        self.latent = latent
-        self.body = DCGANGenerator(shape, latent + attributes, width)
-        # +1, -1, and 0 for unknown
-        self.register_buffer("descriptions", torch.zeros(DESCRIPTIONS, attributes, dtype=torch.int8))
-        # row a: 1 for the attributes that a picture with attribute a does not have
-        self.register_buffer("excludes", torch.zeros(attributes, attributes, dtype=torch.int8))
-
-    def forward(self, z: Tensor, c: Tensor, drawn: bool = False) -> Tensor:
-        """Return pictures (B, C, H, W) of codes ``z`` (B, K) in [-1, 1] and attributes ``c`` (B, A) in [0, 1].
-
-        Args:
-            drawn: whether ``z`` was drawn at random; otherwise it was read from pictures.
-        """
-        pictures: Tensor = self.body(torch.cat([z, c], 1), drawn)
-        return pictures
-
-    def remember(self, attributes: Tensor) -> None:
-        """Keep the descriptions ``attributes`` (n, A) of n training pictures."""
-        rows = torch.arange(DESCRIPTIONS, device=attributes.device) % len(attributes)
-        self.descriptions.copy_(attributes[rows])
-
-    def describe(self, requests: Tensor, rows: Tensor) -> Tensor:
-        """Return descriptions (n, A) of ±1 and 0: those of training pictures, with what is requested changed.
-
-        An attribute that a requested one excludes is switched off, unless it was requested too.
-
-        Args:
-            requests: (n, A) of ±1, or 0 for what is left as the training picture has it.
-            rows: (n,) which of the remembered descriptions each picture starts from.
-        """
-        base = self.descriptions[rows]
-        excluded = ((requests > 0).float() @ self.excludes.float()) > 0
-        base = torch.where(excluded, base.new_tensor(-1), base)
-        return torch.where(requests == 0, base, requests.to(base.dtype))
-
-    def multi_hot(self, attributes: Tensor, chance: Tensor) -> Tensor:
-        """Return c (n, A) of 0 and 1 for ``attributes`` (n, A) of ±1; unknown ones (0) are drawn by their frequency.
-
-        Args:
-            chance: (n, A) uniform in [0, 1).
-        """
-        known = (self.descriptions != 0).sum(0)
-        frequency = ((self.descriptions > 0).sum(0) + 0.5) / (known + 1)  # (A,)
-        return torch.where(attributes == 0, chance < frequency, attributes > 0).float()
 
 
 class Discriminator(nn.Module):
@@ -209,7 +144,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         self.lambda1, self.lambda2, self.lambda3 = lambda1, lambda2, lambda3
         self.ratio, self.most_updates = ratio, most_updates
         count = len(attributes) or 1
-        self.generator = Generator(shape, latent, count, width)
+        self.generator = ConditionalGenerator(shape, latent, count, width)
         self.discriminator = Discriminator(shape, width, shared)
         self.classifier = Classifier(shared, latent, count)
 
@@ -239,20 +174,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         Raises:
             MienError: for requests of another shape.
         """
-        generator = torch.Generator().manual_seed(seed)
-        device = self.generator.descriptions.device
-        count = self.generator.descriptions.shape[1]
-        z = torch.rand(n, self.latent, generator=generator) * 2 - 1
-        chance = torch.rand(n, count, generator=generator).to(device)
-        rows = torch.randint(DESCRIPTIONS, (n,), generator=generator).to(device)
-        if attributes is None:
-            attributes = torch.zeros(n, count)
-        elif tuple(attributes.shape) != (n, count):
-            got = tuple(attributes.shape)
-            raise MienError(f"expected attributes ({n}, {count}), got {got}: one row of ±1 for each picture")
-        description = self.generator.describe(attributes.to(device), rows)
-        pictures: Tensor = self.generator(z.to(device), self.generator.multi_hot(description, chance), drawn=True)
-        return pictures
+        return self.generator.sample(n, attributes, seed)
 
     def edit(self, x: Tensor, amounts: Mapping[str, float]) -> Tensor:
         """Return ``x`` rebuilt with a changed c̃: the amount +1 sets an attribute to 1, and -1 sets it to 0 (§5.3.3).
@@ -398,23 +320,6 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         """Return z̃ (B, K), c̃ (B, A) and D's maps of pictures ``x`` (B, C, H, W)."""
         _, shared, maps = self.discriminator(x, remember)
         return self.classifier.z(shared), self.classifier.logits(shared).sigmoid(), maps
-
-
-def exclusive(table: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Return which attributes exclude each other, (A, A) of bool, of a table (n, A) of +1, -1, and 0 where not known.
-
-    Two attributes exclude each other if almost no picture has both although independence predicts several pictures
-    with both (see ``EXPECTED`` and ``TOGETHER``).
-
-    >>> table = np.array([[1, -1, 1], [-1, 1, 1]] * 20)
-    >>> exclusive(table).astype(int).tolist()
-    [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
-    """
-    has = (table > 0).astype(np.float64)
-    together = has.T @ has
-    expected = np.outer(has.sum(0), has.sum(0)) / max(len(table), 1)
-    result: NDArray[np.bool_] = (expected >= EXPECTED) & (together <= TOGETHER * expected)
-    return result
 
 
 def _adversarial(real: Tensor, fake: Tensor) -> losses.Adversarial:

@@ -1,16 +1,19 @@
-"""Serves one paper only (Ma et al. 2019, Iterative GAN): DCGAN's generator and trunk (Radford et al. 2016).
+"""DCGAN's generator, trunk, heads and encoder (Radford et al. 2016), for the GANs and autoencoders of that layout.
 
 Their 5x5 convolutions of stride 2 double or halve the map exactly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal
 from torch.nn import functional as F
 
+from mien.networks.encoders import gaussian
 from mien.networks.residual import SLOPE, halvings, stage_widths
 
 DEVIATION = 0.02  # standard deviation of the initial weights, whose mean is zero
@@ -112,12 +115,13 @@ class DCGANTrunk(nn.Module):
     Args:
         shape: (C, H, W) of the input: pictures, with the conditions of a conditional GAN as further channels.
         width: channels of the first map; they double from stage to stage, up to eight times this.
+        norm: returns what takes the place of BatchNorm, for a number of channels.
 
     Attributes:
         flat: number of values in the last map.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int):
+    def __init__(self, shape: tuple[int, int, int], width: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d):
         super().__init__()
         n = stages(shape)
         widths = stage_widths(width, n)
@@ -125,7 +129,7 @@ class DCGANTrunk(nn.Module):
         self.stages = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(before, after, 5, stride=2, padding=2, bias=i == 0),
-                nn.BatchNorm2d(after) if i else nn.Identity(),
+                norm(after) if i else nn.Identity(),
                 nn.LeakyReLU(SLOPE, inplace=True),
             )
             for i, (before, after) in enumerate(pairwise([shape[0], *widths]))
@@ -148,6 +152,60 @@ class DCGANTrunk(nn.Module):
             x = stage(x)
             maps.append(x)
         return maps
+
+
+class DCGANHead(nn.Module):
+    """The trunk, then one linear layer: a discriminator, a critic or a deterministic encoder.
+
+    Args:
+        shape, width, norm: as for :class:`DCGANTrunk`.
+        outputs: number of values for each picture.
+
+    >>> DCGANHead((3, 32, 32), 4, 10)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        width: int,
+        outputs: int = 1,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ):
+        super().__init__()
+        self.trunk = DCGANTrunk(shape, width, norm)
+        self.head = nn.Linear(self.trunk.flat, outputs)
+        self.apply(initialize)
+
+    def with_maps(self, x: Tensor, remember: bool = True) -> tuple[Tensor, list[Tensor]]:
+        """Return values (B, outputs), float32, and the trunk's maps of ``x`` (B, C, H, W).
+
+        Args:
+            x, remember: as for :meth:`DCGANTrunk.forward`.
+        """
+        maps = self.trunk(x, remember)
+        return self.head(maps[-1].flatten(1)).float(), maps
+
+    def forward(self, x: Tensor, remember: bool = True) -> Tensor:
+        """Return values (B, outputs), float32, of ``x`` (B, C, H, W); ``remember`` as for the trunk."""
+        return self.with_maps(x, remember)[0]
+
+
+class DCGANEncoder(nn.Module):
+    """The trunk, then a linear layer to the mean and the log-variance of q(z | x).
+
+    Args:
+        shape, width: as for :class:`DCGANTrunk`.
+        latent: K.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], latent: int, width: int):
+        super().__init__()
+        self.body = DCGANHead(shape, width, 2 * latent)
+
+    def forward(self, x: Tensor) -> Normal:
+        """Return q(z | x), a Normal of (B, K), for ``x`` (B, C, H, W)."""
+        return gaussian(self.body(x))
 
 
 def initialize(module: nn.Module) -> None:

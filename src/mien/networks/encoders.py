@@ -9,6 +9,17 @@ from torch.distributions import Normal
 from mien.networks.residual import SLOPE, ResidualBlock, halvings, stage_widths
 
 
+def gaussian(values: Tensor) -> Normal:
+    """Return a Normal of (B, K) from its means and log-variances, joined: ``values`` (B, 2 K).
+
+    >>> gaussian(torch.zeros(2, 6)).stddev.shape
+    torch.Size([2, 3])
+    """
+    mean, log_variance = values.float().chunk(2, 1)
+    # bounded, so that exp() is finite for any weights
+    return Normal(mean, torch.exp(0.5 * log_variance.clamp(-20, 10)), validate_args=False)
+
+
 class ResidualEncoder(nn.Module):
     """Stages of [conv 4x4 stride 2 → BatchNorm → LeakyReLU → residual block], then two linear heads.
 

@@ -1,4 +1,4 @@
-"""Serves one paper only (Liu 2018, SelfExGAN, Eq. 4.1–4.5): latents on a sphere, KL of moments, whitening."""
+"""Latents on a sphere, the KL of their moments, whitening (AGE; Liu 2018, SelfExGAN, Eq. 4.1–4.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves one paper only (Liu 2018, SelfExGAN, tables 4.1–4.7): networks as tables of rows.
+"""Networks as tables of rows, as the tables 4.1–4.7 of SelfExGAN (Liu 2018) have them.
 
 A network is a tuple of rows, as the paper prints them. Each row returns its layers and the shape of its output for the
 shape of its input, (C, H, W) or (units,).
