@@ -225,6 +225,6 @@ def test_the_help_of_train_shows_a_default_for_every_option(monkeypatch):
 def test_the_next_line_can_be_copied_into_a_shell(tmp_path):
     console = Console(file=io.StringIO(), width=80)
     folder = tmp_path / "my run's"
-    _print_outcome(console, folder, Outcome(5, 5, 1.0, 10.0))
+    _print_outcome(console, folder, Outcome(5, 5, 1.0, 10.0), "images")
     line = console.file.getvalue().splitlines()[-1]
     assert shlex.split(line)[1:4] == ["mien", "show", str(folder)]
