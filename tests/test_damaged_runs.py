@@ -278,12 +278,10 @@ def test_a_pickle_with_a_huge_memo_is_refused_before_it_takes_memory(run):
 def test_damaged_lines_of_a_log_do_not_stop_a_resume(run):
     path = run / "log.jsonl"
     path.write_text("\x00\n[]\n" + path.read_text())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MienWarning)
+    with pytest.warns(MienWarning, match="^2 damaged lines were left out"):
         _, outcome = resume(run, steps=5)
     assert outcome.step == 5
-    with pytest.warns(MienWarning, match="damaged"):
-        steps = [record["step"] for record in logs.read(run) if "images_per_second" in record]
+    steps = [record["step"] for record in logs.read(run) if "images_per_second" in record]
     assert steps == [1, 2, 3, 4, 5]
 
 
