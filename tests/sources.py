@@ -1,5 +1,6 @@
-"""Helpers for the tests of data sets: load one into a cache of its own; skip a test if real files are absent."""
+"""Helpers for tests: load a data set into a cache of its own, skip a test if real files are absent, limit a time."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,21 @@ class Evil:
 
     def __reduce__(self):
         return Path.touch, (self.target,)
+
+
+def within(seconds: float, function):
+    """Return what a function raised; fail if it does not end in time."""
+    result: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            function()
+            result.append(None)
+        except BaseException as error:
+            result.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert result, f"did not end within {seconds} s"
+    return result[0]

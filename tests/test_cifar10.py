@@ -122,6 +122,7 @@ def test_a_malicious_pickle_is_refused(tmp_path, kind):
         (pickle.dumps([1, 2]), "is no batch of CIFAR-10"),
         (pickle.dumps({b"labels": [0]}), "is no batch of CIFAR-10"),
         (b"\x80\x02cnumpy\nndarray\n}(S'a'\nK\x01ub.", "is no batch of CIFAR-10"),
+        (b"\x80\x02Nr\xff\xff\xff\x1f.", "a memo larger than the file"),  # nine bytes that would take 4 GiB
         (pickle.dumps({b"data": planes(1)[0], b"labels": [11]}, protocol=4), "expected labels 0 to 9, got 11 to 11"),
     ],
 )

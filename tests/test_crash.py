@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from mien import files
+from mien.errors import MienError
 from mien.experiment import train
 from mien.run.data import Data
 from mien.training import loop
@@ -99,3 +100,17 @@ def test_modes_follow_the_umask_and_long_names_can_be_written(tmp_path):
         os.umask(before)
     for name in ("weights.safetensors", "state.pt", "progress.json"):
         assert stat.S_IMODE((tmp_path / "run" / name).stat().st_mode) == 0o644
+
+
+def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path, monkeypatch):
+    """The names are random; should somebody guess one, the file that the link leads to stays as it is."""
+    (tmp_path / "victim").write_text("whole")
+    names = []
+    monkeypatch.setattr(files.secrets, "token_hex", lambda count: names.append(count) or "0" * 2 * count)
+    name = f".mien-{files._HOST}-{os.getpid()}-{'0' * 16}.json"
+    (tmp_path / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(MienError, match="could not write"):
+        files.write_json(tmp_path / "x.json", {})
+    assert names == [8]  # bytes
+    assert (tmp_path / "victim").read_text() == "whole"
+    assert not (tmp_path / "x.json").exists()

@@ -3,23 +3,29 @@
 import json
 import math
 import os
+import pickle
 import shutil
+import stat
 import struct
 import warnings
+import zipfile
 
 import pytest
 import torch
 
 from mien import files
 from mien.errors import MienError, MienWarning
+from mien.evaluation import store
 from mien.evaluation.record import Record
 from mien.experiment import train
 from mien.run import opening
 from mien.run.data import Data
-from mien.run.folder import CONFIG, WEIGHTS, read_config
+from mien.run.folder import CONFIG, WEIGHTS, progress, read_config
 from mien.run.opening import open_run
 from mien.run.weights import load
 from mien.training import logs
+from mien.training.checkpoint import FILE
+from sources import Evil, within
 
 AVATARS = Data("avatars", size=16, options={"count": 240})
 
@@ -209,3 +215,130 @@ def test_results_read_null_as_nan():
     assert math.isnan(point.x)
     assert point.y is None
     assert math.isnan(point.z[1])
+
+
+def resume(run, steps=3):
+    settings = {"width": 4, "latent": 8}
+    return train("vae", AVATARS, run, settings, steps=steps, batch=16, device="cpu", log_every=1)
+
+
+def state_of(run, **values):
+    """Write values into the state, without a record of digests: that of an older version."""
+    state = torch.load(run / FILE, weights_only=True)
+    torch.save({**state, **values}, run / FILE)
+    (run / files.DIGESTS).unlink()
+
+
+@pytest.mark.parametrize("step", [-1, 2**60, 1.5, True, "3", None])
+def test_a_state_with_an_impossible_step_is_refused(run, step):
+    state_of(run, step=step)
+    with pytest.raises(MienError, match=r"state\.pt, got a damaged or different one .*delete it"):
+        resume(run)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf, "x"])
+def test_a_state_with_an_impossible_time_is_refused(run, seconds):
+    state_of(run, seconds=seconds)
+    with pytest.raises(MienError, match="damaged or different"):
+        resume(run)
+
+
+def test_one_flipped_bit_of_the_state_is_noticed(run):
+    content = bytearray((run / FILE).read_bytes())
+    content[len(content) // 2] ^= 1
+    (run / FILE).write_bytes(content)
+    with pytest.raises(MienError, match="its digest is not the one"):
+        resume(run)
+
+
+@pytest.mark.parametrize("form", ["archive", "pickle"])
+def test_a_pickle_in_the_state_runs_no_code_and_the_refusal_advises_none(run, tmp_path, form):
+    proof = tmp_path / "touched"
+    if form == "archive":
+        state_of(run, average=Evil(proof))
+    else:
+        (run / FILE).write_bytes(pickle.dumps(Evil(proof)))
+        (run / files.DIGESTS).unlink()
+    with pytest.raises(MienError, match="damaged or different") as refusal:
+        resume(run)
+    assert not proof.exists()
+    assert "weights_only" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_pickle_with_a_huge_memo_is_refused_before_it_takes_memory(run):
+    """Nine bytes let the unpickler make room for a memo of 4 GiB."""
+    (run / files.DIGESTS).unlink()
+    with zipfile.ZipFile(run / FILE, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02Nr\xff\xff\xff\x1f.")
+    with pytest.raises(MienError, match="a pickle with the memo index 536870911"):
+        resume(run)
+
+
+def test_damaged_lines_of_a_log_do_not_stop_a_resume(run):
+    path = run / "log.jsonl"
+    path.write_text("\x00\n[]\n" + path.read_text())
+    with pytest.warns(MienWarning, match="^2 damaged lines were left out"):
+        _, outcome = resume(run, steps=5)
+    assert outcome.step == 5
+    steps = [record["step"] for record in logs.read(run) if "images_per_second" in record]
+    assert steps == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "name", ["progress.json", "log.jsonl", "digests.json", "state.pt", "attribute_vectors.json", "evaluation.json"]
+)
+def test_a_pipe_in_place_of_a_file_of_a_run_does_not_hang(run, name):
+    """Each reader ends: what can be made again is made again, the rest is refused."""
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    readers = {
+        "progress.json": lambda: progress(run),
+        "log.jsonl": lambda: logs.read(run),
+        "digests.json": lambda: load(run),
+        "state.pt": lambda: resume(run),
+        "attribute_vectors.json": lambda: opening.cached_vectors(run),
+        "evaluation.json": lambda: store.read(run / name),
+    }
+    refused = name in ("log.jsonl", "state.pt")
+    error = within(60, readers[name])
+    assert isinstance(error, MienError) == refused
+    assert error is None or refused
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(run, value):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(run / WEIGHTS)
+    key = next(key for key, weight in weights.items() if weight.is_floating_point())
+    weights[key].view(-1)[0] = value
+    save_file(weights, run / WEIGHTS)
+    (run / files.DIGESTS).unlink()
+    with pytest.raises(MienError, match=f"expected finite weights .* got NaN or infinity in {key}"):
+        load(run)
+
+
+def test_attribute_vectors_follow_the_umask(run):
+    (run / opening.VECTORS).unlink(missing_ok=True)
+    before = os.umask(0o022)
+    try:
+        open_run(run).vectors()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((run / opening.VECTORS).stat().st_mode) == 0o644
+
+
+def test_files_without_permission_are_not_called_damaged(run, monkeypatch):
+    """Root may read every file, so the refusal of the system is simulated."""
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("safetensors.safe_open", refuse)
+        with pytest.raises(MienError, match="got no permission: change its permissions"):
+            load(run)
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(FILE))
+    with pytest.raises(MienError, match="got no permission: change its permissions"):
+        resume(run)

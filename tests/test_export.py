@@ -154,6 +154,26 @@ def test_a_file_that_gives_something_else_is_not_kept(tmp_path, monkeypatch):
         assert not list((tmp_path / "out").glob("*.onnx"))
 
 
+def test_a_file_is_compared_before_it_gets_its_name(tmp_path, monkeypatch):
+    run, _ = saved(tmp_path, "vae")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "encode.onnx").write_bytes(b"the file of an earlier export")
+    names = []
+
+    def wrong(path):
+        names.append(path.name)
+        raise MienError("expected encode.onnx to give what the model gives, got a difference")
+
+    monkeypatch.setattr(export, "session", wrong)
+    with pytest.raises(MienError, match="difference"):
+        export.export(run, out)
+    assert len(names) == 1
+    assert names[0].startswith(".mien-"), names  # a temporary name
+    assert [path.name for path in out.iterdir()] == ["encode.onnx"]
+    assert (out / "encode.onnx").read_bytes() == b"the file of an earlier export"
+
+
 SIZES = ((97, 64), (40, 133), (16, 16), (9, 30), (300, 301))  # width and height
 
 

@@ -1,4 +1,4 @@
-"""Damaged files by chance: 100 of most kinds. `make torture` tries many more (tools/fuzz.py)."""
+"""Damaged files by chance: 100 of each kind. `make torture` tries many more (tools/fuzz.py)."""
 
 import sys
 from pathlib import Path
@@ -13,8 +13,7 @@ import fuzz  # noqa: E402
 
 @pytest.mark.parametrize("name", fuzz.KINDS)
 def test_damaged_files_are_read_or_refused_in_one_line(name, own_cache):
-    count = 40 if name.startswith("resume-") else 100  # a resume takes longer
-    _, failures = fuzz.campaign([fuzz.KINDS[name]], count, seed=1, show=lambda line: None)
+    _, failures = fuzz.campaign([fuzz.KINDS[name]], 100, seed=1, show=lambda line: None)
     assert not failures, [f"{one.number}: {one.what}: {one.text}" for one in failures[:3]]
 
 

@@ -22,6 +22,7 @@ from mien.data.pictures import BadPicture, open_picture
 from mien.data.reading import read_shape
 from mien.data.regular import BadFile, open_text, read_regular
 from mien.errors import MienError
+from sources import within
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\nshowpage\n%%EOF\n"
 FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
@@ -84,24 +85,6 @@ def pipe(tmp_path) -> Path:
     path = tmp_path / "a.png"
     os.mkfifo(path)
     return path
-
-
-def within(seconds: float, function):
-    """Return what a function raised; fail if it does not end in time."""
-    result: list[BaseException | None] = []
-
-    def run() -> None:
-        try:
-            function()
-            result.append(None)
-        except BaseException as error:
-            result.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert result, f"did not end within {seconds} s"
-    return result[0]
 
 
 def test_a_named_pipe_does_not_hang(pipe, tmp_path):
@@ -358,3 +341,60 @@ def test_damaged_deflate_data_is_an_error_of_the_file(tmp_path):
     path.write_bytes(bytes(data))
     with pytest.raises(MienError, match="is damaged"):
         read_idx(path, 1)
+
+
+def test_odd_names_in_a_zip_write_nothing_and_stay_on_their_line(tmp_path, capsys, monkeypatch):
+    """Names with a path upward, a line separator, an escape sequence; Python cuts a name at its zero byte."""
+    from mien import cli
+
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "below" / "cache"))
+    names = ["../../outside.png", "a\u2028b.png", "c\x1b[2J.png", "d\nerror: e.png", "/absolute.png", "zero-byte.png"]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, picture("PNG"))
+        archive.writestr("f\u2028\x1b[2J.png", b"no picture")
+    content = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(content.replace(b"zero-byte", b"zero\0byte"))
+    words = ["data", "prepare", "folder", "--root", str(tmp_path / "a.zip"), "--size", "8"]
+    monkeypatch.setattr(sys, "argv", ["mien", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    out, error = capsys.readouterr()
+    assert end.value.code in (0, None), error
+    assert "\x1b" not in out + error
+    assert "\u2028" not in out + error
+    assert not list(tmp_path.parent.rglob("outside.png"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "below"]
+
+
+def test_commands_with_a_pipe_among_the_pictures_end(pipe, tmp_path, capsys, monkeypatch):
+    from mien import cli
+    from mien.experiment import train
+    from mien.run.data import Data
+
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    train("vae", Data("avatars", size=16, options={"count": 60}), tmp_path / "run", {"width": 4}, steps=1, device="cpu")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    pipe.rename(folder / "a.png")
+    for name in ("b.png", "c.png"):
+        (folder / name).write_bytes(picture("PNG"))
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["mien", *map(str, words)])
+        end = within(60, cli.main)
+        return end.code or 0, capsys.readouterr()
+
+    code, (_, error) = call("data", "prepare", "folder", "--root", folder, "--size", "8")
+    assert code == 0, error
+    os.mkfifo(folder / "attributes.csv")
+    code, (_, error) = call("data", "prepare", "folder", "--root", folder, "--size", "16")
+    assert code == 2
+    assert "a pipe or a device" in error
+    os.remove(folder / "attributes.csv")
+    (folder / "d.png").symlink_to("/dev/zero")  # endless
+    code, (_, error) = call("data", "prepare", "folder", "--root", folder, "--size", "16")
+    assert code == 0, error
+    code, (_, error) = call("reconstruct", tmp_path / "run", folder / "a.png", "--out", tmp_path / "x.png")
+    assert code == 2
+    assert "a pipe or a device" in error

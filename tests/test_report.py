@@ -73,6 +73,43 @@ def test_targets_stand_beside_what_was_measured(report, tmp_path):
     assert "| speed | >= 1.3 | 1.1 (1.0–1.2) | no | `peers.json` |" in report_tables.bench_table(tmp_path)
 
 
+def test_the_counts_of_a_campaign_stand_beside_those_of_before(report, tmp_path):
+    import report_torture
+
+    assert "make torture" in report_torture.table(tmp_path)
+    folder = tmp_path / "torture"
+    folder.mkdir()
+    about = {
+        "machine": {"commit": "abc", "date": "2026-11-25", "cpu": "a processor", "cores": 2},
+        "seconds": 120,
+    }
+    stored = {
+        "before": {"source": "issue 15", "inputs": 35190, "tracebacks": 333, "hangs": 3},
+        "fuzz": {
+            **about,
+            "inputs": {"accepted": 1000, "refused": 500},
+            "failures": {"npz: KeyError": 2, "mat: KeyError": 1, "npz: time": 4},
+        },
+        "kills": {**about, "commands": {"edit": {"points": 9, "tried": 9, "survived": 8}}},
+        "disk": {**about, "way": "limit", "commands": {"edit": {"sizes": 7, "step_bytes": 4096, "right": 7}}},
+    }
+    for name, values in stored.items():
+        (folder / f"{name}.json").write_text(json.dumps(values))
+        report_torture.table(tmp_path)  # some files are enough
+    table = report_torture.table(tmp_path)
+    for line in (
+        "| damaged inputs | 35,190 | 1,500 |",
+        "| inputs that gave a traceback | 333 | 3 |",
+        "| inputs that took more than a minute | 3 | 4 |",
+        "| inputs that took more than 1 GiB | – | 0 |",
+        "| of these, runs that were lost | – | 1 |",
+        "| `edit` | 9 | 9 | 8 | – | – |",
+        "| `edit` | 7 | 4,096 | 7 |",
+    ):
+        assert line in table.splitlines()
+    assert "commit abc, 2026-11-25, 2 minutes on a processor, 2 cores" in table
+
+
 def test_pages_with_wrong_marks_are_left_alone(report, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MienError, match=r"expected README.md"):

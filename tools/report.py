@@ -16,6 +16,7 @@ from pathlib import Path
 
 import report_studio
 import report_tables as tables
+import report_torture
 
 from mien.errors import MienError, UnknownName
 from mien.files import write_atomically
@@ -51,6 +52,7 @@ def blocks(page: Path, results: Path = RESULTS) -> Blocks:
         "results": partial(tables.result_tables, results, LEADING) if short else all_results,
         "photos": partial(tables.photo_tables, results),
         "studio": partial(report_studio.table, results),
+        "torture": partial(report_torture.table, results),
         "bench": partial(tables.bench_table, results) if short else all_speed,
     }
 

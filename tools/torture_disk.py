@@ -87,8 +87,14 @@ def tmpfs(place: Path, size: int = LARGE) -> Iterator[None]:
 
 
 def mount(*words: str) -> None:
-    """Run the command mount."""
-    subprocess.run(["mount", *words], check=True, capture_output=True)
+    """Run the command mount.
+
+    Raises:
+        OSError: it failed; the message is what it printed.
+    """
+    done = subprocess.run(["mount", *words], capture_output=True, text=True)
+    if done.returncode:
+        raise OSError(f"mount {' '.join(words)}: code {done.returncode}: {done.stderr.strip()}")
 
 
 def mien(words: str, folder: Path, limit: int | None = None) -> tuple[int, str]:

@@ -207,11 +207,14 @@ def _parts(
 def _write(
     module: nn.Module, part: Part, expected: Sequence[Tensor], path: Path, about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write one file, compare its outputs with ``expected`` at two batch sizes, and return its entry of export.json.
+    """Write one file whose outputs equal ``expected`` at two batch sizes, and return its entry of export.json.
 
     Args:
         expected: the outputs of the model for the examples of ``part``.
         about: the metadata.
+
+    Raises:
+        MienError: the outputs differ. The previous file of this name, if there is one, stays.
     """
     example = part.examples[0]
     axes = _axes(part.takes, example)
@@ -221,8 +224,10 @@ def _write(
         "output": {"name": "output", "kind": part.gives, "shape": ends, "dtype": str(expected[0].dtype)[6:]},
     }
 
+    difference = 0.0
+
     def save(place: Path) -> None:
-        """Write the graph with its description."""
+        """Write the graph with its description, run it and compare."""
         import onnx
 
         _to_onnx(module, example, {i: name for i, name in enumerate(axes) if isinstance(name, str)}, place)
@@ -232,21 +237,28 @@ def _write(
         }
         onnx.helper.set_model_props(graph, texts)
         onnx.save(graph, str(place))
+        # compared before the rename: a file that differs never gets its final name, and the one before stays
+        nonlocal difference
+        difference = _difference(place, part, expected)
+        if not difference <= (LEVELS if expected[0].dtype == torch.uint8 else TOLERANCE):  # true of NaN too
+            raise MienError(
+                f"expected {path.name} to give what the model gives, got a difference of {difference:.2g}: the file "
+                "was not written; please report the model and the version of torch"
+            )
 
     write_atomically(path, save)
+    return entry | {"sha256": sha256(path), "largest_difference": difference}
+
+
+def _difference(path: Path, part: Part, expected: Sequence[Tensor]) -> float:
+    """Return the largest difference between the outputs of a file and ``expected``, at two batch sizes."""
     runtime = session(path)
     difference = 0.0
     for inputs, outputs in zip(part.examples, expected, strict=True):
         for n in (1, len(inputs)):
             output = runtime.run(None, {"input": inputs[:n].numpy()})[0].astype(np.float64)
             difference = float(np.maximum(difference, np.abs(output - outputs[:n].numpy()).max()))  # NaN stays NaN
-    if not difference <= (LEVELS if expected[0].dtype == torch.uint8 else TOLERANCE):  # true of NaN too
-        path.unlink()
-        raise MienError(
-            f"expected {path.name} to give what the model gives, got a difference of {difference:.2g}: the file was "
-            "not written; please report the model and the version of torch"
-        )
-    return entry | {"sha256": sha256(path), "largest_difference": difference}
+    return difference
 
 
 def _to_onnx(module: nn.Module, example: Tensor, names: dict[int, str], place: Path) -> None:

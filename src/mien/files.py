@@ -141,6 +141,8 @@ def is_newest(path: Path) -> bool:
 def _digests(folder: Path) -> dict[str, list[str]]:
     """Return the record of digests; an empty one if it is missing or damaged."""
     try:
+        if not has_digests(folder):  # opening a named pipe would wait forever
+            return {}
         values = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from mien.data import marks
 from mien.data.archives import Files
 from mien.data.pictures import SUFFIXES, unreadable
+from mien.data.regular import LARGEST_TABLE, BadFile, read_regular
 from mien.errors import MienError
 
 
@@ -93,9 +94,16 @@ class Listing:
         return self.root / path if self._zip is None else self._zip.read(self._top + path)
 
     def content(self, path: str) -> bytes:
-        """Return the content of a file."""
+        """Return the content of a file.
+
+        Raises:
+            MienError: it cannot be read, or is a pipe or a device.
+        """
         data = self.read(path)
-        return data if isinstance(data, bytes) else data.read_bytes()
+        try:
+            return data if isinstance(data, bytes) else read_regular(data, LARGEST_TABLE)
+        except BadFile as error:
+            raise MienError(f"{path}: {error}: remove it, or write a table") from None
 
     def mark(self) -> str | list[tuple[str, int, int]]:
         """Return the mark of the pictures as a value for JSON, see :func:`mien.data.marks.mark`."""

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
 
+from mien.data.regular import BadFile, check_regular
 from mien.errors import MienError
 from mien.files import write_atomically
 
@@ -79,9 +80,13 @@ def _text(value: object) -> bytes:
 
 
 def _digest(path: Path, size: int) -> str:
-    """Return the digest of a file, or of its blocks if it is large; "unreadable" for one that cannot be read."""
+    """Return the digest of a file, or of its blocks if it is large; "unreadable" for one that cannot be read.
+
+    A pipe or a device counts as unreadable: it would wait forever, or never end.
+    """
     digest = hashlib.sha256()
     try:
+        check_regular(path)
         with path.open("rb") as file:
             if size <= WHOLE or path.suffix.lower() in RAW:
                 while block := file.read(2**20):
@@ -90,6 +95,6 @@ def _digest(path: Path, size: int) -> str:
                 for i in range(BLOCKS):
                     file.seek((size - BLOCK) * i // (BLOCKS - 1))
                     digest.update(file.read(BLOCK))
-    except OSError:
+    except (OSError, BadFile):
         return "unreadable"
     return digest.hexdigest()

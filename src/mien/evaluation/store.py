@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien import __version__
+from mien.data.regular import read_regular
 from mien.errors import MienError
 from mien.evaluation import measures
 from mien.evaluation.record import Record
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 RESULT = "evaluation.json"
 PARTIAL = "evaluation-unfinished.json"  # the results of an evaluation that was interrupted
+LARGEST = 64 * 2**20  # bytes of a stored evaluation
 
 
 def empty(run: OpenRun, count: int, seed: int) -> Evaluation:
@@ -104,7 +106,7 @@ def _other_name(old: Evaluation | None, new: Evaluation) -> str:
 def read(path: Path) -> Evaluation | None:
     """Return a stored evaluation; None if the file is missing or damaged."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_regular(path, LARGEST))
         evaluation = Evaluation.from_json(values)
         evaluation.rows(), evaluation.cells()  # numbers that no table can show are damage too
         return evaluation
@@ -123,7 +125,7 @@ class Partial:
         self.about = {**protocol.to_json(), "judge": judge.to_json() if judge else None}
         self.results: dict[str, Record | None] = {}
         try:
-            values = json.loads(self.path.read_text(encoding="utf-8"))
+            values = json.loads(read_regular(self.path, LARGEST))
             if values["about"] == self.about:
                 self.results = _results(values["blocks"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MienError):

@@ -169,8 +169,8 @@ def check_abilities(run: str | Path, needed: Sequence[str]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file of a run; an empty one if the file is missing or damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        value = json.loads(read_regular(path, LARGEST))
+    except (OSError, ValueError, RecursionError, BadFile):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import filecmp
 import functools
-import json
 import os
 import shutil
 import warnings
@@ -27,7 +26,7 @@ from mien.errors import MienError, MienWarning
 from mien.files import sha256, write_atomically, write_json
 from mien.models.base import Model
 from mien.run.data import Data
-from mien.run.folder import CONFIG, WEIGHTS, read_config, resolve
+from mien.run.folder import CONFIG, WEIGHTS, read_config, read_json, resolve
 from mien.run.weights import load
 
 VECTORS, STAMP = "attribute_vectors.safetensors", "attribute_vectors.json"  # of the default direction
@@ -389,8 +388,5 @@ def _stamp(place: Path, direction: str, weights: str) -> dict[str, Any] | None:
         direction: of the vectors.
         weights: the hash of the run's weights.
     """
-    try:
-        stamp = json.loads(vector_files(place, direction)[1].read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return stamp if isinstance(stamp, dict) and stamp.get("weights_sha256") == weights else None
+    stamp = read_json(vector_files(place, direction)[1])
+    return stamp if stamp.get("weights_sha256") == weights else None

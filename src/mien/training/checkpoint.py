@@ -56,6 +56,8 @@ def load(folder: Path, model: Model, update: Update, average: dict[str, Tensor])
     device = next(model.parameters()).device
     if not os.access(path, os.R_OK):
         raise MienError(f"expected to read {path}, got no permission: change its permissions")
+    if not path.is_file():  # opening a named pipe would wait forever
+        raise _damaged(path, "no regular file")
     if not is_intact(path):
         raise _damaged(path, "its digest is not the one in digests.json")
     _check_size(path)

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mien.data.regular import BadFile, read_regular
 from mien.errors import MienError, MienWarning
 from mien.files import finite, write_atomically
 
@@ -65,12 +66,10 @@ def read(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / "log.jsonl"
     try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
+        lines = read_regular(path, 2**30).split(b"\n") if path.exists() else []
+    except BadFile as error:
         raise MienError(
-            f"expected the log of a training in {path}, got a file that cannot be read ({error.strerror}): "
+            f"expected the log of a training in {path}, got a file that cannot be read ({error}): "
             "change its permissions, or remove it"
         ) from None
     damaged, records = 0, []

@@ -34,6 +34,7 @@ from mien.data import base
 from mien.data.listing import Listing
 from mien.data.matching import match
 from mien.data.pictures import SUFFIXES, open_picture, resize, to_square
+from mien.data.regular import LARGEST_TABLE, BadFile, read_regular
 from mien.data.table import Table, read_table
 from mien.errors import MienError, UnknownName
 
@@ -184,11 +185,11 @@ class Source(base.Source):
         if self.table is None:
             return []
         try:
-            return [(self.table, Path(self.table).expanduser().read_bytes())]
-        except FileNotFoundError:
-            raise MienError(f"expected a table in {self.root}, got no file {self.table}: pass a CSV file") from None
-        except OSError as error:
-            raise MienError(f"{self.table} cannot be read: {error.strerror}: pass a CSV file") from None
+            return [(self.table, read_regular(Path(self.table).expanduser(), LARGEST_TABLE))]
+        except BadFile as error:
+            if str(error) == "no such file":
+                raise MienError(f"expected a table in {self.root}, got no file {self.table}: pass a CSV file") from None
+            raise MienError(f"{self.table}: {error}: pass a CSV file") from None
 
     @cached_property
     def _table(self) -> Table | None:
