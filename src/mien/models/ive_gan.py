@@ -73,7 +73,7 @@ class IVEGAN(Model, Encodes, Decodes, Generates):
 
     def decode(self, z: Tensor) -> Tensor:
         """Return G(z, 0), pictures (B, C, H, W) of latents (B, K)."""
-        x: Tensor = self.generator(torch.cat([z, z.new_zeros(len(z), self.noise)], 1))
+        x: Tensor = self.generator(F.pad(z, (0, self.noise)))
         return x
 
     def generate(self, n: int, attributes: Tensor | None = None, seed: int = 0) -> Tensor:
