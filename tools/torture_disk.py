@@ -271,6 +271,7 @@ def main(argv: list[str] | None = None) -> int:
     torture_kills.import_all()
     record, failures, table = torture_record.Record("disk"), list[str](), dict[str, Any]()
     with tempfile.TemporaryDirectory(prefix="mien-disk-") as name:
+        torture_kills.import_used(Path(name))
         base = make_base(Path(name))
         for key in options.commands or COMMANDS:
             began = time.monotonic()

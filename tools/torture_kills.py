@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -25,6 +26,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -323,6 +325,36 @@ def import_all() -> None:
     del evaluation
 
 
+def import_used(place: Path) -> None:
+    """Import what the commands import while they run: more than 2,000 modules, which would take most of each attempt.
+
+    A fork runs all commands and writes the names of its modules; this process imports them, and computes nothing.
+
+    Args:
+        place: a folder for files; nothing stays in it.
+    """
+    folder = place / "used"
+    names = folder / "modules.txt"
+    folder.mkdir(parents=True)
+
+    def work() -> None:
+        os.environ["MIEN_CACHE"] = str(folder / "cache")
+        _train(folder)
+        (folder / "trained").rename(folder / "run")
+        for command in COMMANDS.values():
+            command.work(folder)
+        names.write_text("\n".join(sys.modules))
+
+    must(work)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names.read_text().splitlines():
+            # some names are no files, such as those of C extensions inside others
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+    shutil.rmtree(folder)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the kills; return 1 if one was not survived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -339,6 +371,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="mien-kills-") as name:
         place = Path(name)
         os.environ["MIEN_CACHE"] = str(place / "cache")
+        import_used(place)
         (place / "made").mkdir()
         (place / "base").mkdir()
         must(lambda: _train(place / "made"))
