@@ -7,8 +7,9 @@ The conditions are the attributes of the data set; if it has none, its classes. 
 
 Departures
 - The paper has classes. Attributes are independent questions here, and L_C is the mean over the known ones, times
-  ``label_weight``. With 10, as in iterative GANs, edits of attributes are visible; ``label_weight=1`` is the paper for
-  classes.
+  ``label_weight``; 1 is the paper for classes. On avatars (32 px, seed 0), samples had the requested attributes after
+  300 steps with 10 (L_C .04 on generated pictures) and were gray; with 1 they were clearer after 250 steps, and the
+  attributes weak (.58). The default lies between.
 - G maximizes the log-likelihood that its pictures are real, in place of minimizing L_S (Goodfellow et al. 2014, §3).
 - The networks are DCGAN's; the paper's discriminator for ImageNet has six convolutions with dropout. Both players step
   together, from one forward pass.
@@ -56,7 +57,7 @@ class ACGAN(Model, Generates, Recognizes):
         classes: tuple[str, ...] = (),
         latent: int = 100,
         width: int = 32,
-        label_weight: float = 10.0,
+        label_weight: float = 3.0,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
     ):

@@ -4,8 +4,8 @@
 settings: §3, §4 and Fig. 1. Objective: Goodfellow et al. 2014, Eq. 1.
 
 Departures
-- §4 draws nothing new for the generator's step: it follows the discriminator's step. Here both players step together,
-  from one forward pass. So D sees each batch of generated pictures once, and a step takes a third less time.
+- The discriminator steps first in the authors' code, and the generator's loss is computed with its new weights. Here
+  both players step together, from one forward pass.
 - The generator minimizes -log D(G(z)), as in Goodfellow et al. 2014, §3. Eq. 1 of that paper has log(1 - D(G(z))).
 - Fig. 1 has 1,024 channels at 4x4 for 64x64 pictures. Here the widths double from ``width`` on, up to eight times it.
   The default is half of the paper's, so that a CPU trains it; ``width=128`` has the widths of Fig. 1. Pictures of
