@@ -5,6 +5,7 @@ node_modules of the project, or npm with a registry.
 """
 
 import base64
+import contextlib
 import functools
 import importlib.util
 import io
@@ -21,9 +22,12 @@ from urllib.parse import urlparse
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mien import photos
+from mien.applications.arithmetic import AttributeVectors
+from mien.data.reading import read_shape
 from mien.errors import MienError
 from mien.photos.aligning import apply, similarity
 from mien.photos.finding import Face
@@ -98,6 +102,9 @@ def test_the_command_writes_a_page(tmp_path, capsys):
     assert {one["name"] for one in about["attributes"] if one["whole"]} == set(photos.masks.BEYOND_FACE)
     np.testing.assert_allclose(about["points"][:2], TEMPLATE.points[:2])
     np.testing.assert_allclose(about["points"][2], TEMPLATE.points[3:].mean(0))
+    wide = saved(tmp_path, "vae", shape=(3, 16, 32))[0]
+    with pytest.raises(MienError, match="expected a model of square pictures"):
+        write_page(wide, tmp_path / "other", None, package)
     for words in (["recognizer-64"], [saved(tmp_path, "residual_gan", attribute="Smiling")[0]]):
         line = refused(capsys, "web", *words, "--runtime", package, "--out", tmp_path / "other")
         assert "edits by itself" in line or "Encodes and Decodes" in line
@@ -136,7 +143,11 @@ def package(tmp_path_factory):
         pytest.skip(f"no {PACKAGE}: run npm pack {PACKAGE}@{VERSION} and set MIEN_ONNX_WEB to the archive")
     folder = tmp_path_factory.mktemp("npm")
     answer = subprocess.run(
-        [npm, "pack", f"{PACKAGE}@{VERSION}"], cwd=folder, capture_output=True, text=True, timeout=200
+        [npm, "pack", "--prefer-offline", f"{PACKAGE}@{VERSION}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     archives = list(folder.glob("*.tgz"))
     if answer.returncode or not archives:
@@ -144,10 +155,9 @@ def package(tmp_path_factory):
     return archives[0]
 
 
-@pytest.fixture(scope="module")
-def address(package, tmp_path_factory):
-    """The address of a page of faces-64, served by Python's own server of static files."""
-    folder = write_page("faces-64", tmp_path_factory.mktemp("web"), cached_vectors("faces-64"), package)
+@contextlib.contextmanager
+def served(folder):
+    """Serve a folder by Python's own server of static files; its address."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -158,6 +168,13 @@ def address(package, tmp_path_factory):
     yield f"http://127.0.0.1:{server.server_address[1]}/"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def address(package, tmp_path_factory):
+    """The address of a page of faces-64."""
+    with served(write_page("faces-64", tmp_path_factory.mktemp("web"), cached_vectors("faces-64"), package)) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -348,3 +365,27 @@ class TestInBrowser:
         Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
         visitor.page.set_input_files("#file", str(tmp_path / "tiny.png"))
         visitor.page.wait_for_function("() => document.getElementById('status').textContent.includes('8 × 8 pixels')")
+
+    def test_other_pictures_than_faces_need_no_marks(self, package, chromium, tmp_path):
+        run, model = saved(tmp_path, "vae")
+        vectors = AttributeVectors(("a",), torch.full((1, 8), 0.5), (9,), (9,))
+        Image.fromarray(photos.portrait()).crop((100, 0, 360, 200)).save(tmp_path / "me.png")
+        with served(write_page(run, tmp_path / "page", vectors, package)) as address:
+            visitor = Visitor(chromium, address)
+            visitor.page.set_input_files("#file", str(tmp_path / "me.png"))
+            visitor.page.wait_for_selector("#slider-a:enabled")
+            assert visitor.page.locator(".marker").count() == 0
+            visitor.move("a", 2)
+            visitor.download().save_as(tmp_path / "edited.png")
+            visitor.context.close()
+        assert visitor.errors == []
+        with Image.open(tmp_path / "edited.png") as one, Image.open(tmp_path / "me.png") as other:
+            difference = np.asarray(one.convert("RGB")).astype(int) - np.asarray(other)
+        assert (difference[:, :30] == 0).all()  # beside the centered square
+        x = read_shape([tmp_path / "me.png"], model.config["shape"])
+        with torch.inference_mode():
+            z = model.encode(x).mean
+            change = 127.5 * (model.decode(z + 1.0) - model.decode(z))[0].permute(1, 2, 0).numpy()
+        middle = difference[100, 130]
+        assert np.abs(middle - change[7:9, 7:9].mean((0, 1))).max() < 12
+        assert np.abs(difference).max() > 5

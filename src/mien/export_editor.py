@@ -115,7 +115,8 @@ def template_masks(template: Template) -> Masks:
 def enlarging(ones: Tensor, size: int, scale: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weights (m, size) that enlarge a line to the m pixels of a centered part of a longer one.
 
-    The filter is the cubic one of Pillow's transforms (a = -1), as in :mod:`mien.photos.editing`; beyond the ends, the line repeats its last pixels.
+    The filter is the cubic one of Pillow's transforms (a = -1), as in :mod:`mien.photos.editing`. Beyond the ends, the
+    line repeats its last pixels.
 
     Args:
         ones: (n,) of 1, a number for each pixel of the longer line.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from PIL import Image
 
 from mien import pretrained
 from mien.applications.arithmetic import AttributeVectors
+from mien.errors import MienError
 from mien.evaluation.store import RESULT
 from mien.export_editor import EDITOR, export_editor, template_masks
 from mien.files import write_atomically, write_json
@@ -63,11 +63,14 @@ def write_page(
     """
     run, out = resolve(run), Path(out)
     code, version = read_runtime(runtime)
+    config = read_config(run)
+    _, height, width = config["config"]["shape"]
+    if height != width:
+        raise MienError(f"expected a model of square pictures for a page, got {height} x {width}: use mien export")
     note = progress or (lambda what, done, total: None)
     note("page", 0, 2)
     about = export_editor(run, out / EDITOR, vectors, keep, direction)
     note("page", 1, 2)
-    config = read_config(run)
     template = template_of(config["data"], (about["channels"], *about["size"]))
     for name, content in code.items():
         write_atomically(out / RUNTIME / name, partial(_write, content))
@@ -144,9 +147,3 @@ def _scores(run: Path) -> dict[str, float]:
         gains = {name: one.get("gain") for name, one in rows if isinstance(one, dict)}
         return {name: float(gain) for name, gain in gains.items() if isinstance(gain, int | float)}
     return {}
-
-
-def read_about(folder: Path) -> dict[str, Any]:
-    """Return what a page knows of its editor."""
-    about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    return about
