@@ -159,7 +159,7 @@ def open_run(
     config = read_config(folder)
     model = load(folder, device)
     values = config["data"]
-    data = Data.from_json({**values, "root": root or values["root"]}, data)
+    data = Data.from_json({**values, "root": root} if root else values, data)
     try:
         data.check_roots(folder)
         _check_total(folder, data, _counts(folder, values)["test"])
