@@ -1,5 +1,6 @@
 """A crash of a training at any disk event leaves a run that resumes to the same weights."""
 
+import json
 import os
 import stat
 
@@ -79,6 +80,17 @@ def test_a_training_killed_at_any_disk_event_resumes_bit_identical(tmp_path, mon
         assert all(torch.equal(expected[key], result[key]) for key in expected), (point, events[point - 1])
         assert files.is_newest(folder / "weights.safetensors")
         assert not [path for path in folder.iterdir() if path.name.startswith(".")], (point, events[point - 1])
+
+
+def test_warnings_between_the_state_and_the_progress_are_kept(tmp_path):
+    """A kill between the two leaves the state of a later step than progress.json, which holds the warnings."""
+    run(tmp_path)
+    warnings = loop.progress(tmp_path)["warnings"]
+    assert warnings  # of a collapse: the training is short
+    for stale in ('{"step": 0, "warnings": []}', json.dumps({"step": 1, "warnings": warnings[:1]})):
+        (tmp_path / "progress.json").write_text(stale)
+        run(tmp_path)
+        assert loop.progress(tmp_path)["warnings"] == warnings
 
 
 def test_stale_weights_of_a_finished_state_are_written_again(tmp_path):

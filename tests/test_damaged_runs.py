@@ -1,5 +1,6 @@
 """Damaged files of a run: what can be made again is made again, and the rest is refused before memory is taken."""
 
+import copy
 import json
 import math
 import os
@@ -7,6 +8,7 @@ import pickle
 import shutil
 import stat
 import struct
+import sys
 import warnings
 import zipfile
 
@@ -108,6 +110,51 @@ def test_a_configuration_of_wrong_types_is_refused_in_one_line(run, group, value
     with pytest.raises(MienError) as refusal:
         open_run(run)
     assert len(str(refusal.value)) < 600
+
+
+def test_a_configuration_without_one_of_its_values_is_completed_or_refused_in_one_line(
+    run, tmp_path, capsys, monkeypatch
+):
+    """Each value in turn is removed; each command goes on or says in one line what is wrong."""
+    from mien import cli
+
+    whole = json.loads((run / CONFIG).read_text())
+    keys = [(key,) for key in whole] + [
+        (group, key) for group in ("config", "data", "training") for key in whole[group]
+    ]
+    wrong = []
+    for path in keys:
+        config = copy.deepcopy(whole)
+        del (config[path[0]] if len(path) == 2 else config)[path[-1]]
+        commands = [
+            ["show", run],
+            ["generate", run, "--out", tmp_path / "a.png", "--force", "--device", "cpu"],
+            ["evaluate", run, "--metric", "reconstruction", "--count", "4", "--device", "cpu"],
+            ["train", "vae", "--data", "avatars", "--size", "16", "--data-option", "count=240", "--batch", "16"]
+            + ["--set", "width=4", "--set", "latent=8", "--steps", "3", "--device", "cpu", "--out", run],
+        ]
+        for words in commands:
+            (run / CONFIG).write_text(json.dumps(config))
+            monkeypatch.setattr(sys, "argv", ["mien", *map(str, words)])
+            try:
+                cli.main()
+            except SystemExit as end:
+                lines = capsys.readouterr().err.strip().splitlines()
+                if end.code and (end.code != 2 or len(lines) != 1):
+                    wrong.append((path, words[0], end.code, lines))
+            except Exception as error:
+                wrong.append((path, words[0], repr(error)))
+    assert not wrong
+
+
+def test_a_difference_to_a_damaged_configuration_is_short(run):
+    config = json.loads((run / CONFIG).read_text())
+    config["data"]["counts"] = {"[" * 2000: 1}
+    config["config"]["x" * 3000] = "y" * 3000
+    (run / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(MienError, match="holds another training") as refusal:
+        resume(run)
+    assert len(str(refusal.value)) < 1000
 
 
 def test_a_configuration_that_nests_deeply_or_is_a_pipe_is_refused(run):

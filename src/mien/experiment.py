@@ -302,7 +302,8 @@ def _difference(old: Any, new: Any, name: str = "") -> str:
                 return difference
         return ""
     old, new = (list(v) if isinstance(v, tuple) else v for v in (old, new))
-    return "" if old == new else f"its {name or 'model'} is {old}, the one asked for is {new}"
+    # in a damaged file, a name or a value can be of any length
+    return "" if old == new else f"its {name or 'model':.100} is {old!s:.200}, the one asked for is {new!s:.200}"
 
 
 def dry_run(

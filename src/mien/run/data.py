@@ -234,7 +234,8 @@ class Data:
         Raises:
             MienError: a value is missing, ``given`` holds other pictures, or the code of a data set was not passed.
         """
-        if missing := [k for k in ("name", "root", "size", "options", "split_seed", "share") if k not in values]:
+        required = ("name", "root", "size", "options", "split_seed", "share", *(["fingerprint"] * (MEMORY in values)))
+        if missing := [k for k in required if k not in values]:
             raise MienError(f"expected {missing[0]} of the data in config.json, got none: copy the file again")
         if len(values["share"]) != 2:
             raise MienError(f"expected a share of two numbers in config.json, got {values['share']!r:.80}")

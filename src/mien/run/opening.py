@@ -165,7 +165,7 @@ def open_run(
             f"expected a run with data, got {folder}, a model that was saved without its run: use a command that needs "
             "no data, or pass pictures"
         )
-    data = Data.from_json({**values, "root": root or values["root"]}, data)
+    data = Data.from_json({**values, "root": root} if root else values, data)
     try:
         data.check_roots(folder)
         _check_total(folder, data, _counts(folder, values)["test"])

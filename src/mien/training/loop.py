@@ -25,7 +25,7 @@ from mien.run.folder import PROGRESS, WEIGHTS, progress
 from mien.run.weights import save_weights
 from mien.training import checkpoint, monitor
 from mien.training.compiling import as_written, compile_networks
-from mien.training.logs import Bar, Log, terms_text, warn
+from mien.training.logs import Bar, Log, read, terms_text, warn
 from mien.training.marks import DATA, part
 from mien.training.observers import Observer
 from mien.training.order import Order
@@ -151,6 +151,7 @@ class Trainer:
     def run(self) -> Outcome:
         """Train to the last step or the first signal, whichever comes first."""
         if self.step and not self._is_whole():
+            self._recover_warnings()
             self._write_results()
         if self.step >= self.settings.steps:
             return self._outcome()
@@ -387,6 +388,12 @@ class Trainer:
         path = self.folder / WEIGHTS
         known = has_digests(self.folder)  # older runs have no record of digests
         return progress(self.folder).get("step") == self.step and (is_newest(path) if known else path.is_file())
+
+    def _recover_warnings(self) -> None:
+        """Add the warnings that the log has and progress.json lacks: a crash came between the state and the progress."""
+        if self.fabric.is_global_zero:
+            texts = [record.get("warning") for record in read(self.folder) if record["step"] <= self.step]
+            self.warnings += [text for text in texts if isinstance(text, str) and text not in self.warnings]
 
     def _write_results(self) -> None:
         """Write the weights for use and the progress, which belong to the state; on the first process only."""
