@@ -41,7 +41,8 @@ class BiGAN(Model, Encodes, Decodes, Generates):
         latent: K, the length of z.
         width: channels of the first map of encoder and discriminator, and of the generator's last one.
         lr: learning rate of Adam for the generator.
-        lr_encoder, lr_discriminator: learning rates of Adam for the encoder, and for the discriminator.
+        lr_encoder: learning rate of Adam for the encoder.
+        lr_discriminator: learning rate of Adam for the discriminator.
         betas: decay rates of Adam.
     """
 
