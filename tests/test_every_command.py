@@ -11,10 +11,13 @@ from test_classes import write_idx
 from test_cli import mien, refused
 
 SMALL = {
+    "attgan": ["width=4"],
     "attribute_cnn": ["widths=4,4,4,4,4"],
+    "cyclegan": ["width=4", "blocks=1", "attribute=Smiling"],
     "iterative_gan": ["width=4", "latent=8", "shared=16"],
     "residual_gan": ["width=4", "attribute=Smiling"],
     "ssavae": ["width=2", "hidden=8", "latent=4"],
+    "stargan": ["width=4", "blocks=1"],
 }
 
 

@@ -43,7 +43,12 @@ def saved(tmp_path, name, **settings):
     return run, model.eval()
 
 
-SETTINGS = {"residual_gan": {"attribute": "Smiling"}, "iterative_gan": {"shared": 16}, "ssavae": {"hidden": 8}}
+SETTINGS = {
+    "cyclegan": {"attribute": "Smiling"},
+    "residual_gan": {"attribute": "Smiling"},
+    "iterative_gan": {"shared": 16},
+    "ssavae": {"hidden": 8},
+}
 
 
 @pytest.mark.parametrize("name", models.names())

@@ -28,6 +28,7 @@ from mien.abilities import Generates
 from mien.data.batch import Batch
 from mien.models.base import Model, Update, not_negative, positive
 from mien.networks.dcgan import DCGANGenerator, DCGANHead
+from mien.networks.penalty import gradient_penalty
 from mien.networks.prior import standard_normal
 
 
@@ -94,20 +95,3 @@ class WGAN(Model, Generates):
         """Return as many generated pictures as the batch has pictures."""
         x: Tensor = self.generator(torch.randn(len(batch), self.latent, device=batch.x.device))
         return x
-
-
-def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """Return the mean of (‖∇f(x̂)‖ - 1)², a scalar, for x̂ on lines between ``real`` and ``fake`` (B, C, H, W).
-
-    Source: Gulrajani et al. 2017, Eq. 3.
-
-    >>> sums = nn.Sequential(nn.Flatten(), nn.Linear(4, 1, bias=False)).requires_grad_(False)
-    >>> _ = nn.init.ones_(sums[1].weight)
-    >>> gradient_penalty(sums, torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2))
-    tensor(1.)
-    """
-    share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    x = (share * real + (1 - share) * fake).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    length: Tensor = torch.linalg.vector_norm(gradient.float().flatten(1), dim=1)  # (B,)
-    return (length - 1).square().mean()
