@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SCALES = ("smoke", "small", "paper")
 HOLDS, FAILS, UNTESTED = "holds", "does not hold", "not tested at this scale"
 JUDGE = "judge"  # the name of the run that judges the others
-PERCENT = "%"  # the unit of shares: the result holds 0.5, tables show 50.00 %
+SHARES = ("%", "points")  # units of shares and of their differences: the result holds 0.5, tables show 50 %
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Row:
         run, path: the run, and the place of the number in its ``evaluation.json``, such as
             ``latent_svm.mean_accuracy``. Without them, ``Recipe.extra`` returns the number, or only the paper has it.
         reported: the paper's value, in ``unit``.
-        unit: of the table. A share in ``%`` is stored as 0 to 1.
+        unit: of the table. A share in ``%``, or a difference of shares in ``points``, is stored as 0 to 1.
         digits: after the point in tables.
     """
 
@@ -125,7 +125,7 @@ class Row:
         """
         if value is None or not math.isfinite(value):
             return "–"
-        return f"{100 * value if self.unit == PERCENT else value:.{self.digits}f} {self.unit}".rstrip()
+        return f"{100 * value if self.unit in SHARES else value:.{self.digits}f} {self.unit}".rstrip()
 
     @property
     def paper(self) -> str:

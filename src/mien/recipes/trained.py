@@ -22,6 +22,8 @@ from mien.run.opening import OpenRun, open_run
 if TYPE_CHECKING:
     from torch import Tensor
 
+OF_SEM = ("mean", "accuracy", "mean_accuracy", "hamming_loss")
+
 
 @dataclass
 class Trained:
@@ -100,11 +102,16 @@ class Trained:
             parent = value
             value = parent.get(key) if isinstance(parent, Mapping) else None
             n = parent.get("n", n) if isinstance(parent, Mapping) else n
-            sem = parent.get("sem") if isinstance(parent, Mapping) else None
+            sem = _error(parent, key) if isinstance(parent, Mapping) else None
         if isinstance(value, Mapping):
             value, sem = value.get("mean"), value.get("sem")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return Number((value if is_number else None,), (sem if is_number else None,), n)
+
+
+def _error(parent: Mapping[str, Any], key: str) -> Any:
+    """Return the standard error of a number; the ``sem`` of an object belongs to its accuracy or its mean."""
+    return parent.get("sem") if key in OF_SEM else parent.get(f"{key}_spread")
 
 
 def _is_stored(present: Evaluation, name: str, judge: str | None) -> bool:

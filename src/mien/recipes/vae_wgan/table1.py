@@ -85,7 +85,7 @@ RECIPE = Recipe(
         Row(TOGETHER, reported=88.88, unit="%", digits=2),
         *[Row(name, reported={"VAE-123": 86.95, "VAE-345": 88.73}.get(name), unit="%", digits=2)
           for name in (*BESIDE, *LAYERS)],
-        *[Row(f"together minus {name}", unit="%", digits=2) for name in (*BESIDE, *LAYERS)],
+        *[Row(f"together minus {name}", unit="points", digits=2) for name in (*BESIDE, *LAYERS)],
         Row("always the commoner value", unit="%", digits=2),
         *[Row(name, reported=value, unit="%") for name, value in (
             ("LNets+ANet", 87.30), ("PANDA-l", 85.43), ("FaceTracer", 81.13), ("VGG-FC", 79.85), ("PANDA-w", 79.85))],
