@@ -1,0 +1,1 @@
+"""Iterative GAN (Ma, Liu, Kang, Zhou, Zhu & Xu 2019)."""

@@ -1,0 +1,1 @@
+"""Residual GAN (Shen & Liu, CVPR 2017)."""

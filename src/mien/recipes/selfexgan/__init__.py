@@ -1,0 +1,1 @@
+"""SelfExGAN (Liu, thesis, 2018)."""

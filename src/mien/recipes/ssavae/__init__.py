@@ -1,0 +1,1 @@
+"""SSAVAE (Zemouri 2020)."""

@@ -1,0 +1,1 @@
+"""VAE-WGAN (Hou, Sun, Shen & Qiu, Neurocomputing 2019)."""
