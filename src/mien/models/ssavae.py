@@ -64,6 +64,8 @@ RISE = 0.1  # share of step 1 in which the weight of consistency rises, with a t
 SURE = 0.95  # a class with at least this probability counts as known
 VIEWS = ("auto", "raw", "spectrum")
 TURN, SHIFT, ZOOM = 0.26, 0.1, 0.15  # largest change by augment=1: radians, share of the size, share of the scale
+SHEAR, BEND, KNOTS = 0.2, 0.04, 5  # the slant; standard deviation of the bend in sizes; knots of the bend on each side
+CHANGED = 0.9  # share of the pictures of step 1 that augment changes
 
 
 class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
@@ -81,8 +83,9 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         kl_weight: weight of L_kl in Eq. 6, where L_kl is a mean over the K dimensions; a weight of K makes it a sum.
         consistency: weight of a further loss of step 1: the cross-entropy between the class of a picture (its label,
             or a prediction that is sure) and the prediction for the picture shifted by up to a tenth; 0 is the paper.
-        augment: strength of the random shift, rotation and scaling of half of the pictures of step 1, and of all those
-            of ``consistency``; 1 is up to a tenth of the size, 15 degrees and 15 %; 0 is the paper.
+        augment: strength of the random changes of most pictures of step 1, and of all those of ``consistency``: shift,
+            rotation, scaling, slant and a smooth bend; of signals only shift and scaling. 1 is up to a tenth of the
+            size, 15 degrees and 15 %; 0 is the paper.
         teacher: decay of the moving average of the encoder and classifier that makes the predictions for
             ``consistency``, such as 0.99; 0 uses the networks themselves. The predictions are then aligned: their mean
             over the pictures is made that of the labels, so that they cannot all become one class (Berthelot 2020,
@@ -201,7 +204,7 @@ class SSAVAE(Model, Encodes, Decodes, Generates, Recognizes):
         if self.augment > 0:
             # Whether a picture is changed does not depend on its label: otherwise the networks learn one answer for
             # changed pictures and another one for all others.
-            chosen = torch.rand(len(x), device=x.device) < 0.5
+            chosen = torch.rand(len(x), device=x.device) < CHANGED
             x = torch.where(chosen.view(-1, 1, 1, 1), augmented(x, self.augment), x)
         q = self.encode(x)
         kl = losses.kl(q).mean() / self.latent  # Eq. 4
@@ -382,27 +385,34 @@ def shifted(x: Tensor) -> Tensor:
 
 
 def augmented(x: Tensor, strength: float) -> Tensor:
-    """Return pictures ``x`` (B, C, H, W), each with a random shift, rotation and scaling; signals are not rotated.
+    """Return pictures ``x`` (B, C, H, W), each changed at random; signals are shifted and scaled only.
 
-    The border pixels are repeated.
+    A picture is shifted, rotated, scaled, slanted, and bent: its points move by a smooth random field (Simard, Steinkraus
+    & Platt 2003, §2). The border pixels are repeated.
 
     Args:
         x: (B, C, H, W), or signals (B, C, 1, L).
-        strength: 1 allows a shift of a tenth of the size, 15 degrees, and 15 % of scale.
+        strength: 1 allows a shift of a tenth of the size, 15 degrees, 15 % of scale and a slant of 0.2; the bend has a
+            standard deviation of 4 % of the size at 5 x 5 knots.
 
     >>> augmented(torch.rand(2, 1, 8, 8), 1.0).shape
     torch.Size([2, 1, 8, 8])
     """
     height, width = x.shape[2:]
-    turn, zoom, right, down = strength * (torch.rand(4, len(x), device=x.device) * 2 - 1)
-    turn, zoom = TURN * turn * (height > 1), 1 + ZOOM * zoom
+    turn, zoom, right, down, slant = strength * (torch.rand(5, len(x), device=x.device) * 2 - 1)
+    turn, zoom, slant = TURN * turn * (height > 1), 1 + ZOOM * zoom, SHEAR * slant * (height > 1)
     # the output is read at these places of the input, in coordinates from -1 to 1
-    across = [turn.cos() * zoom, -turn.sin() * zoom * height / width, 2 * SHIFT * right]
+    across = [turn.cos() * zoom, slant - turn.sin() * zoom * height / width, 2 * SHIFT * right]
     along = [turn.sin() * zoom * width / height, turn.cos() * zoom, 2 * SHIFT * down]
     if height == 1:  # a row of its own has no place to go
         along = [torch.zeros_like(zoom), torch.ones_like(zoom), torch.zeros_like(zoom)]
     matrix = torch.stack([torch.stack(across, 1), torch.stack(along, 1)], 1).to(x.dtype)
     grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    if height > 1:
+        # coordinates from -1 to 1: a size is 2
+        knots = torch.randn(len(x), 2, KNOTS, KNOTS, device=x.device, dtype=x.dtype) * (2 * BEND * strength)
+        field = F.interpolate(knots, size=(height, width), mode="bicubic", align_corners=True)
+        grid = grid + field.permute(0, 2, 3, 1)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
