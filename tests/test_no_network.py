@@ -76,7 +76,7 @@ COMMANDS = """
     synthesize run --per-class 2 --attribute Smiling --out synthesized
     export run --out exported
     push run me/run --dry-run
-    web faces-64 --runtime package --out page
+    web run --runtime package --out page
     evaluate run --judge judge --count 32
     compare run other --metric reconstruction --count 16 --out compared
     measure generated reconstructed --features judge
