@@ -1,4 +1,7 @@
-"""The tables of docs/security.md, as Markdown, from the files of `make torture` in results/torture/."""
+"""The tables of docs/security.md, as Markdown, from the files of `make torture` in results/torture/.
+
+A file whose part was run again after a fault was mended names the part, the commit and the reason in ``repeated``.
+"""
 
 from __future__ import annotations
 
@@ -85,6 +88,10 @@ def _about(before: Mapping[str, Any], *stored: Mapping[str, Any]) -> str:
         for name, one in zip(files, stored, strict=True)
         if one
     ]
+    for one in stored:
+        if again := one.get("repeated"):
+            names = ", ".join(f"`{name}`" for name in again.get("kinds", again.get("commands", ())))
+            texts.append(f"{names}: repeated at commit {again['commit']}, because {again['why']}")
     if before:
         texts.append(f"the earlier version: {before['source']}")
     return "; ".join(texts) + "."

@@ -390,7 +390,7 @@ class Trainer:
         return progress(self.folder).get("step") == self.step and (is_newest(path) if known else path.is_file())
 
     def _recover_warnings(self) -> None:
-        """Add the warnings that the log has and progress.json lacks: a crash came between the state and the progress."""
+        """Add the warnings that only the log has: a crash came between the state and the progress."""
         if self.fabric.is_global_zero:
             texts = [record.get("warning") for record in read(self.folder) if record["step"] <= self.step]
             self.warnings += [text for text in texts if isinstance(text, str) and text not in self.warnings]
