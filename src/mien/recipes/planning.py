@@ -113,7 +113,9 @@ def _step(
     run, effort = recipe.runs[name], recipe.effort(name, scale)
     seed = seed if run.seed is None else run.seed
     uses = {
-        key: next(step for (other, number), step in steps.items() if other == used and number in (seed, _fixed(recipe, used)))
+        key: next(
+            step for (other, number), step in steps.items() if other == used and number in (seed, _fixed(recipe, used))
+        )
         for key, used in recipe.uses(name, scale).items()
     }
     settings = {**run.settings, **effort.settings}
