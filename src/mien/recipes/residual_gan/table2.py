@@ -1,4 +1,4 @@
-"""Residual GAN, Table 2: errors of facial landmarks without glasses (D0), with glasses (D1), and with them removed (D1m).
+"""Residual GAN, Table 2: errors of landmarks without glasses (D0), with glasses (D1), with glasses removed (D1m).
 
 Claim: glasses raise the error of the landmarks of the eyes. Removing them by the residual GAN lowers it, and the error
 of the other landmarks stays the same (§6.4).

@@ -12,10 +12,12 @@ experiment, so the scale paper is the model's own number of epochs.
 
 from __future__ import annotations
 
+from typing import Any
+
 from mien.recipes import common
 from mien.recipes.recipe import Claim, Effort, Pictures, Recipe, Row, Run, Scale
 
-VARIANTS = {"all labels": {}, "50 labels": {"labeled": 50}}
+VARIANTS: dict[str, dict[str, Any]] = {"all labels": {}, "50 labels": {"labeled": 50}}
 BEARING = Pictures("bearing", 1024)
 
 RECIPE = Recipe(

@@ -12,10 +12,12 @@ each digit), and, as a departure, 100 with the loss that asks for the same class
 
 from __future__ import annotations
 
+from typing import Any
+
 from mien.recipes import common
 from mien.recipes.recipe import Claim, Recipe, Row, Run, Scale
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "all labels": {},
     "1,000 labels": {"labeled": 1000},
     "100 labels": {"labeled": 100},

@@ -1,7 +1,7 @@
 """SSAVAE, Fig. 9: reconstructions for a grid of β and γ (§3.3.2, §3.4.2).
 
-Claim: reconstructions are blurred up to β = .003 and clearer from .005 to .01; at .1, most are generated and do not match
-the pictures; γ = .1 corrects the class of some.
+Claim: reconstructions are blurred up to β = .003 and clearer from .005 to .01; at .1, most are generated and do not
+match the pictures; γ = .1 corrects the class of some.
 
 Command: mien reproduce ssavae/fig9 --scale smoke|small|paper
 Time on two cores: smoke 20 s; small 40 min (10 models and a judge); paper about 5 h.
