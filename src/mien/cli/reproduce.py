@@ -97,7 +97,7 @@ def _plan(console: Console, name: str, scale: str, runs: Path, root: Any) -> Non
         "training", "seed", "model", "steps", "state", "minutes",
         title=f"dry run of {name} at scale {scale}: nothing is written", title_justify="left",
     )  # fmt: skip
-    total, by_kind = 0.0, {}
+    total, by_kind = 0.0, dict[str, dict[str, Any]]()
     for step in plan(recipes.get(name), scale, runs, root):
         if step.finished:
             table.add_row(step.run, str(step.seed), step.model, f"{step.done:,}", "done", "0")

@@ -26,6 +26,8 @@ LOSS_NETWORK = Run("attribute_cnn", {"batch_norm": False, "lr": 1e-3}, share=(1,
 
 AVATARS = Pictures("avatars", 16, {"count": 240}, packaged=True)
 DIGITS = Pictures("digits", 28, packaged=True)
+MNIST28, MNIST32 = Pictures("mnist", 28), Pictures("mnist", 32)
+DIGITS32 = Pictures("digits", 32, packaged=True)
 CELEBA32, CELEBA64, CELEBA128 = Pictures("celeba", 32), Pictures("celeba", 64), Pictures("celeba", 128, {"crop": 178})
 
 TINY_CNN = Effort(steps=4, settings={"widths": (4, 4, 4, 4, 4)}, training={"batch": 16})
@@ -38,6 +40,16 @@ SMALL_VAE_WGAN = Effort(
     training={"batch": 32, "ema": 0.99},
 )
 TINY_VAE = Effort(steps=4, settings={"width": 4, "latent": 8}, training={"batch": 16})
+TINY_ITERATIVE = Effort(steps=3, settings={"width": 4, "latent": 8, "shared": 32}, training={"batch": 16})
+SMALL_ITERATIVE = Effort(steps=2000, settings={"width": 16}, training={"batch": 32, "ema": 0.99})
+PAPER_ITERATIVE = Effort(epochs=50)
+TINY_RESIDUAL = Effort(steps=3, settings={"width": 4}, training={"batch": 8})
+SMALL_RESIDUAL = Effort(steps=1000, settings={"width": 16}, training={"batch": 16, "ema": 0.99})
+PAPER_RESIDUAL = Effort(epochs=20)
+TINY_SSAVAE = Effort(steps=4, settings={"width": 4, "hidden": 16}, training={"batch": 16})
+SMALL_SSAVAE = Effort(steps=800)
+TINY_SELFEX = Effort(steps=3, settings={"width": 4, "latent": 8}, training={"batch": 16})
+SMALL_SELFEX = Effort(steps=1400)
 VGG19: dict[str, Any] = {"loss_network": "vgg19"}
 
 
@@ -91,7 +103,7 @@ def bands(rows: Tensor, names: Sequence[str], alt: str, heads: Sequence[str] = (
     from mien.figures.pictures import pictures
 
     drawn = [list(pictures(row.numpy())) for row in rows]
-    return mosaic([Band(drawn, labels=list(names), heads=list(heads))], alt=alt)
+    return mosaic([Band(drawn, labels=list(names) if any(names) else (), heads=list(heads))], alt=alt)
 
 
 def sharpness(trained: Trained, run: str) -> Number:

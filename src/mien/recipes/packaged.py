@@ -37,7 +37,7 @@ def digits(size: int) -> Data:
 def vibrations(size: int) -> Data:
     """Return drawn signals (N, 1, 1, size) of four conditions of a bearing.
 
-    A normal bearing hums. A damaged one also rings at each pass of a ball, at a rate that tells the place of the damage.
+    A normal bearing hums. A damaged one also rings at each pass of a ball; the rate depends on the place of the damage.
 
     Args:
         size: samples of a signal.

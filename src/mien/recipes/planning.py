@@ -111,11 +111,11 @@ def _step(
     steps: Mapping[tuple[str, int], Step],
 ) -> Step:
     run, effort = recipe.runs[name], recipe.effort(name, scale)
-    seed = seed if run.seed is None else run.seed
     uses = {
-        key: next(step for (other, number), step in steps.items() if other == used and number in (seed, _fixed(recipe, used)))
+        key: steps[used, seed if (fixed := recipe.runs[used].seed) is None else fixed]
         for key, used in recipe.uses(name, scale).items()
     }
+    seed = seed if run.seed is None else run.seed
     settings = {**run.settings, **effort.settings}
     data = data_of(recipe.scales[scale].pictures, root, run.share)
     training = {**effort.training, "seed": seed}
@@ -135,10 +135,6 @@ def _step(
     settings |= {key: str(step.folder) for key, step in uses.items()}
     folder = runs / f"{run.model}-{digest[:12]}"
     return Step(name, seed, data, run.model, settings, effort.steps, effort.epochs, training, folder, uses)
-
-
-def _fixed(recipe: Recipe, name: str) -> int | None:
-    return recipe.runs[name].seed
 
 
 def estimate(step: Step) -> dict[str, Any]:

@@ -37,7 +37,13 @@ MEASURED = "measured"  # the folder of further numbers, beside the run folders
 
 
 def reproduce(
-    name: str, scale: str, runs: Path, results: Path, root: Root = None, device: str = "cpu", console: Console | None = None
+    name: str,
+    scale: str,
+    runs: Path,
+    results: Path,
+    root: Root = None,
+    device: str = "cpu",
+    console: Console | None = None,
 ) -> Path:
     """Run a recipe at a scale and return the path of its result; a second call continues an interrupted one.
 
@@ -92,9 +98,19 @@ def _train(step: Step, device: str, console: Console | None, place: str) -> None
     if step.finished:
         return
     if console:
-        console.print(f"training {place}: {step.run}, seed {step.seed} ({step.folder.name})", style="dim", highlight=False)
+        console.print(
+            f"training {place}: {step.run}, seed {step.seed} ({step.folder.name})", style="dim", highlight=False
+        )
     _, outcome = experiment.train(
-        step.model, step.data, step.folder, step.settings, step.steps, step.epochs, console, device=device, **step.training
+        step.model,
+        step.data,
+        step.folder,
+        step.settings,
+        step.steps,
+        step.epochs,
+        console,
+        device=device,
+        **step.training,
     )
     if not outcome.finished:
         raise KeyboardInterrupt

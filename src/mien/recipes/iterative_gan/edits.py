@@ -6,9 +6,9 @@ Command: mien reproduce iterative_gan/edits --scale smoke|small|paper
 Time on two cores: smoke 10 s; small 45 min (the runs of iterative_gan/recognition and a judge); paper about 3 months.
 Time on one GPU: small 8 min; paper a week.
 
-The paper shows pictures. Here, an independent judge looks at them: the gain of an edit is the share of faces in which it
-finds the reversed attribute, from 0 (as often as before) to 1 (as often as in real pictures with that attribute). An
-attribute that the judge itself cannot see has no gain.
+The paper shows pictures. Here, an independent judge looks at them: the gain of an edit is the share of faces in which
+it finds the reversed attribute, from 0 (as often as before) to 1 (as often as in real pictures with that attribute).
+An attribute that the judge itself cannot see has no gain.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mien.recipes import common
-from mien.recipes.iterative_efforts import PAPER, SMALL, TINY
 from mien.recipes.recipe import Claim, Recipe, Row, Run, Scale
 
 if TYPE_CHECKING:
@@ -46,11 +45,13 @@ RECIPE = Recipe(
     source="Ma et al. 2019, Fig. 6, pictures without numbers",
     runs={"judge": common.JUDGE, GAN: Run("iterative_gan")},
     scales={
-        "smoke": Scale(common.AVATARS, {"attribute_cnn": common.TINY_CNN, "iterative_gan": TINY}),
+        "smoke": Scale(common.AVATARS, {"attribute_cnn": common.TINY_CNN, "iterative_gan": common.TINY_ITERATIVE}),
         "small": Scale(
-            common.CELEBA32, {"attribute_cnn": common.SMALL_CNN, "iterative_gan": SMALL}, seeds=(0, 1, 2)
+            common.CELEBA32,
+            {"attribute_cnn": common.SMALL_CNN, "iterative_gan": common.SMALL_ITERATIVE},
+            seeds=(0, 1, 2),
         ),
-        "paper": Scale(common.CELEBA128, {"attribute_cnn": common.PAPER_CNN, "iterative_gan": PAPER}),
+        "paper": Scale(common.CELEBA128, {"attribute_cnn": common.PAPER_CNN, "iterative_gan": common.PAPER_ITERATIVE}),
     },
     measures=("edits",),
     rows=[

@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mien.recipes import common
-from mien.recipes.iterative_efforts import PAPER, SMALL, TINY
 from mien.recipes.recipe import Claim, Effort, Recipe, Row, Run, Scale
 
 if TYPE_CHECKING:
@@ -39,12 +38,14 @@ RECIPE = Recipe(
     source="Ma et al. 2019, Fig. 4, a chart without numbers",
     runs={"iterative GAN": Run("iterative_gan"), "CNN": Run("attribute_cnn")},
     scales={
-        "smoke": Scale(common.AVATARS, {"attribute_cnn": common.TINY_CNN, "iterative_gan": TINY}),
+        "smoke": Scale(common.AVATARS, {"attribute_cnn": common.TINY_CNN, "iterative_gan": common.TINY_ITERATIVE}),
         "small": Scale(
-            common.CELEBA32, {"attribute_cnn": Effort(1000), "iterative_gan": SMALL}, seeds=(0, 1, 2)
+            common.CELEBA32, {"attribute_cnn": Effort(1000), "iterative_gan": common.SMALL_ITERATIVE}, seeds=(0, 1, 2)
         ),
         "paper": Scale(
-            common.CELEBA128, {"attribute_cnn": common.PAPER_CNN, "iterative_gan": PAPER}, held_out=15_000
+            common.CELEBA128,
+            {"attribute_cnn": common.PAPER_CNN, "iterative_gan": common.PAPER_ITERATIVE},
+            held_out=15_000,
         ),
     },
     measures=("recognition",),

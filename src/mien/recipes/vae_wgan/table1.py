@@ -8,8 +8,8 @@ Time on two cores: smoke 15 s; small 70 min (7 models of 2,500 steps); paper abo
 Time on one GPU: small 10 min; paper 3 days.
 
 At the scale small, an attribute_cnn that was trained on half of the training pictures is the loss network, in place of
-VGG-19, so the loss layers know attributes. C of the SVMs is .001: 500 numbers are too many for C = 1 and 7,200 pictures.
-The paper does not print its C.
+VGG-19, so the loss layers know attributes. C of the SVMs is .001: 500 numbers are too many for C = 1 and 7,200
+pictures. The paper does not print its C.
 """
 
 from __future__ import annotations
