@@ -387,8 +387,8 @@ def shifted(x: Tensor) -> Tensor:
 def augmented(x: Tensor, strength: float) -> Tensor:
     """Return pictures ``x`` (B, C, H, W), each changed at random; signals are shifted and scaled only.
 
-    A picture is shifted, rotated, scaled, slanted, and bent: its points move by a smooth random field (Simard, Steinkraus
-    & Platt 2003, §2). The border pixels are repeated.
+    A picture is shifted, rotated, scaled, slanted, and bent: its points move by a smooth random field (Simard,
+    Steinkraus & Platt 2003, §2). The border pixels are repeated.
 
     Args:
         x: (B, C, H, W), or signals (B, C, 1, L).
