@@ -130,7 +130,7 @@ def test_a_configuration_without_one_of_its_values_ends_in_one_line_at_most(run,
         commands = [
             ["show", run],
             ["generate", run, "--out", tmp_path / "a.png", "--force", "--device", "cpu"],
-            ["evaluate", run, "--metric", "reconstruction", "--count", "16", "--device", "cpu"],
+            ["edit", run, "Smiling=+1", "--out", tmp_path / "b.png", "--force", "--device", "cpu"],
             ["train", "vae", *TRAIN.split(), "--out", run],
         ]
         for words in commands:
@@ -145,6 +145,18 @@ def test_a_configuration_without_one_of_its_values_ends_in_one_line_at_most(run,
             except Exception as error:
                 wrong.append((path, words[0], repr(error)))
     assert not wrong
+
+
+@pytest.mark.parametrize("text", ['{"step": 1}', "{}", '{"step": 1, "steps": 2, "seconds": 3}', '{"finished": true}'])
+def test_a_progress_without_some_of_its_values_is_shown(run, text, capsys, monkeypatch):
+    from mien import cli
+
+    (run / "progress.json").write_text(text)
+    monkeypatch.setattr(sys, "argv", ["mien", "show", str(run)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    assert "progress" in capsys.readouterr().out
 
 
 def test_a_difference_to_a_damaged_configuration_is_short(run):

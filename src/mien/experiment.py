@@ -262,6 +262,10 @@ def _claim(folder: Path, config: dict[str, Any]) -> None:
         return
     old = run_folder.read_config(folder)
     run_folder.check_trainable(folder, old)
+    if "steps" not in old["training"]:
+        raise MienError(
+            f"expected the steps of the training in {path}, got none: copy the file again, or train into a new folder"
+        )
     # a run of before there was this setting has the schedule of its steps
     first = {**old["training"], "schedule_steps": old["training"].get("schedule_steps") or old["training"]["steps"]}
     training["schedule_steps"] = training["schedule_steps"] or first["schedule_steps"]

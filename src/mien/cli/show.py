@@ -35,21 +35,24 @@ def summary(run: str | Path) -> list[Any]:
     data, training = config["data"], config["training"]
     table = Table(title=f"{run.name}: {config['model']}", show_header=False, title_justify="left")
     if data:  # a model that was saved without its run has none
-        counts = ", ".join(f"{v:,} {k}" for k, v in data["counts"].items())
+        # a damaged file can lack any value, and what is there helps to recognize the run
+        counts = "".join(f", {v:,} {k}" for k, v in data.get("counts", {}).items())
         unit = SAMPLES if config["config"].get("shape", [0, 0])[1] == 1 else None  # a row of values is a signal
-        table.add_row("data", f"{data['name']} at {size_text(data['size'], unit)}, {counts} ({data['split']} split)")
+        size = size_text(data["size"], unit) if "size" in data else "unknown size"
+        named = {key: data.get(key, "unknown") for key in ("name", "split")}
+        table.add_row("data", f"{named['name']} at {size}{counts} ({named['split']} split)")
     settings = {k: v for k, v in config["config"].items() if k not in ("shape", "attributes")}
     for key, value in settings.items():
         if isinstance(value, dict) and "sha256" in value:
-            settings[key] = f"{value['source']} ({value['sha256'][:12]})"
+            settings[key] = f"{value.get('source')} ({value['sha256']!s:.12})"
     table.add_row("settings", "\n".join(f"{k} = {v}" for k, v in settings.items()))
     table.add_row(
         "training", ", ".join(f"{k} {v}" for k, v in training.items() if k in ("batch", "seed", "precision", "ema"))
     )
-    if state:
-        verdict = "finished" if state["finished"] else "unfinished: the same command resumes it"
+    if {"step", "steps", "seconds"} <= state.keys():
+        verdict = "finished" if state.get("finished") else "unfinished: the same command resumes it"
         table.add_row("progress", f"step {state['step']:,} of {state['steps']:,}, {state['seconds']:.0f} s, {verdict}")
-        for warning in state["warnings"][-5:]:
+        for warning in state.get("warnings", [])[-5:]:
             table.add_row("warning", f"[bold red]{warning}")
     else:
         table.add_row("progress", "no checkpoint yet")
