@@ -485,3 +485,27 @@ def test_the_real_detector_tells_a_face_from_coffee(real_data, capsys, tmp_path)
         capsys, "recognize", "--no-align", "recognizer-64", tmp_path / "hopper.png", photos / "no_face" / "coffee.png"
     )
     assert "in 1 of 2 pictures (coffee.png)" in text
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_failed_call_does_not_warn_about_the_record_of_its_files(failed, tmp_path, monkeypatch, capsys):
+    """On a full disk, the error is the only line."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(outputs, "_append", full)
+
+    def call():
+        with outputs.calling("edit", {}):
+            outputs.claim(tmp_path / "a.png")
+            (tmp_path / "a.png").write_text("x")
+            if failed:
+                raise MienError("expected room")
+
+    if failed:
+        with pytest.raises(MienError, match="expected room"):
+            call()
+    else:
+        call()
+    assert ("the cache cannot be written" in capsys.readouterr().err) == (not failed)

@@ -203,8 +203,12 @@ class Call:
         record: list[str] | None = self._records[folder].get(path.name)
         return record
 
-    def record(self) -> None:
-        """Store the writer of each file that was written; a failure is a warning."""
+    def record(self, warn: bool = True) -> None:
+        """Store the writer of each file that was written; a failure is a warning.
+
+        Args:
+            warn: False for a command that failed: its own error is the one line to read.
+        """
         folders: dict[Path, list[list[str]]] = {}
         for path, (digest, before) in self._files.items():
             if path.is_file() and _state(path) != before:
@@ -214,6 +218,8 @@ class Call:
             for folder, entries in folders.items():
                 _append(folder, entries)
         except (OSError, MienError) as error:
+            if not warn:
+                return
             reason = getattr(error, "strerror", None) or error
             warnings.warn(
                 f"the cache cannot be written ({reason}): the same command will not replace its files without --force",
@@ -231,11 +237,13 @@ def calling(name: str, values: Mapping[str, Any]) -> Iterator[None]:
     call = Call(name, values)
     token = _present.set(call)
     with plain_warnings():
+        whole = False
         try:
             yield
+            whole = True
         finally:
             _present.reset(token)
-            call.record()
+            call.record(warn=whole)
 
 
 @contextlib.contextmanager
