@@ -6,6 +6,7 @@ import os
 import random
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -145,7 +146,7 @@ def test_recipes_share_equal_trainings(tmp_path):
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
-    """A recipe at the scale smoke, interrupted in its second training, then run twice; with the trainings of each call."""
+    """A recipe at the scale smoke: interrupted in its second training, then run twice; the trainings of each call."""
     folder = tmp_path_factory.mktemp("reproduced")
     runs, results, train, calls = folder / "runs", folder / "results", experiment.train, []
 
@@ -284,3 +285,40 @@ def test_every_recipe_runs_at_the_scale_smoke(name, tmp_path_factory):
     about = json.loads(reproduce(name, "smoke", folder / "runs", folder / "results").read_text(encoding="utf-8"))
     assert about["numbers"]
     assert any(number["mean"] is not None for number in about["numbers"].values())
+
+
+@pytest.fixture
+def report_recipes(monkeypatch):
+    """The module tools/report_recipes.py."""
+    tools = Path(__file__).parents[1] / "tools"
+    if not tools.is_dir():
+        pytest.skip("the tests run outside of the project's folder")
+    monkeypatch.syspath_prepend(tools)
+    import report_recipes
+
+    return report_recipes
+
+
+def test_the_page_shows_the_papers_numbers_beside_ours(report_recipes, reproduced, tmp_path):
+    path, _, _ = reproduced
+    about = json.loads(path.read_text(encoding="utf-8"))
+    assert "No result" in report_recipes.result_tables(tmp_path)
+    table = {
+        "five layers together": Number((0.8719,), (0.003,), 900),
+        "together minus VAE-345": Number((0.01,), (0.001,)),
+    }
+    about |= {
+        "scale": "small",
+        "command": "mien reproduce vae_wgan/table1 --scale small",
+        "numbers": {label: number.to_json() for label, number in table.items()},
+    }
+    place = store.path_of("vae_wgan/table1", "small", tmp_path / "recipes")
+    place.parent.mkdir()
+    place.write_text(json.dumps(about), encoding="utf-8")
+    text = report_recipes.result_tables(tmp_path)
+    assert "| five layers together | 88.88 % | 87.19 % (± 0.30 %) |" in text
+    assert "| VAE-123 | 86.95 % | – |" in text
+    assert "scale small: avatars at 16 px, 192 for training, 24 held out" in text
+    assert f"- **{HOLDS}**: Five models" in text
+    assert f"- **{UNTESTED}**: They predict attributes better than VAE-123" in text
+    assert "1 of 3 hold" in report_recipes.recipe_table(tmp_path)

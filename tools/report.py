@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import report_recipes
 import report_studio
 import report_tables as tables
 
@@ -51,6 +52,8 @@ def blocks(page: Path, results: Path = RESULTS) -> Blocks:
         "results": partial(tables.result_tables, results, LEADING) if short else all_results,
         "photos": partial(tables.photo_tables, results),
         "studio": partial(report_studio.table, results),
+        "recipes": partial(report_recipes.recipe_table, results),
+        "reproduced": partial(report_recipes.result_tables, results),
         "bench": partial(tables.bench_table, results) if short else all_speed,
     }
 
