@@ -82,6 +82,8 @@ COMMANDS = """
     measure generated reconstructed --features judge
     measure-edits generated reconstructed --attr Smiling --judge judge
     multiview run --train 40 --out views.json
+    reproduce
+    reproduce selfexgan/iterate
     demo --out demo
     datasets
     models

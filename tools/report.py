@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import report_recipes
 import report_studio
 import report_tables as tables
 import report_torture
@@ -53,6 +54,8 @@ def blocks(page: Path, results: Path = RESULTS) -> Blocks:
         "photos": partial(tables.photo_tables, results),
         "studio": partial(report_studio.table, results),
         "torture": partial(report_torture.table, results),
+        "recipes": partial(report_recipes.recipe_table, results),
+        "reproduced": partial(report_recipes.result_tables, results),
         "bench": partial(tables.bench_table, results) if short else all_speed,
     }
 

@@ -1,0 +1,324 @@
+"""The recipes: laws of all of them, and one from nothing to its result. MIEN_NIGHTLY=1 runs all at the scale smoke."""
+
+import dataclasses
+import json
+import os
+import random
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from mien import experiment, recipes
+from mien.cli import main
+from mien.evaluation import measures
+from mien.recipes import store
+from mien.recipes.planning import data_of, plan
+from mien.recipes.recipe import FAILS, HOLDS, JUDGE, SCALES, UNTESTED, Number, Result
+from mien.recipes.reproducing import reproduce
+
+NAMES = recipes.names()
+ONE = "vae_wgan/layers"  # the recipe that is run here: it has a loss network, two models, measures and further numbers
+NIGHTLY = "MIEN_NIGHTLY"
+
+
+def mien(capsys, *words) -> tuple[int, str]:
+    """Run the command in this process; return its exit code and what it prints."""
+    before, sys.argv = sys.argv, ["mien", *map(str, words)]
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.argv = before
+    out, err = capsys.readouterr()
+    return code, out + err
+
+
+def test_there_are_recipes_of_every_paper():
+    assert len(NAMES) >= 15
+    assert {name.partition("/")[0] for name in NAMES} == {
+        "iterative_gan", "residual_gan", "selfexgan", "ssavae", "vae_wgan"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_docstring_has_claim_command_and_times(name):
+    text = recipes.describe(name)
+    assert re.search(r"^Claim: \w", text, re.MULTILINE)
+    assert f"\nCommand: mien reproduce {name} --scale smoke|small|paper\n" in text
+    for machine in ("two cores", "one GPU"):
+        line = next(line for line in text.splitlines() if line.startswith(f"Time on {machine}: "))
+        assert "small " in line
+        assert "paper " in line
+    assert "smoke " in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_is_consistent(name):
+    recipe = recipes.get(name)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe.title = "another"
+    assert tuple(recipe.scales) == SCALES
+    assert recipe.scales["smoke"].pictures.packaged
+    labels = [row.label for row in recipe.rows]
+    assert len(set(labels)) == len(labels)
+    assert recipe.claims
+    # a number of the paper is a number, and the source says where it stands
+    assert re.search(r"\b(19|20)\d\d\b, (Table|Fig\.|§)", recipe.source)
+    for row in recipe.rows:
+        assert row.reported is None or isinstance(row.reported, float)
+        assert bool(row.run) == bool(row.path)
+        assert row.run == "" or row.run in recipe.runs
+        assert row.path == "" or row.path.partition(".")[0] in recipe.measures
+    assert set(recipe.measures) <= set(measures.names())
+    judged = [measure for measure in recipe.measures if measures.get(measure).judged and measure != "classes"]
+    assert not judged or JUDGE in recipe.runs, judged
+    known = {*recipe.runs, *(run.model for run in recipe.runs.values())}
+    for scale in recipe.scales.values():
+        assert set(scale.efforts) <= known
+        assert set(scale.runs) <= set(recipe.runs)
+        assert scale.seeds
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_training_could_be_trained(name):
+    """Settings, lengths and sizes are those that models and data sets have; no data are opened."""
+    recipe, checked = recipes.get(name), set()
+    for scale in SCALES:
+        for run in recipe.names(scale):
+            effort, one = recipe.effort(run, scale), recipe.runs[run]
+            key = repr((one.model, sorted(one.settings), effort))
+            if key in checked:
+                continue
+            checked.add(key)
+            data = data_of(recipe.scales[scale].pictures, share=one.share)
+            settings = {**one.settings, **effort.settings}
+            experiment.check(one.model, data, settings, effort.steps, effort.epochs, **effort.training)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_claim_can_hold_fail_and_be_untested(name):
+    recipe, draw = recipes.get(name), random.Random(0)
+    for claim in recipe.claims:
+        assert claim.verdict(Result("small", {})) == UNTESTED, "numbers are missing"
+        verdicts = set()
+        for _ in range(1000):
+            numbers = {row.label: Number((draw.uniform(-1, 1),), (0.0,), 100) for row in recipe.rows}
+            verdicts.add(claim.verdict(Result("small", numbers)))
+            assert claim.verdict(Result("smoke", numbers)) == UNTESTED
+        assert verdicts == {HOLDS, FAILS}, claim.text
+
+
+def test_a_difference_within_the_error_does_not_hold():
+    def result(**numbers):
+        return Result("small", numbers)
+
+    one_seed = result(a=Number((0.5,), (0.1,)), b=Number((0.4,), (0.1,)))
+    assert one_seed.exceeds("a", "b") is False
+    # with several seeds, only the differences by seed matter
+    paired = result(a=Number((0.5, 0.7, 0.9)), b=Number((0.4, 0.61, 0.79)))
+    assert paired.exceeds("a", "b") is True
+    unpaired = result(a=Number((0.9, 0.5, 0.7)), b=Number((0.4, 0.61, 0.79)))
+    assert unpaired.exceeds("a", "b") is False
+    assert result(a=Number((0.5, None)), b=Number((0.1, 0.1))).exceeds("a", "b") is None
+
+
+def folders(name, scale, runs):
+    return {step.folder for step in plan(recipes.get(name), scale, runs)}
+
+
+def test_recipes_share_equal_trainings(tmp_path):
+    layers, table = folders("vae_wgan/layers", "smoke", tmp_path), folders("vae_wgan/table1", "smoke", tmp_path)
+    assert layers < table
+    assert folders("selfexgan/iterate", "smoke", tmp_path) == folders("selfexgan/reconstruction", "smoke", tmp_path)
+    # another length is another training
+    recipe = recipes.get(ONE)
+    longer = dataclasses.replace(recipe.scales["smoke"].efforts["vae_wgan"], steps=9)
+    smoke = dataclasses.replace(recipe.scales["smoke"], efforts={**recipe.scales["smoke"].efforts, "vae_wgan": longer})
+    other = dataclasses.replace(recipe, scales={**recipe.scales, "smoke": smoke})
+    assert {step.folder for step in plan(other, "smoke", tmp_path)} & layers == {
+        step.folder for step in plan(recipe, "smoke", tmp_path) if step.model == "attribute_cnn"
+    }
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    """A recipe at the scale smoke: interrupted in its second training, then run twice; the trainings of each call."""
+    folder = tmp_path_factory.mktemp("reproduced")
+    runs, results, train, calls = folder / "runs", folder / "results", experiment.train, []
+
+    def counted(model, data, out, *arguments, **options):
+        calls[-1].append(out.name)
+        if len(calls) == 1 and len(calls[0]) == 2:
+            raise KeyboardInterrupt
+        return train(model, data, out, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "train", counted)
+        calls.append([])
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(ONE, "smoke", runs, results)
+        assert not results.exists()
+        for _ in range(2):
+            calls.append([])
+            path = reproduce(ONE, "smoke", runs, results)
+    return path, runs, calls
+
+
+def test_an_interrupted_recipe_goes_on(reproduced):
+    _, _, (first, second, third) = reproduced
+    assert len(first) == 2
+    assert second == [first[1], *second[1:]], "the first training was complete"
+    assert len(second) == 2
+    assert third == []
+
+
+def test_a_result_says_all_of_itself(reproduced):
+    path, runs, _ = reproduced
+    about, recipe = json.loads(path.read_text(encoding="utf-8")), recipes.get(ONE)
+    assert path.name == "vae_wgan-layers.smoke.json"
+    assert about["recipe"] == ONE
+    assert about["seeds"] == [0]
+    assert about["data"] == {
+        "name": "avatars", "size": 16, "options": {"count": 240}, "training": 192, "held_out": 24,
+        "split": about["data"]["split"], "unit": "pixels",
+    }  # fmt: skip
+    assert set(about["numbers"]) == {row.label for row in recipe.rows if row.label.endswith((" 1", " 5"))}
+    for number in about["numbers"].values():
+        assert number["n"] == 24
+        assert number["mean"] == number["each"][0]
+    assert {(run["run"], run["seed"]) for run in about["runs"]} == {
+        ("loss network", 0), ("layer 1", 0), ("layer 5", 0)
+    }  # fmt: skip
+    assert {run["folder"] for run in about["runs"]} == {folder.name for folder in runs.iterdir()} - {"measured"}
+    assert about["versions"]["mien"]
+    assert about["device"]["device"] == "cpu"
+    assert about["seconds"]["trainings"] > 0
+    assert (path.parent / about["figure"]).read_bytes().startswith(b"\x89PNG")
+    assert str(runs) not in path.read_text(encoding="utf-8"), "no path of this machine"
+    assert [one["verdict"] for one in about["verdicts"]] == [UNTESTED] * len(recipe.claims)
+
+
+def test_the_numbers_are_those_of_the_evaluation(reproduced):
+    path, runs, _ = reproduced
+    about = json.loads(path.read_text(encoding="utf-8"))
+    folder = next(run["folder"] for run in about["runs"] if run["run"] == "layer 5")
+    ssim = json.loads((runs / folder / "evaluation.json").read_text(encoding="utf-8"))["reconstruction"]["ssim"]
+    assert about["numbers"]["SSIM, layer 5"]["each"] == [ssim["mean"]]
+    assert about["numbers"]["SSIM, layer 5"]["sem"] == [ssim["sem"]]
+
+
+def test_the_list_shows_the_state(reproduced, capsys):
+    path, _, _ = reproduced
+    code, text = mien(capsys, "reproduce", "--out", path.parent)
+    assert code == 0
+    row = next(line for line in text.splitlines() if ONE in line)
+    assert "measured" in row
+    assert text.count("measured") == 1
+    about = json.loads(path.read_text(encoding="utf-8"))
+    assert store.state(recipes.get(ONE), store.Stored(path, about, Result("small", {}))) == "measured"
+    sharp = {f"{kind}, layer {i}": Number((value,)) for kind, value, i in (
+        ("edges", 0.5, 1), ("edges", 0.9, 5), ("SSIM", 0.5, 1), ("SSIM", 0.6, 5))}  # fmt: skip
+    assert store.state(recipes.get(ONE), store.Stored(path, about, Result("small", sharp))) == "1 of 2 hold"
+
+
+def test_a_second_call_prints_the_numbers_beside_the_papers(reproduced, capsys):
+    path, runs, _ = reproduced
+    code, text = mien(capsys, "reproduce", ONE, "--runs", runs, "--out", path.parent)
+    assert code == 0
+    assert "training 1 of" not in text
+    assert "SSIM, layer 5" in text
+    assert f"{UNTESTED}: With layer 5" in text
+
+
+def test_a_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, text = mien(capsys, "reproduce", ONE, "--dry-run")
+    assert code == 0
+    assert "nothing is written" in text
+    assert text.count("to train") == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_knows_what_is_done(reproduced, capsys):
+    _, runs, _ = reproduced
+    code, text = mien(capsys, "reproduce", "vae_wgan/table1", "--dry-run", "--runs", runs)
+    assert code == 0
+    assert text.count("done") == 3
+    assert text.count("to train") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["vae_wgan/table7"], "unknown recipe 'vae_wgan/table7': did you mean vae_wgan/table1"),
+        ([ONE, "--scale", "huge"], "expected --scale smoke, small, paper, got 'huge'"),
+        ([ONE, "--root", "."], "expected no --root at this scale, whose data (avatars) come with mien"),
+        ([ONE, "--scale", "small", "--root", "nowhere"], "nowhere"),
+        ([ONE, "--dry-run", "--scale", "small", "--root", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_are_one_line(words, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, text = mien(capsys, "reproduce", *words)
+    assert code == 2
+    assert message in text
+    assert text.count("error: ") == 1
+    assert "Traceback" not in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_result_is_one_line(tmp_path, capsys):
+    store.path_of(ONE, "small", tmp_path).write_text('{"numbers": 1}')
+    code, text = mien(capsys, "reproduce", "--out", tmp_path)
+    assert code == 2
+    assert "got a damaged file: delete it and run the recipe again" in " ".join(text.split())
+
+
+@pytest.mark.skipif(NIGHTLY not in os.environ, reason=f"takes minutes: set {NIGHTLY}=1")
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_runs_at_the_scale_smoke(name, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "nightly"
+    about = json.loads(reproduce(name, "smoke", folder / "runs", folder / "results").read_text(encoding="utf-8"))
+    assert about["numbers"]
+    assert any(number["mean"] is not None for number in about["numbers"].values())
+
+
+@pytest.fixture
+def report_recipes(monkeypatch):
+    """The module tools/report_recipes.py."""
+    tools = Path(__file__).parents[1] / "tools"
+    if not tools.is_dir():
+        pytest.skip("the tests run outside of the project's folder")
+    monkeypatch.syspath_prepend(tools)
+    import report_recipes
+
+    return report_recipes
+
+
+def test_the_page_shows_the_papers_numbers_beside_ours(report_recipes, reproduced, tmp_path):
+    path, _, _ = reproduced
+    about = json.loads(path.read_text(encoding="utf-8"))
+    assert "No result" in report_recipes.result_tables(tmp_path)
+    table = {
+        "five layers together": Number((0.8719,), (0.003,), 900),
+        "together minus VAE-345": Number((0.01,), (0.001,)),
+    }
+    about |= {
+        "scale": "small",
+        "command": "mien reproduce vae_wgan/table1 --scale small",
+        "numbers": {label: number.to_json() for label, number in table.items()},
+    }
+    place = store.path_of("vae_wgan/table1", "small", tmp_path / "recipes")
+    place.parent.mkdir()
+    place.write_text(json.dumps(about), encoding="utf-8")
+    text = report_recipes.result_tables(tmp_path)
+    assert "| five layers together | 88.88 % | 87.19 % (± 0.30 %) |" in text
+    assert "| VAE-123 | 86.95 % | – |" in text
+    assert "scale small: avatars at 16 px, 192 for training, 24 held out" in text
+    assert f"- **{HOLDS}**: Five models" in text
+    assert f"- **{UNTESTED}**: They predict attributes better than VAE-123" in text
+    assert "1 of 3 hold" in report_recipes.recipe_table(tmp_path)
