@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from mien.errors import MienError
 from mien.networks.residual import SLOPE, halvings
+
+Padding = Literal["reflect", "zeros"]
 
 STARGAN_SLOPE = 0.01  # of LeakyReLU in StarGAN's discriminator
 
@@ -47,7 +50,7 @@ class ResidualTranslator(nn.Module):
         blocks: int = 6,
         conditions: int = 0,
         kernel: int = 3,
-        padding: str = "reflect",
+        padding: Padding = "reflect",
     ):
         super().__init__()
         channels, height, width_of_picture = shape
@@ -151,7 +154,7 @@ class PatchClassifier(nn.Module):
 class _Block(nn.Module):
     """Two convolutions 3x3 with a skip connection around them; nothing follows the sum."""
 
-    def __init__(self, width: int, padding: str):
+    def __init__(self, width: int, padding: Padding):
         super().__init__()
         conv = partial(nn.Conv2d, width, width, 3, padding=1, padding_mode=padding, bias=False)
         self.body = nn.Sequential(*_normalized(conv()), conv(), nn.InstanceNorm2d(width, affine=True))
