@@ -498,7 +498,7 @@ def test_a_failed_call_does_not_warn_about_the_record_of_its_files(failed, tmp_p
 
     def call():
         with outputs.calling("edit", {}):
-            outputs.claim(tmp_path / "a.png")
+            outputs.claim([tmp_path / "a.png"])
             (tmp_path / "a.png").write_text("x")
             if failed:
                 raise MienError("expected room")
