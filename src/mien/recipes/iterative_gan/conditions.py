@@ -3,8 +3,8 @@
 Claim: the labels control generated faces: one changed label changes that attribute and keeps the rest of the face.
 
 Command: mien reproduce iterative_gan/conditions --scale smoke|small|paper
-Time on two cores: smoke 10 s; small 45 min (the runs of iterative_gan/recognition and a judge); paper about 3 months.
-Time on one GPU: small 8 min; paper a week.
+Time on two cores: smoke 10 s; small 20 min (the runs of iterative_gan/recognition and a judge); paper about 2 months.
+Time on one GPU, not measured: small 8 min; paper a week.
 
 The paper shows pictures. Here, a judge looks at pairs of faces of the same noise, with the label on and off. The
 control of a label is the judge's mean probability of the attribute with the label on, minus that with it off. The

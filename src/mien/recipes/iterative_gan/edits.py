@@ -3,8 +3,8 @@
 Claim: the iterative GAN changes one attribute of a face, in either direction, and leaves the other attributes.
 
 Command: mien reproduce iterative_gan/edits --scale smoke|small|paper
-Time on two cores: smoke 10 s; small 45 min (the runs of iterative_gan/recognition and a judge); paper about 3 months.
-Time on one GPU: small 8 min; paper a week.
+Time on two cores: smoke 10 s; small 20 min (the runs of iterative_gan/recognition and a judge); paper about 2 months.
+Time on one GPU, not measured: small 8 min; paper a week.
 
 The paper shows pictures. Here, an independent judge looks at them: the gain of an edit is the share of faces in which
 it finds the reversed attribute, from 0 (as often as before) to 1 (as often as in real pictures with that attribute).

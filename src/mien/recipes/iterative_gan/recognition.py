@@ -3,8 +3,8 @@
 Claim: the classifier of the iterative GAN has a much lower Hamming loss than DCGAN with an L2-SVM and than a CNN.
 
 Command: mien reproduce iterative_gan/recognition --scale smoke|small|paper
-Time on two cores: smoke 10 s; small 60 min (2 models, 3 seeds); paper about 3 months.
-Time on one GPU: small 8 min; paper a week (the paper: 600,030 s).
+Time on two cores: smoke 10 s; small 20 min (2 models, 3 seeds); paper about 2 months.
+Time on one GPU, not measured: small 8 min; paper a week (the paper: 600,030 s).
 
 Fig. 4 is a chart without numbers. The CNN is mien's attribute_cnn. DCGAN with an SVM is left out: mien has no DCGAN.
 """

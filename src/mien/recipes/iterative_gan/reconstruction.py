@@ -4,8 +4,8 @@ Claim: faces rebuilt with the integrated loss (L_per, L_pix and L_z) are nearest
 with L_pix alone, L_z alone, or both, fail to preserve the identity.
 
 Command: mien reproduce iterative_gan/reconstruction --scale smoke|small|paper
-Time on two cores: smoke 20 s; small 90 min (4 models); paper about a year.
-Time on one GPU: small 12 min; paper 4 weeks.
+Time on two cores: smoke 20 s; small 60 min (4 models at 64 pixels); paper about 8 months.
+Time on one GPU, not measured: small 12 min; paper 4 weeks.
 
 The paper prints FaceNet's distances below the pictures of Fig. 5, from which they cannot be read. Here it is the
 distance of dlib's embedding, which needs mien[faces]. At 64 pixels, dlib finds the face in most pictures.

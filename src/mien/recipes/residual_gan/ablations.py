@@ -4,8 +4,8 @@ Claim: without residual images, the pictures have noise and wrong further attrib
 quality drops. Both together give the best edits.
 
 Command: mien reproduce residual_gan/ablations --scale smoke|small|paper
-Time on two cores: smoke 15 s; small 70 min (3 models, 3 seeds); paper about 3 weeks.
-Time on one GPU: small 10 min; paper 2 days.
+Time on two cores: smoke 15 s; small 20 min (3 models, 3 seeds); paper about 5 weeks.
+Time on one GPU, not measured: small 10 min; paper 2 days.
 
 The paper shows pictures of edited glasses. Here, an independent judge finds glasses (the gain, from 0 to 1) and changes
 of other attributes, and the change of pixels is measured, mean |x̃ − x| with pictures in [-1, 1].

@@ -4,8 +4,8 @@ Claim: the residual GAN adds and removes local attributes (Eyeglasses, No_Beard,
 global ones (Male, Young), and the rest of the picture stays.
 
 Command: mien reproduce residual_gan/edits --scale smoke|small|paper
-Time on two cores: smoke 15 s; small 45 min (6 models); paper about 6 weeks.
-Time on one GPU: small 8 min; paper 4 days.
+Time on two cores: smoke 15 s; small 15 min (6 models); paper about 2 months.
+Time on one GPU, not measured: small 8 min; paper 4 days.
 
 The paper shows pictures. Here, an independent judge looks at them: the gain of an edit is the share of faces in which
 it finds the reversed attribute, from 0 (as often as before) to 1 (as often as in real pictures with that attribute).

@@ -4,8 +4,8 @@ Claim: glasses raise the error of the landmarks of the eyes. Removing them by th
 of the other landmarks stays the same (§6.4).
 
 Command: mien reproduce residual_gan/table2 --scale smoke|small|paper
-Time on two cores: smoke 15 s; small 30 min; paper about a week.
-Time on one GPU: small 10 min; paper 16 h.
+Time on two cores: smoke 15 s; small 15 min; paper about 2 weeks.
+Time on one GPU, not measured: small 10 min; paper 16 h.
 
 The paper's errors are distances to points by hand. Here they are distances between the points that dlib finds in a
 picture and in moved copies of it, in eye distances (see mien evaluate --metric landmarks), so the numbers of the two

@@ -3,8 +3,8 @@
 Claim: when the model is fed with its own output, a digit changes gradually into another digit.
 
 Command: mien reproduce selfexgan/iterate --scale smoke|small|paper
-Time on two cores: smoke 10 s; small 40 min (the runs of selfexgan/reconstruction); paper about 3 days.
-Time on one GPU: small 6 min; paper 8 h.
+Time on two cores: smoke 10 s; small 30 min (the runs of selfexgan/reconstruction); paper about 2 days.
+Time on one GPU, not measured: small 6 min; paper 8 h.
 
 The thesis shows two rows of pictures. Here, an independent judge names the class after each of ten rounds. The claim
 needs two things: some digits change their class after the first round, and each round changes the pictures by little.

@@ -3,8 +3,8 @@
 Claim: without any reconstruction loss, G(E(x)) reconstructs x, and G(z) of random z gives new digits.
 
 Command: mien reproduce selfexgan/reconstruction --scale smoke|small|paper
-Time on two cores: smoke 10 s; small 40 min (3 seeds and a judge); paper about 3 days.
-Time on one GPU: small 6 min; paper 8 h.
+Time on two cores: smoke 10 s; small 30 min (3 seeds and a judge); paper about 2 days.
+Time on one GPU, not measured: small 6 min; paper 8 h.
 
 The thesis shows pictures. Here, an independent judge names the classes of pictures and of their reconstructions: they
 agree by chance in a tenth of the cases. The scale paper has the networks of table 4.1.

@@ -3,8 +3,8 @@
 Claim: the method suits signals of machines as well as pictures.
 
 Command: mien reproduce ssavae/bearing --scale smoke|small|paper
-Time on two cores: smoke 10 s; small 10 min (2 models, 3 seeds); paper 20 min.
-Time on one GPU: small 2 min; paper 4 min.
+Time on two cores: smoke 10 s; small 5 min (2 models, 3 seeds); paper 10 min.
+Time on one GPU, not measured: small 2 min; paper 4 min.
 
 The data are vibrations of ten conditions of a bearing (Case Western Reserve University). The paper has no such
 experiment, so the scale paper is the model's own number of epochs.

@@ -3,8 +3,8 @@
 Claim: the model learns from samples with and without a label; few labels are enough for a useful classifier.
 
 Command: mien reproduce ssavae/few_labels --scale smoke|small|paper
-Time on two cores: smoke 15 s; small 45 min (4 models, 3 seeds); paper about 6 h.
-Time on one GPU: small 6 min; paper 40 min.
+Time on two cores: smoke 15 s; small 45 min (4 models, 3 seeds); paper about 5 h.
+Time on one GPU, not measured: small 6 min; paper 40 min.
 
 The paper calls itself semi-supervised and reports no accuracy. Here, the model gets all labels, 1,000, and 100 (10 of
 each digit), and, as a departure, 100 with the loss that asks for the same class of a shifted picture (consistency = 1).

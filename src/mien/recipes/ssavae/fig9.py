@@ -4,8 +4,8 @@ Claim: reconstructions are blurred up to β = .003 and clearer from .005 to .01;
 match the pictures; γ = .1 corrects the class of some.
 
 Command: mien reproduce ssavae/fig9 --scale smoke|small|paper
-Time on two cores: smoke 20 s; small 40 min (10 models and a judge); paper about 5 h.
-Time on one GPU: small 5 min; paper 30 min.
+Time on two cores: smoke 20 s; small 30 min (10 models and a judge); paper about 3 h.
+Time on one GPU, not measured: small 5 min; paper 30 min.
 
 The paper gives no numbers. Here, an independent judge names the class of pictures and of their reconstructions, and the
 share of edges that reconstructions keep stands for clearness. K = 2, as in the paper's discussion of the thresholds.

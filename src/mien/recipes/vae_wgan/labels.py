@@ -4,8 +4,8 @@ Claim: with the labels 1 and -1, the GAN collapses and the VAE dominates; with 1
 dominates and changes the structure of reconstructions. 10 and -10 are best.
 
 Command: mien reproduce vae_wgan/labels --scale smoke|small|paper
-Time on two cores: smoke 15 s; small 90 min (3 models, 3 seeds); paper about 9 days.
-Time on one GPU: small 10 min; paper 30 h.
+Time on two cores: smoke 15 s; small 90 min (3 models, 3 seeds); paper about 6 days.
+Time on one GPU, not measured: small 10 min; paper 30 h.
 
 The paper shows nothing for this claim. Here, the distance of samples from pictures on a judge's features stands for the
 quality of samples, and SSIM for the structure of reconstructions.

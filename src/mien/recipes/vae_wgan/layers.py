@@ -4,8 +4,8 @@ Claim: with the lowest layer, generated pictures are very blurry; with higher la
 structure of eyes and mouths is not preserved.
 
 Command: mien reproduce vae_wgan/layers --scale smoke|small|paper
-Time on two cores: smoke 15 s; small 50 min (5 models, those of vae_wgan/table1); paper about 2 weeks.
-Time on one GPU: small 7 min; paper 2 days.
+Time on two cores: smoke 15 s; small 45 min (5 models, those of vae_wgan/table1); paper about 10 days.
+Time on one GPU, not measured: small 7 min; paper 2 days.
 
 The paper gives no numbers. Here, the share of edges that reconstructions keep stands for sharpness, and SSIM for the
 structure.

@@ -4,8 +4,8 @@ Claim: VAE-WGAN has the highest inception score of all models; plain VAE's pictu
 reconstructs better than plain VAE and DFC-VAE.
 
 Command: mien reproduce vae_wgan/pictures --scale smoke|small|paper
-Time on two cores: smoke 15 s; small 75 min (3 models, 3 seeds); paper about 6 days.
-Time on one GPU: small 10 min; paper 20 h.
+Time on two cores: smoke 15 s; small 70 min (3 models, 3 seeds); paper about 4 days.
+Time on one GPU, not measured: small 10 min; paper 20 h.
 
 The paper prints its inception scores inside the figures, from which they cannot be read. Inception's weights are not at
 hand at every scale, so the distance of samples from pictures on a judge's features stands for the score, and the share

@@ -4,8 +4,8 @@ Claim: the latents of the five models side by side (500 numbers) predict attribu
 of one model that uses several layers, and better than published networks.
 
 Command: mien reproduce vae_wgan/table1 --scale smoke|small|paper
-Time on two cores: smoke 15 s; small 70 min (7 models of 2,500 steps); paper about 3 weeks.
-Time on one GPU: small 10 min; paper 3 days.
+Time on two cores: smoke 15 s; small 70 min (7 models of 2,500 steps); paper about 2 weeks.
+Time on one GPU, not measured: small 10 min; paper 3 days.
 
 At the scale small, an attribute_cnn that was trained on half of the training pictures is the loss network, in place of
 VGG-19, so the loss layers know attributes. C of the SVMs is .001: 500 numbers are too many for C = 1 and 7,200
