@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mien.recipes.recipe import Effort, Number, Pictures, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
     from torch import Tensor
@@ -122,3 +122,24 @@ def _edges(x: Tensor) -> Tensor:
     across = (x[..., 1:] - x[..., :-1]).abs().flatten(1).mean(1)
     down = (x[..., 1:, :] - x[..., :-1, :]).abs().flatten(1).mean(1)
     return (across + down) / 2
+
+
+def seconds(work: Callable[[], Any], device: str, rounds: int = 7) -> Number:
+    """Return the median wall time of a call in seconds, after one call that is not counted.
+
+    Args:
+        work: the call; device: of the model, which is waited for; rounds: number of counted calls.
+    """
+    import statistics
+    import time
+
+    import torch
+
+    times = []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        work()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - started)
+    return one(statistics.median(times[1:]), rounds)
