@@ -34,7 +34,8 @@ def norms(module: nn.Module) -> int:
 def test_every_model_is_the_same_function_folded(model):
     lively(model).eval()
     fast = folded(model)
-    assert norms(model) > 0
+    # StarGAN and CycleGAN normalize each picture by itself, which no weights can take
+    assert norms(model) > 0 or any(isinstance(layer, nn.InstanceNorm2d) for layer in model.modules())
     assert norms(fast) == 0, "each BatchNorm of these networks stands after a layer that can take it"
     x = batch_of(5).x
     pairs = []
