@@ -106,7 +106,7 @@ def test_each_claim_can_hold_fail_and_be_untested(name):
         assert claim.verdict(Result("small", {})) == UNTESTED, "numbers are missing"
         verdicts = set()
         for _ in range(1000):
-            numbers = {row.label: Number((draw.uniform(-1, 1),), (0.0,), 100) for row in recipe.rows}
+            numbers = {row.label: Number((draw.uniform(-5, 5),), (0.0,), 100) for row in recipe.rows}
             verdicts.add(claim.verdict(Result("small", numbers)))
             assert claim.verdict(Result("smoke", numbers)) == UNTESTED
         assert verdicts == {HOLDS, FAILS}, claim.text
