@@ -3,7 +3,7 @@
     python benchmarks/busy.py [--smoke] [--minutes 1.5]
 
 A thread of OpenMP that waits for another one spins, and GNU's library spins for seconds. With two programs on the same
-cores, the spinning thread holds the core that the other thread needs. ``mien`` limits the turns (GOMP_SPINCOUNT=1000).
+cores, the spinning thread holds the core that the other thread needs. ``mien`` limits the turns (GOMP_SPINCOUNT=6000).
 The step is that of ``ssavae`` on signals, whose operations are small. The neighbors are Python loops, one for each
 core. Each measurement is a process of its own; the four sides take turns.
 """
@@ -51,7 +51,9 @@ def measure(limited: bool, neighbors: int, steps: int, pictures: int) -> float:
     """Return the median seconds of a step in a process of its own, beside ``neighbors`` busy processes."""
     environment = {name: value for name, value in os.environ.items() if name not in (*THREADS, "OMP_NUM_THREADS")}
     environment |= TURNS if limited else {}
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(neighbors)]
+    # of another session, as programs of another terminal or user are: Linux gives each session the same share
+    loop = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(loop, start_new_session=True) for _ in range(neighbors)]
     try:
         command = [sys.executable, "-c", STEP, str(steps), str(pictures), str(LONGEST)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)

@@ -16,9 +16,9 @@ from typing import Any
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN = 141  # 128 + SIGPIPE
 # Turns that a thread of torch waits for the others before it sleeps. Without a limit, two programs that share the cores
-# wait for each other's threads: small training steps took up to 100 times as long (docs/speed.md). The library of
+# wait for each other's threads: small training steps took several times as long (benchmarks/busy.py). The library of
 # threads reads the variables when torch is imported.
-TURNS = {"GOMP_SPINCOUNT": "1000"}
+TURNS = {"GOMP_SPINCOUNT": "6000"}
 THREADS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # a user's own choice stays
 
 try:
