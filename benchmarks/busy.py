@@ -21,7 +21,7 @@ from typing import Any
 from common import Result, parse, remaining
 from timing import Spread, matrix_rate
 
-from mien.cli import THREADS, TURNS
+from mien.cli.app import THREADS, TURNS
 
 STEPS, PICTURES = 12, 64
 LONGEST = 60.0  # seconds of a measurement, which ends after the first step that is later

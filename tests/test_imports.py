@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mien.cli.app import THREADS, TURNS
+
 PROJECT = Path(__file__).parents[1]
 SOURCE = PROJECT / "src" / "mien"
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
@@ -109,5 +111,24 @@ def test_help_imports_nothing_slow_and_changes_nothing(words):
         f"modules = [name for name in {slow} if name in sys.modules]\n"
         "print(modules, dict(os.environ) == before)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    # another test of this process may have run a command, which limits how long threads wait
+    environment = {name: value for name, value in os.environ.items() if name not in THREADS}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.splitlines()[-1] == "[] True"
+
+
+def test_a_command_limits_how_long_threads_wait_unless_the_user_chose():
+    script = (
+        "import os, sys\n"
+        "sys.argv = ['mien', 'models']\n"
+        "from mien.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in THREADS}
+    for chosen, expected in (({}, TURNS["GOMP_SPINCOUNT"]), ({"OMP_WAIT_POLICY": "PASSIVE"}, "None")):
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment | chosen
+        )
+        assert done.stdout.splitlines()[-1] == expected

@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import errno
 import importlib
-import os
 import pkgutil
 import sys
 from typing import Any
 
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN = 141  # 128 + SIGPIPE
-# Turns that a thread of torch waits for the others before it sleeps. Without a limit, two programs that share the cores
-# wait for each other's threads: small training steps took several times as long (benchmarks/busy.py). The library of
-# threads reads the variables when torch is imported.
-TURNS = {"GOMP_SPINCOUNT": "6000"}
-THREADS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # a user's own choice stays
 
 try:
     from mien.cli import terminal
@@ -47,8 +41,6 @@ def main() -> None:
     Ctrl-C, 143 for SIGTERM, 141 if nobody reads its output any more.
     """
     terminal.prepare()
-    if not any(name in os.environ for name in THREADS):
-        os.environ.update(TURNS)
     code = _run()
     if terminal.is_broken():
         code = BROKEN

@@ -21,6 +21,11 @@ from mien.errors import one_line
 TYPE = re.compile(r" <[\w\[\], ]+>$")  # after the name of an argument
 METAVARS = {"path": "PATH", "int": "N", "float": "NUMBER", "str": "TEXT", "text": "TEXT"}  # by part of a type's name
 SECTIONS = ("Train", "Use a run", "Explore a run", "Measure", "Look up")
+# Turns that a thread of torch waits for the others before it sleeps. Without a limit, two programs that share the cores
+# wait for each other's threads: small training steps took several times as long (benchmarks/busy.py). The library of
+# threads reads the variables when torch is imported.
+TURNS = {"GOMP_SPINCOUNT": "6000"}
+THREADS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # a user's own choice stays
 
 
 @contextlib.contextmanager
@@ -120,6 +125,8 @@ class App(typer.Typer):
             @functools.wraps(function)
             def call(**values: Any) -> Any:
                 values = {key: expanded(value) for key, value in values.items()}
+                if not any(name in os.environ for name in THREADS):
+                    os.environ.update(TURNS)
                 with calling(function.__name__.rstrip("_"), values):
                     return function(**values)
 
