@@ -19,7 +19,7 @@ from conftest import CLASSES, NAMES, batch_of, tiny, weights_of
 from mien.errors import MienError
 from mien.experiment import dry_run, train
 from mien.run.data import Data
-from mien.training import logs, monitor, stop, timing
+from mien.training import estimate, logs, monitor, stop, timing
 from mien.training.loop import Observer, Order, Settings, fit, make_fabric
 from mien.training.stop import Stop
 
@@ -436,6 +436,22 @@ def test_an_estimate_is_printed_once_after_the_first_steps(tmp_path):
     run_vae(tmp_path / "run", 12, console=console)
     lines = [line for line in console.file.getvalue().splitlines() if line.startswith("estimate:")]
     assert lines == ["estimate: 12 steps of 16 images, less than a minute on cpu"]
+
+
+def test_a_slow_first_step_is_enough_for_an_estimate(monkeypatch, tmp_path):
+    now = [0.0]
+    step = type(tiny("vae")).training_step
+
+    def slow(self, batch, update):
+        now[0] += 60.0
+        step(self, batch, update)
+
+    monkeypatch.setattr(type(tiny("vae")), "training_step", slow)
+    monkeypatch.setattr(estimate.time, "monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), width=80)
+    run_vae(tmp_path / "run", 2, console=console)
+    lines = [line for line in console.file.getvalue().splitlines() if line.startswith("estimate:")]
+    assert lines == ["estimate: 2 steps of 16 images, about 1 minute on cpu"]
 
 
 def test_each_stage_has_its_own_estimate(tmp_path):

@@ -25,6 +25,7 @@ from mien.run.folder import PROGRESS, WEIGHTS, progress
 from mien.run.weights import save_weights
 from mien.training import checkpoint, monitor
 from mien.training.compiling import as_written, compile_networks
+from mien.training.estimate import Estimate
 from mien.training.logs import Bar, Log, read, terms_text, warn
 from mien.training.marks import DATA, part
 from mien.training.observers import Observer
@@ -32,7 +33,6 @@ from mien.training.order import Order
 from mien.training.resident import where_it_fits
 from mien.training.settings import Settings, make_fabric
 from mien.training.stop import Stop
-from mien.training.timing import in_words, synchronize
 from mien.training.update import Update
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Observer", "Order", "Outcome", "Settings", "Trainer", "fit", "make_fabric"]
 
 Positions = npt.NDArray[Any]  # (n,), in a data set
-MEASURED = 3  # steps after the first one, for the estimate
-LONG = 2.0  # seconds of a first step after which nobody waits for more of them
 
 
 @dataclass
@@ -120,7 +118,7 @@ class Trainer:
             )
         self.folder, self.settings, self.dataset, self.fabric = folder, settings, dataset, fabric
         self.schedule = settings.schedule_steps or settings.steps
-        self.observers = tuple(observers)
+        self.observers = (Estimate(), *observers)
         self.console = console if fabric.is_global_zero else None
         # data sets store pictures channels last; with weights in that layout CPUs train 1.3 to 1.5 times as fast
         self.model = model.to(fabric.device).to(memory_format=torch.channels_last)
@@ -143,10 +141,6 @@ class Trainer:
         self.images = 0
         self.images_per_second = 0.0
         self.signal = 0  # that stopped this call
-        self.clock = (0, 0.0)  # a step of this call, and the time after it
-        self.estimated = False  # whether the estimate of this stage was printed
-        self.stage = -1  # the one that the estimate is about
-        self.earlier = 0.0  # seconds of this call before it
 
     def run(self) -> Outcome:
         """Train to the last step or the first signal, whichever comes first."""
@@ -211,7 +205,6 @@ class Trainer:
             for observer in self.observers:
                 observer.before_step(self)
             self._step()
-            self._estimate()
             for observer in self.observers:
                 observer.after_step(self)
             last = self.step == self.settings.steps
@@ -224,39 +217,6 @@ class Trainer:
             if self._most(time.monotonic() - saved > self.settings.save_seconds):
                 self.save()
                 saved = time.monotonic()
-
-    def _estimate(self) -> None:
-        """Print once in each stage, after its first few steps, how long the rest takes; after one if it is slow."""
-        stage = sum(begin <= self.model.progress for begin in self.model.stages)
-        if stage != self.stage:  # the steps of another stage cost more or less
-            self.clock, self.estimated, self.stage, self.earlier = (0, 0.0), False, stage, self.seconds
-        begin, moment = self.clock
-        if not begin:
-            synchronize(self.fabric.device)
-            self.clock = (self.step, time.monotonic())  # the first step also allocates
-            if (first := self.seconds - self.earlier) > LONG:
-                self._print_estimate(first, self.step)
-        elif self.step == begin + MEASURED and not self.estimated:
-            synchronize(self.fabric.device)
-            self._print_estimate((time.monotonic() - moment) / MEASURED, begin)
-
-    def _print_estimate(self, seconds: float, begin: int) -> None:
-        """Print how long the steps from ``begin`` on take at ``seconds`` each."""
-        self.estimated = True
-        if self.console is not None:
-            remaining = self.settings.steps - self.step
-            self.console.print(
-                f"estimate: {remaining + self.step - begin + 1:,} steps of {self.settings.batch} {self.model.items}, "
-                f"{in_words(remaining * seconds)} on {self.fabric.device}{self._stage_note()}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
-
-    def _stage_note(self) -> str:
-        """Return the part of an estimate that names the stage, if others follow."""
-        stages = len(self.model.stages)
-        return f" at the speed of stage {self.stage} of {stages}" if self.stage < stages else ""
 
     def _stopped(self, stop: Stop) -> bool:
         self.signal = self._most(stop.signal)
