@@ -257,6 +257,9 @@ def test_a_row_for_each_window_of_a_recording(capsys, tmp_path, monkeypatch):
     assert code == 0
     rows = list(csv.reader((tmp_path / "rows.csv").read_text().splitlines()))
     assert [row[0] for row in rows[1:]] == [f"recording.npy@{64 * i}" for i in range(6)]
+    code, text = mien(capsys, "recognize", "run", "recording.npy")
+    assert code == 0
+    assert "only the first 64 samples of each are read" in text
     np.save("third.npy", recording[128:192])
     model = mien_.open_run("run").model
     alone = applications.recognize(model, read_shape(["third.npy"], (1, 1, 64))).numpy()[0]

@@ -68,12 +68,11 @@ def synthesize(
     if out and out.suffix.lower() in (".png", ".jpg", ".svg", ".pdf"):
         raise MienError(f"expected a folder, got --out {out}: such as --out {out.with_suffix('')}")
     writable(out or DEFAULT)
-    from mien.run.folder import WEIGHTS, check_abilities
+    from mien.run.folder import check_abilities
 
     check_abilities(run, ["Encodes", "Decodes"])
     from mien.applications import synthesize as synthesis
     from mien.applications.basics import latent_size
-    from mien.files import sha256
     from mien.run.opening import open_run
 
     console = make_console()
@@ -81,23 +80,14 @@ def synthesize(
     model, dataset = opened.model, opened.dataset
     joint = [name.split(",") for name in attribute or []]
     planned = synthesis.plan(dataset, opened.index, per_class, seed, labeled, joint)
-    about = {
-        "run": run.resolve().name,
-        "model": model.name,
-        "weights_sha256": sha256(run / WEIGHTS),
-        "data": opened.data.to_json() | {"root": None},
-        "noise": noise,
-        "seed": seed,
-        "labeled": labeled,
-    }
+    about = _about(run, opened, noise, seed, labeled)
     if joint or not dataset.classes:
         about["attributes"] = joint
     out = _place(out, about, force)
-    latent = latent_size(model)
     with bars(console) as note:
         new = synthesis.synthesize(
             synthesis.noisy(model, noise),
-            latent,
+            latent_size(model),
             dataset,
             planned,
             out,
@@ -105,15 +95,37 @@ def synthesize(
             pick_device(device),
             lambda done, total: note("pictures", done, total),
         )
-    text = f"{len(planned):,} labeled pictures, {new:,} of them made now, {per_class:,} of each of"
     parts = synthesis.groups(dataset, opened.index, joint)
-    console.print(f"{text} {sum(bool(len(one.rows)) for one in parts):,} groups", highlight=False)
-    if empty := [one.name for one in parts if not len(one.rows)]:
-        words = "; ".join(empty[:5]) + (" …" if len(empty) > 5 else "")
-        console.print(f"none of {len(empty)} groups without training pictures: {words}", markup=False, highlight=False)
+    _print_counts(console, len(planned), new, per_class, parts)
     wrote(console, out)
     labels = {one.folder: one.name for one in parts}
     save_figure(_synthesized(dataset, planned, out, labels), _sheet(out), console)
+
+
+def _about(run: Path, opened: Any, noise: float, seed: int, labeled: int) -> dict[str, Any]:
+    """Return the origin of the pictures, which their folder records."""
+    from mien.files import sha256
+    from mien.run.folder import WEIGHTS
+
+    return {
+        "run": run.resolve().name,
+        "model": opened.model.name,
+        "weights_sha256": sha256(run / WEIGHTS),
+        "data": opened.data.to_json() | {"root": None},
+        "noise": noise,
+        "seed": seed,
+        "labeled": labeled,
+    }
+
+
+def _print_counts(console: Any, total: int, new: int, per_class: int, parts: Any) -> None:
+    """Print the number of pictures and groups, and the groups that have no training pictures."""
+    filled = sum(bool(len(one.rows)) for one in parts)
+    text = f"{total:,} labeled pictures, {new:,} of them made now, {per_class:,} of each of {filled:,} groups"
+    console.print(text, highlight=False)
+    if empty := [one.name for one in parts if not len(one.rows)]:
+        words = "; ".join(empty[:5]) + (" …" if len(empty) > 5 else "")
+        console.print(f"none of {len(empty)} groups without training pictures: {words}", markup=False, highlight=False)
 
 
 def _place(out: Path | None, about: dict[str, Any], force: bool) -> Path:

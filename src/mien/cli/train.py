@@ -163,5 +163,5 @@ def _print_plan(console: Console, plan: dict[str, Any], signals: bool) -> None:
         if isinstance(value, dict):
             value = "\n".join(f"{k} = {v:,}" if key == "parameters" else f"{k} = {v}" for k, v in value.items())
         label = key.replace("_", " ")
-        table.add_row(of_signals(label.replace("image", "picture")) if signals else label, str(value))
+        table.add_row(of_signals(label).replace("images", "signals") if signals else label, str(value))
     console.print(table)

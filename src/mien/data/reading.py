@@ -16,7 +16,7 @@ from torch import Tensor
 from mien.data.archives import reason
 from mien.data.pictures import BadPicture, open_picture, resize, to_float
 from mien.data.regular import read_regular
-from mien.errors import MienError
+from mien.errors import MienError, MienWarning
 
 LARGEST_SIGNAL = 2**30  # bytes of a file
 
@@ -99,7 +99,7 @@ def _picture(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def _signal(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    return _window(_samples(path, shape)[: shape[2]], str(path))
+    return _window(_first_window(_samples(path, shape), shape[2]), str(path))
 
 
 def _samples(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -118,6 +118,18 @@ def _samples(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
         raise MienError(f"{expectation}, got {values.dtype} {values.shape} in {path}: pass another file")
     samples: NDArray[Any] = values
     return samples
+
+
+def _first_window(samples: NDArray[Any], length: int) -> NDArray[Any]:
+    """Return the first window of a recording; a warning says so if there are others."""
+    if len(samples) >= 2 * length:
+        warnings.warn(
+            f"the recordings are longer than a window: only the first {length:,} samples of each are read "
+            "(mien recognize --windows reads all windows)",
+            MienWarning,
+            stacklevel=2,
+        )
+    return samples[:length]
 
 
 def _window(values: NDArray[Any], place: str) -> NDArray[np.float32]:
