@@ -322,6 +322,26 @@ def test_the_editor_takes_amounts(tmp_path):
         assert (output[1] == part[1]).all() == (not amounts[min(1, len(amounts) - 1)].any())
 
 
+@pytest.mark.parametrize(("wrong", "value"), [("output", 2), ("change", 0.01), ("change", np.nan)])
+def test_an_editor_that_gives_something_else_does_not_replace_the_file_before(tmp_path, monkeypatch, wrong, value):
+    class Wrong:
+        def __init__(self, path):
+            self.right = export.session(path)
+
+        def run(self, names, given):
+            outputs = self.right.run(names, given)
+            i = names.index(wrong)
+            outputs[i] = outputs[i].astype(np.float64) + value
+            return outputs
+
+    (tmp_path / "editor.onnx").write_bytes(b"the file of an earlier export")
+    monkeypatch.setattr(export_editor, "session", Wrong)
+    with pytest.raises(MienError, match=r"expected editor\.onnx to give what the model gives, got a difference of "):
+        exported_editor(tmp_path)
+    assert (tmp_path / "editor.onnx").read_bytes() == b"the file of an earlier export"
+    assert not list(tmp_path.glob(".mien-*"))
+
+
 def test_the_change_is_enlarged_as_pillow_does(tmp_path):
     line = np.random.default_rng(0).random(7).astype(np.float32)
     wide = np.pad(line, 4, mode="edge")[None]  # Pillow has no pixels beyond the ends

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -125,6 +126,29 @@ def test_the_card_has_metadata_and_the_numbers_of_the_evaluation(run, tmp_path):
     assert sha256(folder / "weights.safetensors") in text
     other = library.save_pretrained(run, tmp_path / "other", license="Mine: alone")
     assert yaml.safe_load((other / "README.md").read_text().split("---\n")[1])["license_name"] == "Mine: alone"
+
+
+def test_the_card_of_a_model_of_signals_is_about_signals(tmp_path, capsys):
+    recording = np.random.default_rng(0).normal(size=64 * 64).astype(np.float32)
+    np.savez(tmp_path / "noise.npz", normal=recording, ball_7=recording[::-1])
+    data = Data("bearing", str(tmp_path / "noise.npz"), 64)
+    settings = {"width": 4, "hidden": 8, "latent": 4}
+    train("ssavae", data, tmp_path / "tones", settings, steps=2, batch=8, device="cpu")
+    evaluation.evaluate(open_run(tmp_path / "tones"), count=8, metrics=["reconstruction"])
+    counts = read_config(tmp_path / "tones")["data"]["counts"]
+    folder = library.save_pretrained(tmp_path / "tones", tmp_path / "saved")
+    _, metadata, text = (folder / "README.md").read_text().split("---\n", 2)
+    assert "and recognizes signals of bearing.\n" in text
+    assert f"bearing at 64 samples; {counts['train']} training signals, {counts['valid']} for validation" in text
+    assert "2 steps of 8 signals, 16 signals in all" in text
+    assert "On 8 held-out signals of bearing at 64 samples" in text
+    assert "- Its signals have 64 samples.\n" in text
+    assert "mien reconstruct saved recording.npy" in text
+    for word in ("picture", " px", "pixel", "crop", ".jpg"):
+        assert word not in text, word
+    assert "pipeline_tag" not in metadata
+    (tmp_path / "noise.npz").unlink()
+    assert "bearing at 64 samples, got none" in refused(capsys, "evaluate", folder)
 
 
 def test_a_model_alone_is_saved_and_strictly_loaded(tmp_path, capsys):

@@ -358,13 +358,17 @@ class TestInBrowser:
     def test_a_broken_file_is_a_sentence(self, visit, tmp_path):
         visitor = visit()
         (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no photo")
-        visitor.page.set_input_files("#file", str(tmp_path / "broken.jpg"))
-        visitor.page.wait_for_function(
-            "() => document.getElementById('status').textContent.includes('broken.jpg cannot be read')"
-        )
         Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
-        visitor.page.set_input_files("#file", str(tmp_path / "tiny.png"))
-        visitor.page.wait_for_function("() => document.getElementById('status').textContent.includes('8 × 8 pixels')")
+        sentences = {
+            "broken.jpg": "broken.jpg cannot be read as a picture. Choose a JPEG, PNG or WebP file.",
+            "tiny.png": "This photo has 8 × 8 pixels. Choose a larger one.",
+        }
+        for name, sentence in sentences.items():
+            visitor.page.set_input_files("#file", str(tmp_path / name))
+            visitor.page.wait_for_selector("#status.bad")
+            assert visitor.page.inner_text("#status") == sentence
+            assert visitor.page.locator("#photo").is_hidden()
+            assert visitor.page.locator("#slider-Smiling").is_disabled()
 
     def test_other_pictures_than_faces_need_no_marks(self, package, chromium, tmp_path):
         run, model = saved(tmp_path, "vae")

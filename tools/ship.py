@@ -25,6 +25,7 @@ from mien.applications.arithmetic import AttributeVectors, Editor
 from mien.errors import MienError
 from mien.evaluation.result import Evaluation
 from mien.evaluation.store import RESULT, read
+from mien.evaluation.wording import unit_of
 from mien.files import sha256, write_atomically, write_json
 from mien.hub import card as cards
 from mien.models.base import Model
@@ -86,7 +87,8 @@ def ship(
         check_agreement(agreement)
         card = {
             "name": name,
-            "title": title or f"{' and '.join(models.abilities(config['model']))} pictures of {config['data']['name']}",
+            "title": title or cards.title(config),
+            "unit": unit_of(config),
             "model": config["model"],
             "abilities": list(models.abilities(config["model"])),
             "editable": editable(model, vectors),

@@ -231,23 +231,38 @@ def _write(
         import onnx
 
         _to_onnx(module, example, {i: name for i, name in enumerate(axes) if isinstance(name, str)}, place)
-        graph = onnx.load(str(place))
-        texts = {
-            key: value if isinstance(value, str) else json.dumps(value) for key, value in {**about, **entry}.items()
-        }
-        onnx.helper.set_model_props(graph, texts)
-        onnx.save(graph, str(place))
-        # compared before the rename: a file that differs never gets its final name, and the one before stays
+        save_with_metadata(onnx.load(str(place)), place, {**about, **entry})
         nonlocal difference
         difference = _difference(place, part, expected)
-        if not difference <= (LEVELS if expected[0].dtype == torch.uint8 else TOLERANCE):  # true of NaN too
-            raise MienError(
-                f"expected {path.name} to give what the model gives, got a difference of {difference:.2g}: the file "
-                "was not written; please report the model and the version of torch"
-            )
+        check_difference(path, difference, LEVELS if expected[0].dtype == torch.uint8 else TOLERANCE)
 
     write_atomically(path, save)
     return entry | {"sha256": sha256(path), "largest_difference": difference}
+
+
+def save_with_metadata(graph: Any, place: Path, about: Mapping[str, Any]) -> None:
+    """Save an ONNX graph with metadata; values other than texts are written as JSON."""
+    import onnx
+
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
+    onnx.helper.set_model_props(graph, texts)
+    onnx.save(graph, str(place))
+
+
+def check_difference(path: Path, difference: float, allowed: float) -> None:
+    """Refuse a file whose outputs differ from those of the model.
+
+    Call it in the writer of :func:`mien.files.write_atomically`: such a file then never gets its final name, and an
+    earlier file of this name stays.
+
+    Raises:
+        MienError: the difference is larger than ``allowed``, or NaN.
+    """
+    if not difference <= allowed:  # true of NaN too
+        raise MienError(
+            f"expected {path.name} to give what the model gives, got a difference of {difference:.2g}, more than "
+            f"{allowed:g}: the file was not written; please report the model and the version of torch"
+        )
 
 
 def _difference(path: Path, part: Part, expected: Sequence[Tensor]) -> float:

@@ -27,7 +27,7 @@ def summary(run: str | Path) -> list[Any]:
 
     from mien.evaluation.store import RESULT, read
     from mien.evaluation.text import tables
-    from mien.evaluation.wording import SAMPLES, size_text
+    from mien.evaluation.wording import size_text, unit_of
     from mien.run.folder import progress, read_config
 
     run = Path(run)
@@ -37,8 +37,7 @@ def summary(run: str | Path) -> list[Any]:
     if data:  # a model that was saved without its run has none
         # a damaged file can lack any value, and what is there helps to recognize the run
         counts = "".join(f", {v:,} {k}" for k, v in data.get("counts", {}).items())
-        unit = SAMPLES if config["config"].get("shape", [0, 0])[1] == 1 else None  # a row of values is a signal
-        size = size_text(data["size"], unit) if "size" in data else "unknown size"
+        size = size_text(data["size"], unit_of(config)) if "size" in data else "unknown size"
         named = {key: data.get(key, "unknown") for key in ("name", "split")}
         table.add_row("data", f"{named['name']} at {size}{counts} ({named['split']} split)")
     settings = {k: v for k, v in config["config"].items() if k not in ("shape", "attributes")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,18 @@ def size_text(size: int, unit: str | None) -> str:
     ('64 px', '1,024 samples')
     """
     return f"{size:,} {unit}" if unit == SAMPLES else f"{size} px"
+
+
+def unit_of(config: Mapping[str, Any]) -> str | None:
+    """Return the unit of the size of a run's data, :data:`SAMPLES` for signals; None is pixels.
+
+    Args:
+        config: the content of its config.json. A damaged one without a shape counts as one of pictures.
+
+    >>> unit_of({"config": {"shape": [1, 1, 1024]}}), unit_of({"config": {"shape": [3, 64, 64]}})
+    ('samples', None)
+    """
+    return SAMPLES if config["config"].get("shape", [0, 0])[1] == 1 else None
 
 
 def sections_of_signals(parts: Sequence[Section]) -> list[Section]:

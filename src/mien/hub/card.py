@@ -14,6 +14,7 @@ from typing import Any
 
 from mien import models
 from mien.evaluation.result import Evaluation
+from mien.evaluation.wording import SAMPLES, of_signals, size_text, unit_of
 from mien.models.base import FROM_DATA, arguments
 from mien.training import logs
 
@@ -22,7 +23,7 @@ LICENSES = {
     "celeba": "For research. Trained on CelebA, for non-commercial research use only.",
 }
 """The license and use of models, by the data set that they were trained on."""
-# what the Hub gets: its own names of licenses; "other" comes with a name and a link
+# the names of licenses on the Hub; "other" needs a name and a link
 _IDS: dict[str, dict[str, str]] = {
     "avatars": {"license": "apache-2.0"},
     "celeba": {
@@ -31,7 +32,7 @@ _IDS: dict[str, dict[str, str]] = {
         "license_link": "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
     },
 }
-_TASKS = (
+_TASKS = (  # of pictures; the Hub has no such tasks of signals
     ("Recognizes", "image-classification"),
     ("Edits", "image-to-image"),
     ("Generates", "unconditional-image-generation"),
@@ -142,7 +143,8 @@ def metadata(card: Mapping[str, Any]) -> str:
     if not values and card.get("license"):
         values = {"license": "other", "license_name": card["license"]}
     values["library_name"] = "mien"
-    values |= next(({"pipeline_tag": task} for ability, task in _TASKS if ability in has), {})
+    if card.get("unit") != SAMPLES:
+        values |= next(({"pipeline_tag": task} for ability, task in _TASKS if ability in has), {})
     values["tags"] = ["mien", card["model"], *dict.fromkeys(ability.lower() for ability in has)]
     values |= {"datasets": [data]} if data else {}
     lines = []
@@ -154,6 +156,8 @@ def metadata(card: Mapping[str, Any]) -> str:
 
 def _facts(card: Mapping[str, Any]) -> str:
     data, training, weights = card["data"], card["training"], card["weights"]
+    unit = card.get("unit")
+    pictures = noun(unit)
     lines = [
         f"- **Model**: `{card['model']}`, {models.describe(card['model']).partition(':')[2].strip()} "
         f"Abilities: {', '.join(card['abilities']).lower()}."
@@ -162,13 +166,14 @@ def _facts(card: Mapping[str, Any]) -> str:
         options = "".join(f", {key}={_text(value)}" for key, value in data["options"].items())
         counts = data["counts"]
         lines.append(
-            f"- **Data**: {data['name']} at {data['size']} px{options}; {counts['train']:,} training pictures, "
-            f"{counts['valid']:,} for validation, {counts['test']:,} held out ({data['split']} split)."
+            f"- **Data**: {data['name']} at {size_text(data['size'], unit)}{options}; "
+            f"{counts['train']:,} training {pictures}, {counts['valid']:,} for validation, "
+            f"{counts['test']:,} held out ({data['split']} split)."
         )
     if training:
         lines.append(
-            f"- **Training**: {training['steps']:,} steps of {training['batch']} pictures, "
-            f"{training['pictures_seen']:,} pictures in all ({training['passes']:g} passes), "
+            f"- **Training**: {training['steps']:,} steps of {training['batch']} {pictures}, "
+            f"{training['pictures_seen']:,} {pictures} in all ({training['passes']:g} passes), "
             f"{training['seconds'] / 60:.0f} minutes on {training['device']}, with `{training['command']}`"
         )
     if card["license"]:
@@ -187,13 +192,23 @@ def _facts(card: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def noun(unit: str | None) -> str:
+    """Return what data of this unit are: pictures, or signals.
+
+    >>> noun(None), noun("samples")
+    ('pictures', 'signals')
+    """
+    return of_signals("pictures") if unit == SAMPLES else "pictures"
+
+
 def _measured(card: Mapping[str, Any]) -> str:
-    evaluation = card["evaluation"]
+    evaluation, unit = card["evaluation"], card.get("unit")
     judge = evaluation.get("judge")
     by = f" Judge: {judge['run']} (SHA-256 `{judge['weights_sha256']}`)." if judge else ""
+    data = evaluation["data"]
     words = (
-        f"On {evaluation['data']['test']:,} held-out pictures of {evaluation['data']['name']} at "
-        f"{evaluation['data']['size']} px, with the {'float32 ' if card['agreement'] else ''}weights of the run.{by}"
+        f"On {data['test']:,} held-out {noun(unit)} of {data['name']} at {size_text(data['size'], unit)}, "
+        f"with the {'float32 ' if card['agreement'] else ''}weights of the run.{by}"
     )
     rows = [{"measure": row["label"], "value": row["value"], "how": row["how"]} for row in card["rows"]]
     return f"{words}\n\n{table(rows)}"
@@ -202,10 +217,11 @@ def _measured(card: Mapping[str, Any]) -> str:
 def _agreement(card: Mapping[str, Any]) -> str:
     random, held_out = card["agreement"]["random_pictures"], card["agreement"]["held_out"]
     rows = [{"output": key, "largest difference": f"{v:.2g}"} for key, v in random["largest_difference"].items()]
-    parts = [f"On {random['n']} random pictures:", table(rows)]
+    pictures = noun(card.get("unit"))
+    parts = [f"On {random['n']} random {pictures}:", table(rows)]
     if held_out:
         numbers = "; ".join(f"{key.replace('_', ' ')} {v:.6g}" for key, v in held_out.items() if key != "n")
-        parts.append(f"On {held_out['n']:,} held-out pictures: {numbers}.")
+        parts.append(f"On {held_out['n']:,} held-out {pictures}: {numbers}.")
     return "\n\n".join(parts)
 
 
@@ -213,11 +229,24 @@ def _use(card: Mapping[str, Any]) -> str:
     name, has = card.get("address", card["name"]), set(card["abilities"])
     edits = card["editable"]
     amount = "Smiling" if "Smiling" in edits else next(iter(edits), "")
+    file = "recording.npy" if card.get("unit") == SAMPLES else "me.jpg"
     lines = [f"mien generate {name} -n 16"] if "Generates" in has else []
-    lines += [f"mien reconstruct {name} me.jpg"] if {"Encodes", "Decodes"} <= has else []
-    lines += [f"mien edit {name} me.jpg {amount}=+1"] if amount else []
-    lines += [f"mien recognize {name} me.jpg"] if "Recognizes" in has else []
+    lines += [f"mien reconstruct {name} {file}"] if {"Encodes", "Decodes"} <= has else []
+    lines += [f"mien edit {name} {file} {amount}=+1"] if amount else []
+    lines += [f"mien recognize {name} {file}"] if "Recognizes" in has else []
     return "\n".join(["```sh", *lines, "```"])
+
+
+def title(config: Mapping[str, Any]) -> str:
+    """Return the usual title of a card: what the model does, and with which data.
+
+    >>> title({"model": "vae", "config": {"shape": [3, 64, 64]}, "data": {"name": "celeba"}})
+    'Encodes, decodes and generates pictures of celeba'
+    """
+    *most, last = models.abilities(config["model"])
+    words = " and ".join(filter(None, [", ".join(most), last])).capitalize()
+    name = config["data"].get("name")
+    return f"{words} {noun(unit_of(config))}" + (f" of {name}" if name else "")
 
 
 def usual_limits(config: Mapping[str, Any]) -> list[str]:
@@ -226,12 +255,15 @@ def usual_limits(config: Mapping[str, Any]) -> list[str]:
     Args:
         config: the content of its config.json.
     """
-    data, (_, height, width) = config["data"], config["config"]["shape"]
-    limits = [f"Its pictures have {width} x {height} pixels."] if height > 1 else []
+    data, (_, height, width), unit = config["data"], config["config"]["shape"], unit_of(config)
+    pixels, differences = f"{width} x {height} pixels", "crop, pose or lighting"
+    if unit == SAMPLES:
+        pixels, differences = size_text(width, unit), "sensor, sampling rate or noise"
+    limits = [f"Its {noun(unit)} have {pixels}."]
     if "counts" in data:
         limits.append(
-            f"It was trained on {data['counts']['train']:,} pictures of {data['name']}. Expect worse results on "
-            "pictures that differ from them in crop, pose or lighting."
+            f"It was trained on {data['counts']['train']:,} {noun(unit)} of {data['name']}. Expect worse results "
+            f"on {noun(unit)} that differ from them in {differences}."
         )
     if data.get("attributes"):
         limits.append(

@@ -20,6 +20,7 @@ from mien.applications.directions import DIRECTIONS
 from mien.errors import MienError
 from mien.evaluation.result import Evaluation
 from mien.evaluation.store import RESULT, read
+from mien.evaluation.wording import unit_of
 from mien.files import DIGESTS, sha256, write_atomically, write_json
 from mien.hub import card as cards
 from mien.models.base import Model, json_config
@@ -38,8 +39,9 @@ from mien.run.folder import (
 from mien.run.opening import SAVED, OpenRun, cached_vectors, stamps, vector_files
 from mien.run.remote import CARD_TEXT, FILES
 from mien.run.weights import is_in, load, save_weights
+from mien.training import checkpoint
 
-STATE = "state.pt"  # the mark of a run folder that a training writes into
+OURS = {"name", "address", "unit"}  # of a card: the values that a card of the package never overrides
 KEPT = ("step", "steps", "schedule_steps", "seconds", "finished")  # of progress.json; warnings can name paths
 
 
@@ -84,7 +86,7 @@ def save_pretrained(
     if source is not None and (source / pretrained.CARD).is_file():
         shutil.copyfile(source / pretrained.CARD, folder / pretrained.CARD)
         own = read_json(source / pretrained.CARD)
-        facts = {**own, **{key: facts[key] for key in ("name", "address")}} if _whole(own, facts) else facts
+        facts = {**own, **{key: facts[key] for key in OURS}} if _whole(own, facts) else facts
         facts |= {key: value for key, value in (("title", title), ("license", license)) if value}
     text = f"{cards.metadata(facts)}\n\n{cards.text(facts)}"
     write_atomically(folder / CARD_TEXT, lambda path: path.write_text(text, encoding="utf-8"))
@@ -95,7 +97,7 @@ def _check_target(folder: Path) -> None:
     """Check that a model can be saved in a folder, and remove what an earlier save wrote there."""
     if folder.exists() and not folder.is_dir():
         raise MienError(f"expected a folder, got {folder}, a file: choose another name")
-    if (folder / STATE).exists():
+    if (folder / checkpoint.FILE).exists():
         raise MienError(f"expected a folder to save in, got {folder}, which a training writes into: choose another one")
 
 
@@ -178,7 +180,7 @@ def _without_paths(value: Any) -> Any:
 def _whole(own: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     """Return whether a card that came with a model has all parts of one, and belongs to the model."""
     same = isinstance(own.get("weights"), dict) and own["weights"].get("sha256") == facts["weights"]["sha256"]
-    return same and facts.keys() - {"address"} <= own.keys()
+    return same and facts.keys() - OURS <= own.keys()
 
 
 def _facts(
@@ -201,7 +203,8 @@ def _facts(
     return {
         "name": name,
         "address": address or name,
-        "title": title or f"{_and(has)} pictures" + (f" of {data['name']}" if whole else ""),
+        "title": title or cards.title(config),
+        "unit": unit_of(config),
         "model": config["model"],
         "abilities": has,
         "editable": editable,
@@ -223,12 +226,3 @@ def _facts(
         **(cards.measured(evaluation) if evaluation else {"main": [], "rows": [], "by_attribute": []}),
         "evaluation": evaluation.to_json() if evaluation else {},
     }
-
-
-def _and(words: list[str]) -> str:
-    """Return words as a list in a sentence.
-
-    >>> _and(["Encodes", "Decodes", "Generates"])
-    'Encodes, decodes and generates'
-    """
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]])).capitalize()

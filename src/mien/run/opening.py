@@ -173,9 +173,10 @@ def open_run(
     except MienError:
         if not config.keys() & {"shipped", SAVED} or root or os.environ.get("MIEN_DATA"):
             raise
+        size = f"{data.size} {'samples' if config['config']['shape'][1] == 1 else 'px'}"
         package = "package" if folder.parent == pretrained.FOLDER else "model"
         raise MienError(
-            f"expected the data of {folder.name}, {data.name} at {data.size} px, got none, because they do not come "
+            f"expected the data of {folder.name}, {data.name} at {size}, got none, because they do not come "
             f"with the {package}: pass --root FOLDER of its files"
         ) from None
     splits = dataset.split(data.split_seed)
