@@ -17,6 +17,7 @@ from mien.recipes import store
 from mien.recipes.planning import data_of, plan
 from mien.recipes.recipe import FAILS, HOLDS, JUDGE, SCALES, UNTESTED, Number, Result
 from mien.recipes.reproducing import reproduce
+from mien.recipes.trained import _error
 
 NAMES = recipes.names()
 ONE = "vae_wgan/layers"  # the recipe that is run here: it has a loss network, two models, measures and further numbers
@@ -124,6 +125,43 @@ def test_a_difference_within_the_error_does_not_hold():
     unpaired = result(a=Number((0.9, 0.5, 0.7)), b=Number((0.4, 0.61, 0.79)))
     assert unpaired.exceeds("a", "b") is False
     assert result(a=Number((0.5, None)), b=Number((0.1, 0.1))).exceeds("a", "b") is None
+    # three seeds: a mean of 3.5 standard errors is within the 95 % interval of Student's t
+    assert result(a=Number((0.1, 0.2, 0.3))).above("a") is False
+    assert result(a=Number((0.15, 0.2, 0.25))).above("a") is True
+    assert result(a=Number((0.1, 0.2, 0.3))).below("a", 0.4) is False
+    assert result(a=Number((0.15, 0.2, 0.25))).below("a", 0.4) is True
+    # with one seed and no error over pictures, nothing separates a difference from noise
+    without = result(a=Number((0.5,)), b=Number((0.4,), (0.001,)))
+    assert without.exceeds("a", "b") is without.exceeds("b", "a") is without.above("a") is without.below("a", 1) is None
+
+
+def test_noise_rarely_holds():
+    """The difference of two equal models holds for three seeds in about 2.5 % of the cases."""
+    draw = random.Random(0)
+    noise = [Number(tuple(draw.gauss(0, 1) for _ in range(3))) for _ in range(4000)]
+    assert 0.01 < sum(Result("small", {"a": number}).above("a") for number in noise) / len(noise) < 0.04
+
+
+def test_a_model_that_does_nothing_does_not_hold_a_claim():
+    """An edit without an effect leaves other attributes, and a constant decoder changes little in later rounds."""
+    for name, numbers in {
+        "iterative_gan/edits": {"gain, all attributes that the judge sees": 0.0, "change of other attributes": 0.0},
+        "selfexgan/iterate": {
+            "other class after ten rounds than after one": 0.0,
+            "change of pixels in the first round": 0.4,
+            "change of pixels in the last round": 0.0,
+        },
+    }.items():
+        result = Result("small", {label: Number((value,), (0.001,), 100) for label, value in numbers.items()})
+        assert [claim.verdict(result) for claim in recipes.get(name).claims] == [FAILS, FAILS]
+
+
+def test_the_error_of_a_mean_is_that_of_its_object():
+    """Distances of faces have a deviation and a number of pairs, other measures a standard error."""
+    assert _error({"mean": 1.0, "sd": 0.2, "n": 100}, "mean") == pytest.approx(0.02)
+    assert _error({"mean": 1.0, "sd": 0.2, "n": 100, "sem": 0.1}, "mean") == 0.1
+    assert _error({"mean": 1.0, "sd": None, "n": 1}, "mean") is None
+    assert _error({"samples": 1.0, "samples_spread": 0.3, "sem": 0.1}, "samples") == 0.3
 
 
 def folders(name, scale, runs):
@@ -220,7 +258,7 @@ def test_the_list_shows_the_state(reproduced, capsys):
     assert text.count("measured") == 1
     about = json.loads(path.read_text(encoding="utf-8"))
     assert store.state(recipes.get(ONE), store.Stored(path, about, Result("small", {}))) == "measured"
-    sharp = {f"{kind}, layer {i}": Number((value,)) for kind, value, i in (
+    sharp = {f"{kind}, layer {i}": Number((value,), (0.01,)) for kind, value, i in (
         ("edges", 0.5, 1), ("edges", 0.9, 5), ("SSIM", 0.5, 1), ("SSIM", 0.6, 5))}  # fmt: skip
     assert store.state(recipes.get(ONE), store.Stored(path, about, Result("small", sharp))) == "1 of 2 hold"
 
