@@ -21,6 +21,7 @@ from mien.recipes.trained import _error
 
 NAMES = recipes.names()
 ONE = "vae_wgan/layers"  # the recipe that is run here: it has a loss network, two models, measures and further numbers
+OTHER = "out/vae_wgan-layers.smoke.json"  # a file in the place of its result
 NIGHTLY = "MIEN_NIGHTLY"
 
 
@@ -313,7 +314,31 @@ def test_a_damaged_result_is_one_line(tmp_path, capsys):
     store.path_of(ONE, "small", tmp_path).write_text('{"numbers": 1}')
     code, text = mien(capsys, "reproduce", "--out", tmp_path)
     assert code == 2
-    assert "got a damaged file: delete it and run the recipe again" in " ".join(text.split())
+    assert "got another or a damaged file: move it, or choose another --out" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "message"),
+    [
+        (OTHER, "my notes", "got another or a damaged file"),
+        (OTHER, '{"recipe": "vae_wgan/table1", "scale": "smoke", "numbers": {}}', "got another or a damaged file"),
+        (OTHER, '{"recipe": "vae_wgan/layers", "scale": "small", "numbers": {}}', "got another or a damaged file"),
+        (OTHER, "[1, 2]", "got another or a damaged file"),
+        ("out/vae_wgan-layers.smoke.png", "my picture", "without a result beside it, got one"),
+        ("out", "my notes", "expected a folder for results, got the file out"),
+    ],
+)
+def test_another_file_is_not_replaced(place, content, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(place).parent.mkdir(exist_ok=True)
+    Path(place).write_text(content)
+    code, text = mien(capsys, "reproduce", ONE, "--out", "out", "--runs", "runs")
+    assert code == 2
+    assert message in " ".join(text.split())
+    assert text.count("error: ") == 1
+    assert "Traceback" not in text
+    assert [path.as_posix() for path in Path().rglob("*") if path.is_file()] == [place], "nothing is trained"
+    assert Path(place).read_text() == content
 
 
 @pytest.mark.skipif(NIGHTLY not in os.environ, reason=f"takes minutes: set {NIGHTLY}=1")
@@ -346,6 +371,7 @@ def test_the_page_shows_the_papers_numbers_beside_ours(report_recipes, reproduce
         "together minus VAE-345": Number((0.01,), (0.001,)),
     }
     about |= {
+        "recipe": "vae_wgan/table1",
         "scale": "small",
         "command": "mien reproduce vae_wgan/table1 --scale small",
         "numbers": {label: number.to_json() for label, number in table.items()},
