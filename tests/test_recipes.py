@@ -17,9 +17,11 @@ from mien.recipes import store
 from mien.recipes.planning import data_of, plan
 from mien.recipes.recipe import FAILS, HOLDS, JUDGE, SCALES, UNTESTED, Number, Result
 from mien.recipes.reproducing import reproduce
+from mien.recipes.trained import _error
 
 NAMES = recipes.names()
 ONE = "vae_wgan/layers"  # the recipe that is run here: it has a loss network, two models, measures and further numbers
+OTHER = "out/vae_wgan-layers.smoke.json"  # a file in the place of its result
 NIGHTLY = "MIEN_NIGHTLY"
 
 
@@ -124,6 +126,43 @@ def test_a_difference_within_the_error_does_not_hold():
     unpaired = result(a=Number((0.9, 0.5, 0.7)), b=Number((0.4, 0.61, 0.79)))
     assert unpaired.exceeds("a", "b") is False
     assert result(a=Number((0.5, None)), b=Number((0.1, 0.1))).exceeds("a", "b") is None
+    # three seeds: a mean of 3.5 standard errors is within the 95 % interval of Student's t
+    assert result(a=Number((0.1, 0.2, 0.3))).above("a") is False
+    assert result(a=Number((0.15, 0.2, 0.25))).above("a") is True
+    assert result(a=Number((0.1, 0.2, 0.3))).below("a", 0.4) is False
+    assert result(a=Number((0.15, 0.2, 0.25))).below("a", 0.4) is True
+    # with one seed and no error over pictures, nothing separates a difference from noise
+    without = result(a=Number((0.5,)), b=Number((0.4,), (0.001,)))
+    assert without.exceeds("a", "b") is without.exceeds("b", "a") is without.above("a") is without.below("a", 1) is None
+
+
+def test_noise_rarely_holds():
+    """The difference of two equal models holds for three seeds in about 2.5 % of the cases."""
+    draw = random.Random(0)
+    noise = [Number(tuple(draw.gauss(0, 1) for _ in range(3))) for _ in range(4000)]
+    assert 0.01 < sum(Result("small", {"a": number}).above("a") for number in noise) / len(noise) < 0.04
+
+
+def test_a_model_that_does_nothing_does_not_hold_a_claim():
+    """An edit without an effect leaves other attributes, and a constant decoder changes little in later rounds."""
+    for name, numbers in {
+        "iterative_gan/edits": {"gain, all attributes that the judge sees": 0.0, "change of other attributes": 0.0},
+        "selfexgan/iterate": {
+            "other class after ten rounds than after one": 0.0,
+            "change of pixels in the first round": 0.4,
+            "change of pixels in the last round": 0.0,
+        },
+    }.items():
+        result = Result("small", {label: Number((value,), (0.001,), 100) for label, value in numbers.items()})
+        assert [claim.verdict(result) for claim in recipes.get(name).claims] == [FAILS, FAILS]
+
+
+def test_the_error_of_a_mean_is_that_of_its_object():
+    """Distances of faces have a deviation and a number of pairs, other measures a standard error."""
+    assert _error({"mean": 1.0, "sd": 0.2, "n": 100}, "mean") == pytest.approx(0.02)
+    assert _error({"mean": 1.0, "sd": 0.2, "n": 100, "sem": 0.1}, "mean") == 0.1
+    assert _error({"mean": 1.0, "sd": None, "n": 1}, "mean") is None
+    assert _error({"samples": 1.0, "samples_spread": 0.3, "sem": 0.1}, "samples") == 0.3
 
 
 def folders(name, scale, runs):
@@ -220,7 +259,7 @@ def test_the_list_shows_the_state(reproduced, capsys):
     assert text.count("measured") == 1
     about = json.loads(path.read_text(encoding="utf-8"))
     assert store.state(recipes.get(ONE), store.Stored(path, about, Result("small", {}))) == "measured"
-    sharp = {f"{kind}, layer {i}": Number((value,)) for kind, value, i in (
+    sharp = {f"{kind}, layer {i}": Number((value,), (0.01,)) for kind, value, i in (
         ("edges", 0.5, 1), ("edges", 0.9, 5), ("SSIM", 0.5, 1), ("SSIM", 0.6, 5))}  # fmt: skip
     assert store.state(recipes.get(ONE), store.Stored(path, about, Result("small", sharp))) == "1 of 2 hold"
 
@@ -275,7 +314,31 @@ def test_a_damaged_result_is_one_line(tmp_path, capsys):
     store.path_of(ONE, "small", tmp_path).write_text('{"numbers": 1}')
     code, text = mien(capsys, "reproduce", "--out", tmp_path)
     assert code == 2
-    assert "got a damaged file: delete it and run the recipe again" in " ".join(text.split())
+    assert "got another or a damaged file: move it, or choose another --out" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "message"),
+    [
+        (OTHER, "my notes", "got another or a damaged file"),
+        (OTHER, '{"recipe": "vae_wgan/table1", "scale": "smoke", "numbers": {}}', "got another or a damaged file"),
+        (OTHER, '{"recipe": "vae_wgan/layers", "scale": "small", "numbers": {}}', "got another or a damaged file"),
+        (OTHER, "[1, 2]", "got another or a damaged file"),
+        ("out/vae_wgan-layers.smoke.png", "my picture", "without a result beside it, got one"),
+        ("out", "my notes", "expected a folder for results, got the file out"),
+    ],
+)
+def test_another_file_is_not_replaced(place, content, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(place).parent.mkdir(exist_ok=True)
+    Path(place).write_text(content)
+    code, text = mien(capsys, "reproduce", ONE, "--out", "out", "--runs", "runs")
+    assert code == 2
+    assert message in " ".join(text.split())
+    assert text.count("error: ") == 1
+    assert "Traceback" not in text
+    assert [path.as_posix() for path in Path().rglob("*") if path.is_file()] == [place], "nothing is trained"
+    assert Path(place).read_text() == content
 
 
 @pytest.mark.skipif(NIGHTLY not in os.environ, reason=f"takes minutes: set {NIGHTLY}=1")
@@ -308,6 +371,7 @@ def test_the_page_shows_the_papers_numbers_beside_ours(report_recipes, reproduce
         "together minus VAE-345": Number((0.01,), (0.001,)),
     }
     about |= {
+        "recipe": "vae_wgan/table1",
         "scale": "small",
         "command": "mien reproduce vae_wgan/table1 --scale small",
         "numbers": {label: number.to_json() for label, number in table.items()},

@@ -125,7 +125,7 @@ def _edges(x: Tensor) -> Tensor:
 
 
 def seconds(work: Callable[[], Any], device: str, rounds: int = 7) -> Number:
-    """Return the median wall time of a call in seconds, after one call that is not counted.
+    """Return the median wall time of a call in seconds with its standard error, after one call that is not counted.
 
     Args:
         work: the call; device: of the model, which is waited for; rounds: number of counted calls.
@@ -142,4 +142,5 @@ def seconds(work: Callable[[], Any], device: str, rounds: int = 7) -> Number:
         if device.startswith("cuda"):
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - started)
-    return one(statistics.median(times[1:]), rounds)
+    # for normal values, the error of the median is 1.25 times that of the mean
+    return one(statistics.median(times[1:]), rounds, 1.25 * statistics.stdev(times[1:]) / rounds**0.5)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SCALES = ("smoke", "small", "paper")
 HOLDS, FAILS, UNTESTED = "holds", "does not hold", "not tested at this scale"
 JUDGE = "judge"  # the name of the run that judges the others
+# the 97.5 % quantile of Student's t for 2, 3, ... seeds: two standard errors of three seeds would be exceeded by chance
+# in one of eleven cases
+STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 SHARES = ("%", "points")  # units of shares and of their differences: the result holds 0.5, tables show 50 %
 
 
@@ -167,11 +170,21 @@ class Number:
         return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
     @property
-    def error(self) -> float:
-        """The standard error: over seeds if there are several, else over pictures; 0 if neither is known."""
+    def error(self) -> float | None:
+        """The standard error: over seeds if there are several, else over pictures; None if neither is known."""
         if self.spread is not None:
             return self.spread / math.sqrt(len(self.each))
-        return next((value for value in self.sem if value is not None and math.isfinite(value)), 0.0)
+        return next((value for value in self.sem if value is not None and math.isfinite(value)), None)
+
+    @property
+    def margin(self) -> float | None:
+        """Half the width of the 95 % confidence interval: by Student's t over seeds, or two errors of one seed.
+
+        >>> Number((0.1, 0.2, 0.3)).margin > 4 * Number((0.1, 0.2, 0.3)).error
+        True
+        """
+        factor = 2.0 if self.spread is None else STUDENT[min(len(self.each) - 2, len(STUDENT) - 1)]
+        return None if self.error is None else factor * self.error
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -196,19 +209,30 @@ class Result:
         return number.mean if number else None
 
     def above(self, label: str, limit: float = 0.0) -> bool | None:
-        """Return whether a number is above a limit by more than two standard errors; None if it was not measured.
+        """Return whether a number is above a limit by more than its margin; None if it or its margin is missing.
 
         >>> Result("small", {"gain": Number((0.3,), (0.1,))}).above("gain")
         True
         """
         value = self.value(label)
-        return None if value is None else value - limit > 2 * self.numbers[label].error
+        margin = None if value is None else self.numbers[label].margin
+        return None if value is None or margin is None else value - limit > margin
+
+    def below(self, label: str, limit: float) -> bool | None:
+        """Return whether a number is below a limit by more than its margin; None if it or its margin is missing.
+
+        >>> Result("small", {"loss": Number((0.3,), (0.1,))}).below("loss", 0.4)
+        False
+        """
+        value = self.value(label)
+        margin = None if value is None else self.numbers[label].margin
+        return None if value is None or margin is None else limit - value > margin
 
     def exceeds(self, label: str, other: str) -> bool | None:
-        """Return whether one number is above another by more than two standard errors; None if one is missing.
+        """Return whether one number is above another by more than the margin; None if a number or error is missing.
 
-        With several seeds, the error is that of the differences by seed. With one seed, it is that of both numbers over
-        pictures as if they were independent.
+        With several seeds, the margin is that of the differences by seed. With one seed, it is twice the error of both
+        numbers over pictures, as if they were independent.
 
         >>> numbers = {"a": Number((0.9,), (0.01,)), "b": Number((0.8,), (0.01,))}
         >>> Result("small", numbers).exceeds("a", "b"), Result("small", numbers).exceeds("b", "a")
@@ -217,10 +241,9 @@ class Result:
         if self.value(label) is None or self.value(other) is None:
             return None
         one, two = self.numbers[label], self.numbers[other]
-        difference = Number(tuple(a - b for a, b in zip(one.values, two.values, strict=True)))
-        error = difference.error if len(one.each) > 1 else math.hypot(one.error, two.error)
-        mean = difference.mean
-        return mean is not None and mean > 2 * error
+        errors = () if one.error is None or two.error is None else (math.hypot(one.error, two.error),)
+        each = tuple(a - b for a, b in zip(one.values, two.values, strict=True))
+        return Result(self.scale, {"difference": Number(each, errors)}).above("difference")
 
     def every(self, *answers: bool | None) -> bool | None:
         """Return whether all answers are true: False if one is false, else None if one is None."""

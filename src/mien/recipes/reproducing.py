@@ -28,7 +28,7 @@ from mien.files import finite, sha256, write_json
 from mien.recipes import get
 from mien.recipes.planning import Root, Step, plan
 from mien.recipes.recipe import Number, Recipe, Result
-from mien.recipes.store import FIGURE, path_of, verdicts
+from mien.recipes.store import FIGURE, check_place, path_of, verdicts
 from mien.recipes.trained import Trained
 from mien.run.folder import WEIGHTS, progress
 from mien.training.logs import bars
@@ -55,10 +55,11 @@ def reproduce(
         console: where progress is shown; None is silent.
 
     Raises:
-        MienError: a mistake in the arguments, or data that are not there.
+        MienError: a mistake in the arguments, data that are not there, or another file in the place of the result.
         KeyboardInterrupt: a training was interrupted; nothing computed is lost.
     """
     began, recipe = time.monotonic(), get(name)
+    check_place(name, scale, results)
     steps = plan(recipe, scale, runs, root)
     for number, step in enumerate(steps):
         _train(step, device, console, f"{number + 1} of {len(steps)}")
@@ -68,8 +69,7 @@ def reproduce(
         each = [_numbers(name, part, runs) for part in parts]
     numbers = {label: _joined([values[label] for values in each]) for label in each[0]}
     path = path_of(name, scale, results)
-    figures.save(recipe.figure(parts[0]), path.with_suffix(FIGURE))
-    result = Result(scale, numbers)
+    figure, result = recipe.figure(parts[0]), Result(scale, numbers)
     about = {
         "recipe": name,
         "scale": scale,
@@ -90,6 +90,7 @@ def reproduce(
         },
     }
     write_json(path, finite(about))
+    figures.save(figure, path.with_suffix(FIGURE))
     return path
 
 

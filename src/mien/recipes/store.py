@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,18 +42,35 @@ def read(name: str, scale: str, folder: Path = RESULTS) -> Stored | None:
     """Return a stored result; None if there is no such file.
 
     Raises:
-        MienError: the file is damaged.
+        MienError: the file is damaged, or no result of this recipe at this scale.
     """
     path = path_of(name, scale, folder)
     if not path.exists():
         return None
-    try:
+    with suppress(OSError, ValueError, TypeError, AttributeError, MienError):
         about = json.loads(path.read_text(encoding="utf-8"))
-        return Stored(path, about, Result.from_json(about))
-    except (OSError, ValueError, TypeError, MienError):
-        raise MienError(
-            f"expected a result of mien reproduce in {path}, got a damaged file: delete it and run the recipe again"
-        ) from None
+        if (about.get("recipe"), about.get("scale")) == (name, scale):
+            return Stored(path, about, Result.from_json(about))
+    raise _refused(f"expected a result of {name} at scale {scale} in {path}, got another or a damaged file")
+
+
+def check_place(name: str, scale: str, folder: Path = RESULTS) -> None:
+    """Refuse a folder where a result would replace a file that no result of this recipe and scale wrote.
+
+    Raises:
+        MienError: the folder is a file, or holds another file with the name of the result or of its figure.
+    """
+    above = next(place for place in (folder, *folder.parents) if place.exists())
+    if not above.is_dir():
+        raise _refused(f"expected a folder for results, got the file {above}")
+    figure = path_of(name, scale, folder).with_suffix(FIGURE)
+    # the result is written before its figure, so a figure without a result is another file
+    if read(name, scale, folder) is None and figure.exists():
+        raise _refused(f"expected no figure {figure} without a result beside it, got one")
+
+
+def _refused(words: str) -> MienError:
+    return MienError(f"{words}: move it, or choose another --out")
 
 
 def verdicts(recipe: Recipe, result: Result) -> list[tuple[str, str]]:

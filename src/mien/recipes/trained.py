@@ -110,8 +110,11 @@ class Trained:
 
 
 def _error(parent: Mapping[str, Any], key: str) -> Any:
-    """Return the standard error of a number; the ``sem`` of an object belongs to its accuracy or its mean."""
-    return parent.get("sem") if key in OF_SEM else parent.get(f"{key}_spread")
+    """Return the standard error of a number; ``sem``, or ``sd`` with ``n``, belongs to the accuracy or the mean."""
+    if key not in OF_SEM:
+        return parent.get(f"{key}_spread")
+    sd, n = parent.get("sd"), parent.get("n")
+    return sd / n**0.5 if "sem" not in parent and sd and n else parent.get("sem")
 
 
 def _is_stored(present: Evaluation, name: str, judge: str | None) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mien.recipes.trained import Trained
 
 ATTRIBUTES = ("Male", "Eyeglasses", "Bangs", "Bald")  # of Fig. 6
-GAN = "iterative GAN"
+GAN, GAIN, OTHERS = "iterative GAN", "gain, all attributes that the judge sees", "change of other attributes"
 
 
 def figure(trained: Trained) -> Figure:
@@ -55,15 +55,16 @@ RECIPE = Recipe(
     },
     measures=("edits",),
     rows=[
-        Row("gain, all attributes that the judge sees", GAN, "edits.gain.mean", unit="%", digits=1),
+        Row(GAIN, GAN, "edits.gain.mean", unit="%", digits=1),
         *[Row(f"gain, {name}", GAN, f"edits.per_attribute.{name}.gain", unit="%", digits=1) for name in ATTRIBUTES],
-        Row("change of other attributes", GAN, "edits.leakage", unit="%", digits=2),
+        Row(OTHERS, GAN, "edits.leakage", unit="%", digits=2),
     ],
     claims=[
         Claim("An edit reverses an attribute: the mean gain is above a half",
-              lambda result: result.above("gain, all attributes that the judge sees", 0.5)),
-        Claim("An edit leaves other attributes: the judge finds fewer than 5 % of them changed",
-              lambda result: None if (leak := result.value("change of other attributes")) is None else leak < 0.05),
+              lambda result: result.above(GAIN, 0.5)),
+        # an edit that does nothing changes no other attribute either
+        Claim("An edit that reverses an attribute leaves the others: the judge finds fewer than 5 % of them changed",
+              lambda result: result.every(result.above(GAIN, 0.5), result.below(OTHERS, 0.05))),
     ],
     figure=figure,
 )  # fmt: skip

@@ -7,7 +7,8 @@ Time on two cores: smoke 10 s; small 30 min (the runs of selfexgan/reconstructio
 Time on one GPU, not measured: small 6 min; paper 8 h.
 
 The thesis shows two rows of pictures. Here, an independent judge names the class after each of ten rounds. The claim
-needs two things: some digits change their class after the first round, and each round changes the pictures by little.
+needs two things: some digits change their class after the first round, and the last round changes pixels by less than
+the first one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mien.recipes.trained import Trained
 
 GAN, ROUNDS, FED = "SelfExGAN", 10, 500
+OTHER = "other class after ten rounds than after one"
+FIRST, LAST = "change of pixels in the first round", "change of pixels in the last round"
 
 
 def extra(trained: Trained) -> Mapping[str, Number]:
@@ -34,9 +37,9 @@ def extra(trained: Trained) -> Mapping[str, Number]:
     fed, judge = iterate(trained.model(GAN), trained.pictures(min(FED, trained.held_out)), ROUNDS), trained.judge()
     first, last = (recognize(judge, fed.pictures[:, i].to(trained.device)).argmax(1).cpu() for i in (1, ROUNDS))
     return {
-        "other class after ten rounds than after one": common.mean((first != last).float()),
-        "change of pixels in the first round": common.mean(fed.change[:, 0]),
-        "change of pixels in the last round": common.mean(fed.change[:, -1]),
+        OTHER: common.mean((first != last).float()),
+        FIRST: common.mean(fed.change[:, 0]),
+        LAST: common.mean(fed.change[:, -1]),
     }
 
 
@@ -63,16 +66,16 @@ RECIPE = Recipe(
     },
     measures=(),
     rows=[
-        Row("other class after ten rounds than after one", unit="%", digits=1),
-        Row("change of pixels in the first round", digits=4),
-        Row("change of pixels in the last round", digits=4),
+        Row(OTHER, unit="%", digits=1),
+        Row(FIRST, digits=4),
+        Row(LAST, digits=4),
     ],
     claims=[
         Claim("Some digits change their class after the first round: more than 5 %",
-              lambda result: result.above("other class after ten rounds than after one", 0.05)),
-        Claim("The change is gradual: a later round changes less than the first one",
-              lambda result: result.exceeds("change of pixels in the first round",
-                                            "change of pixels in the last round")),
+              lambda result: result.above(OTHER, 0.05)),
+        # a decoder that always gives the same picture changes nothing after the first round
+        Claim("This change is gradual: the last round changes fewer pixels than the first one",
+              lambda result: result.every(result.above(OTHER, 0.05), result.exceeds(FIRST, LAST))),
     ],
     figure=figure,
     extra=extra,
