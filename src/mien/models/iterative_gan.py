@@ -45,12 +45,13 @@ from torch.nn import functional as F
 from mien import losses
 from mien.abilities import Decodes, Edits, Encodes, Generates, Recognizes
 from mien.data.batch import Batch
-from mien.errors import MienError, UnknownName
+from mien.errors import MienError
 from mien.models.base import Model, Update, not_negative, positive
 from mien.networks.conditional import ConditionalGenerator, exclusive
 from mien.networks.dcgan import DCGANTrunk, initialize
 from mien.networks.point import Point
 from mien.networks.residual import SLOPE
+from mien.networks.targets import changed, check_attributes
 
 
 class Discriminator(nn.Module):
@@ -187,17 +188,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             UnknownName: for an attribute that the model does not know.
         """
         z, c, _ = self._read(x)
-        c = c.clone()
-        for name, amount in amounts.items():
-            if name not in self.editable:
-                raise UnknownName("attribute", name, self.editable)
-            column = self.attributes.index(name)
-            if amount > 0:
-                free = torch.tensor([other not in amounts for other in self.attributes], device=c.device)
-                excluded = self.generator.excludes[column].to(c.dtype) * free  # (A,)
-                c = c * (1 - min(amount, 1.0) * excluded)
-            c[:, column] += abs(amount) * (float(amount > 0) - c[:, column])
-        pictures: Tensor = self.generator(z, c)
+        pictures: Tensor = self.generator(z, changed(c, amounts, self.attributes, self.generator.excludes))
         return pictures
 
     def recognize(self, x: Tensor) -> Tensor:
@@ -206,11 +197,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
 
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
         """Refuse a data set without attributes."""
-        if not attributes:
-            raise MienError(
-                "expected a data set with attributes to train iterative_gan, got one without: "
-                "use avatars, celeba, or folder with a table of attributes"
-            )
+        check_attributes(self.name, attributes)
 
     def calibrate(self, batch: Batch) -> None:
         """Remember the descriptions of some training pictures."""
