@@ -37,11 +37,10 @@ from mien import losses
 from mien.abilities import Edits, Recognizes
 from mien.data.batch import Batch
 from mien.models.base import Model, Update, not_negative, positive
-from mien.networks.conditional import exclusive
 from mien.networks.dcgan import DCGANTrunk
 from mien.networks.penalty import gradient_penalty
 from mien.networks.shortcut import ShortcutDecoder, TwoHeads
-from mien.networks.targets import changed, check_attributes, multi_hot, shuffled
+from mien.networks.targets import changed, check_attributes, exclusive, multi_hot, shuffled
 
 
 class AttGAN(Model, Edits, Recognizes):
@@ -113,7 +112,7 @@ class AttGAN(Model, Edits, Recognizes):
 
     def read_attributes(self, table: NDArray[np.int8]) -> None:
         """Find the attributes that exclude each other in the training data."""
-        self.excludes.copy_(torch.from_numpy(exclusive(table).astype(np.int8)))
+        self.excludes.copy_(exclusive(table))
 
     def training_step(self, batch: Batch, update: Update) -> None:
         """``n_critic`` updates of D and C by Eq. 15, then one of encoder and decoder by Eq. 14."""

@@ -35,10 +35,9 @@ from mien import losses
 from mien.abilities import Edits, Recognizes
 from mien.data.batch import Batch
 from mien.models.base import Model, Update, not_negative, positive
-from mien.networks.conditional import exclusive
 from mien.networks.image_to_image import PatchClassifier, ResidualTranslator
 from mien.networks.penalty import gradient_penalty
-from mien.networks.targets import changed, check_attributes, multi_hot, shuffled
+from mien.networks.targets import changed, check_attributes, exclusive, multi_hot, shuffled
 
 
 class StarGAN(Model, Edits, Recognizes):
@@ -110,7 +109,7 @@ class StarGAN(Model, Edits, Recognizes):
 
     def read_attributes(self, table: NDArray[np.int8]) -> None:
         """Find the attributes that exclude each other in the training data."""
-        self.excludes.copy_(torch.from_numpy(exclusive(table).astype(np.int8)))
+        self.excludes.copy_(exclusive(table))
 
     def lr_factor(self, progress: float) -> float:
         """Return 1 in the first half of the training; then what remains on a straight line to 0 (§5.2)."""
