@@ -16,7 +16,7 @@ from mien.networks.image_to_image import PatchClassifier, PatchDiscriminator, Re
 from mien.networks.penalty import gradient_penalty
 from mien.networks.shortcut import ShortcutDecoder
 from mien.training.update import Update
-from test_baseline_models import B, check, step
+from step_losses import B, check, step
 
 EDITORS = ("attgan", "cyclegan", "stargan")
 SMILING = NAMES.index("Smiling")
