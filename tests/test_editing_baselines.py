@@ -16,7 +16,7 @@ from mien.networks.image_to_image import PatchClassifier, PatchDiscriminator, Re
 from mien.networks.penalty import gradient_penalty
 from mien.networks.shortcut import ShortcutDecoder
 from mien.training.update import Update
-from test_baseline_models import B, check, step
+from step_losses import B, check, step
 
 EDITORS = ("attgan", "cyclegan", "stargan")
 SMILING = NAMES.index("Smiling")
@@ -79,7 +79,7 @@ def test_cyclegan(identity):
 
 
 def test_stargan():
-    """Choi et al. 2018, Eq. 8 in 5 and 6: D twice with new targets, then G, with the logarithms as they are printed."""
+    """Choi et al. 2018: L_D twice with new targets, then L_G, with the logarithms as they are printed."""
     model = editor("stargan", n_critic=2, lambda_cls=2.0, lambda_rec=3.0, lambda_gp=5.0)
     *critic, generator = step(model).calls
     assert len(critic) == 2
@@ -101,7 +101,7 @@ def test_stargan():
 
 
 def test_attgan():
-    """He et al. 2019, Eq. 12 in 15 for D and C, twice with new b; Eq. 14 for encoder and decoder."""
+    """He et al. 2019: the objective of D and C, twice with new b; then that of encoder and decoder."""
     model = editor("attgan", n_critic=2, lambda1=7.0, lambda2=2.0, lambda3=3.0, lambda_gp=5.0)
     *critic, generator = step(model).calls
     assert len(critic) == 2

@@ -29,7 +29,7 @@ from mien import losses
 from mien.abilities import Generates, Recognizes
 from mien.data.batch import Batch
 from mien.models.base import Model, Update, not_negative, positive
-from mien.networks.conditional import ConditionalGenerator, check_conditions, class_loss, conditions_of, exclusive
+from mien.networks.conditional import ConditionalGenerator, check_conditions, class_loss
 from mien.networks.dcgan import DCGANHead
 
 
@@ -96,16 +96,15 @@ class ACGAN(Model, Generates, Recognizes):
 
     def calibrate(self, batch: Batch) -> None:
         """Remember the conditions of some training pictures."""
-        self.generator.remember(conditions_of(batch, len(self.classes)))
+        self.generator.remember(self.generator.conditions(batch))
 
     def read_attributes(self, table: NDArray[np.int8]) -> None:
         """Find the attributes that exclude each other in the training data."""
-        if self.attributes:
-            self.generator.excludes.copy_(torch.from_numpy(exclusive(table).astype(np.int8)))
+        self.generator.read_attributes(table)
 
     def training_step(self, batch: Batch, update: Update) -> None:
         """Take one step of L_S and L_C (§3)."""
-        labels = conditions_of(batch, len(self.classes))
+        labels = self.generator.conditions(batch)
         c = self.generator.multi_hot(labels, torch.rand_like(labels))  # (B, A)
         z = torch.rand(len(c), self.latent, device=c.device) * 2 - 1
         real = self.discriminator(batch.x)

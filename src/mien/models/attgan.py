@@ -1,17 +1,20 @@
 """AttGAN: an autoencoder whose decoder gets the attributes of the result (He, Zuo, Kan, Shan & Chen 2019).
 
-"AttGAN: Facial Attribute Editing by Only Changing What You Want", IEEE Transactions on Image Processing 28. Losses:
-Eq. 7 to 15.
+"AttGAN: Facial Attribute Editing by Only Changing What You Want", IEEE Transactions on Image Processing 28.
 
-The decoder restores a picture from its code and its own attributes a. It changes the picture if it gets other
-attributes b. D judges whether the result is real, and C whether it has b; they share their convolutions.
+The decoder restores a picture x from its code and its own attributes a: x_rec. It changes the picture if it gets other
+attributes b: x_b. D judges whether x_b is real, and C whether it has b; they share their convolutions. H is the
+cross-entropy of attributes.
+
+    encoder and decoder minimize λ1 E[‖x - x_rec‖₁] + λ2 E[H(b, C(x_b))] - E[D(x_b)]
+    D and C minimize λ3 E[H(a, C(x))] - E[D(x)] + E[D(x_b)], with a gradient penalty
 
 Departures
 - The encoder, and the convolutions of D and C, are DCGAN's: 5x5, no normalization after the first one, to 8x8 at 128
   pixels and to 4x4 below. The paper has 4x4 convolutions, five at 128 pixels. The decoder's are 4x4. The width is 32
   and not 64.
-- Eq. 8 and 10 are sums over the attributes. Here, and in the authors' code, they are means, for which λ2 and λ3 are
-  chosen. Unknown attributes are 0.5 in a and b and are left out of both equations.
+- H is a sum over the attributes in the paper. Here, and in the authors' code, it is the mean, for which λ2 and λ3
+  are chosen. Unknown attributes are 0.5 in a and b and are left out of H.
 - The decoder gets b - 0.5, as in the authors' code. The paper has 13 attributes of CelebA; here they are all of the
   data set.
 - The authors draw new pictures for each of the five updates of D and C. Here they share the pictures of a step and draw
@@ -21,7 +24,7 @@ Departures
 - The paper takes a from the data set, also for an edit. Here an edit starts from the attributes that C recognizes,
   rounded to 0 and 1. If two attributes exclude each other in the training pictures (two hair colors), adding one
   removes the other.
-- The learning rate is constant; the paper's length of the training is not printed.
+- The learning rate is constant. The paper does not print the length of the training.
 """
 
 from __future__ import annotations
@@ -37,11 +40,10 @@ from mien import losses
 from mien.abilities import Edits, Recognizes
 from mien.data.batch import Batch
 from mien.models.base import Model, Update, not_negative, positive
-from mien.networks.conditional import exclusive
 from mien.networks.dcgan import DCGANTrunk
 from mien.networks.penalty import gradient_penalty
 from mien.networks.shortcut import ShortcutDecoder, TwoHeads
-from mien.networks.targets import changed, check_attributes, multi_hot, shuffled
+from mien.networks.targets import changed, check_attributes, exclusive, multi_hot, shuffled
 
 
 class AttGAN(Model, Edits, Recognizes):
@@ -92,7 +94,7 @@ class AttGAN(Model, Edits, Recognizes):
     def edit(self, x: Tensor, amounts: Mapping[str, float]) -> Tensor:
         """Return ``x`` decoded with b, which is what C recognizes, with the amount +1 as 1 and -1 as 0.
 
-        An amount in between moves the value of b that part of the way (§III-E, attribute intensity control). An edit
+        An amount in between moves the value of b that part of the way (attribute intensity control). An edit
         without amounts is the reconstruction.
 
         Raises:
@@ -113,10 +115,10 @@ class AttGAN(Model, Edits, Recognizes):
 
     def read_attributes(self, table: NDArray[np.int8]) -> None:
         """Find the attributes that exclude each other in the training data."""
-        self.excludes.copy_(torch.from_numpy(exclusive(table).astype(np.int8)))
+        self.excludes.copy_(exclusive(table))
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """``n_critic`` updates of D and C by Eq. 15, then one of encoder and decoder by Eq. 14."""
+        """Take ``n_critic`` updates of D and C, then one of encoder and decoder."""
         assert batch.attributes is not None
         x, a = batch.x, batch.attributes
         maps = self.encoder(x)
@@ -124,18 +126,18 @@ class AttGAN(Model, Edits, Recognizes):
             with torch.no_grad():
                 fake = self._decode(maps, multi_hot(shuffled(a)))
             source, logits = self.discriminator(x)
-            critic = losses.wasserstein(source, self.discriminator(fake)[0]).critic  # Eq. 12
+            critic = losses.wasserstein(source, self.discriminator(fake)[0]).critic
             penalty = gradient_penalty(lambda pictures: self.discriminator(pictures)[0], x, fake)
-            label = losses.attribute_cross_entropy(logits, a)  # Eq. 9, 10
+            label = losses.attribute_cross_entropy(logits, a)
             update(
                 {"discriminator": critic + self.lambda_gp * penalty + self.lambda3 * label},
                 critic=critic, penalty=penalty, label_real=label,
             )  # fmt: skip
         b = shuffled(a)
         source, logits = self.discriminator(self._decode(maps, multi_hot(b)))
-        generator = -source.mean()  # Eq. 13
-        label = losses.attribute_cross_entropy(logits, b)  # Eq. 7, 8
-        rec = (x - self._decode(maps, multi_hot(a))).abs().mean()  # Eq. 11
+        generator = -source.mean()
+        label = losses.attribute_cross_entropy(logits, b)
+        rec = (x - self._decode(maps, multi_hot(a))).abs().mean()
         update(
             {("encoder", "decoder"): self.lambda1 * rec + self.lambda2 * label + generator},
             generator=generator, label_fake=label, rec=rec,

@@ -45,12 +45,13 @@ from torch.nn import functional as F
 from mien import losses
 from mien.abilities import Decodes, Edits, Encodes, Generates, Recognizes
 from mien.data.batch import Batch
-from mien.errors import MienError, UnknownName
+from mien.errors import MienError
 from mien.models.base import Model, Update, not_negative, positive
-from mien.networks.conditional import ConditionalGenerator, exclusive
+from mien.networks.conditional import ConditionalGenerator
 from mien.networks.dcgan import DCGANTrunk, initialize
 from mien.networks.point import Point
 from mien.networks.residual import SLOPE
+from mien.networks.targets import changed, check_attributes
 
 
 class Discriminator(nn.Module):
@@ -187,17 +188,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             UnknownName: for an attribute that the model does not know.
         """
         z, c, _ = self._read(x)
-        c = c.clone()
-        for name, amount in amounts.items():
-            if name not in self.editable:
-                raise UnknownName("attribute", name, self.editable)
-            column = self.attributes.index(name)
-            if amount > 0:
-                free = torch.tensor([other not in amounts for other in self.attributes], device=c.device)
-                excluded = self.generator.excludes[column].to(c.dtype) * free  # (A,)
-                c = c * (1 - min(amount, 1.0) * excluded)
-            c[:, column] += abs(amount) * (float(amount > 0) - c[:, column])
-        pictures: Tensor = self.generator(z, c)
+        pictures: Tensor = self.generator(z, changed(c, amounts, self.attributes, self.generator.excludes))
         return pictures
 
     def recognize(self, x: Tensor) -> Tensor:
@@ -206,11 +197,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
 
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
         """Refuse a data set without attributes."""
-        if not attributes:
-            raise MienError(
-                "expected a data set with attributes to train iterative_gan, got one without: "
-                "use avatars, celeba, or folder with a table of attributes"
-            )
+        check_attributes(self.name, attributes)
 
     def calibrate(self, batch: Batch) -> None:
         """Remember the descriptions of some training pictures."""
@@ -219,7 +206,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
 
     def read_attributes(self, table: NDArray[np.int8]) -> None:
         """Find the attributes that exclude each other in the training data."""
-        self.generator.excludes.copy_(torch.from_numpy(exclusive(table).astype(np.int8)))
+        self.generator.read_attributes(table)
 
     def training_step(self, batch: Batch, update: Update) -> None:
         """The two stages of Fig. 1."""
@@ -236,7 +223,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         """
         real, label_real = self._real(batch)
         fake = self._fake(batch)
-        d, g = _adversarial(real, fake.logit)
+        d, g = losses.non_saturating(real, fake.logit)
         update(
             {("discriminator", "classifier"): d + label_real + fake.common, "generator": g + fake.common},
             d=d, g=g, d_updates=1.0, g_updates=1.0, **fake.terms,
@@ -250,14 +237,14 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             fake = self._fake(batch)  # with a new z
             if behind == "discriminator":
                 real, label_real = self._real(batch)
-                d, g = _adversarial(real, fake.logit)
+                d, g = losses.non_saturating(real, fake.logit)
                 update({("discriminator", "classifier"): d + label_real + fake.common}, d_updates=updates)
             else:
                 if moved:
                     with torch.no_grad():
                         real = self.discriminator(batch.x, remember=False)[0]
                     moved = False
-                d, g = _adversarial(real, fake.logit)
+                d, g = losses.non_saturating(real, fake.logit)
                 update({"generator": g + fake.common}, g_updates=updates)
             if updates < self.most_updates and self._behind(d, g) != behind:
                 break
@@ -320,12 +307,3 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         """Return z̃ (B, K), c̃ (B, A) and D's maps of pictures ``x`` (B, C, H, W)."""
         _, shared, maps = self.discriminator(x, remember)
         return self.classifier.z(shared), self.classifier.logits(shared).sigmoid(), maps
-
-
-def _adversarial(real: Tensor, fake: Tensor) -> losses.Adversarial:
-    """Return L_adv on logits (B,), the non-saturating form for G (Goodfellow et al. 2014).
-
-    >>> _adversarial(torch.zeros(2), torch.zeros(2))
-    Adversarial(critic=tensor(1.3863), generator=tensor(0.6931))
-    """
-    return losses.Adversarial(F.softplus(-real).mean() + F.softplus(fake).mean(), F.softplus(-fake).mean())

@@ -59,6 +59,7 @@ from mien.data.dataset import Dataset
 from mien.errors import MienError, UnknownName
 from mien.models.base import Model, Update, not_negative, positive
 from mien.networks.augment import check_policies, random_change
+from mien.networks.domains import domain, weighted_mean
 from mien.networks.translators import StridedClassifier, Translator, squared_gradient
 
 WITHOUT, WITH, MADE = 0, 1, 2  # D's classes
@@ -134,11 +135,8 @@ class ResidualGAN(Model, Edits):
             raise MienError(
                 f"expected mask=true with mask_weight={mask_weight:g}, got mask=false: pass --set mask=true"
             )
-        if attribute and attributes and attribute not in attributes:
-            raise UnknownName("attribute", attribute, attributes)
-        self.attribute = attribute or next(iter(attributes), "")
-        self.chosen = bool(attribute) or len(attributes) == 1
-        self.column = attributes.index(self.attribute) if attributes else 0
+        self.domain = domain(attribute, attributes)
+        self.attribute, self.column = self.domain.name, self.domain.column
         self.editable = (self.attribute,) if attributes else ()
         self.alpha = alpha or (ALPHA_GLOBAL if self.attribute in GLOBAL else ALPHA_LOCAL)
         self.beta = beta_ratio * self.alpha
@@ -187,14 +185,7 @@ class ResidualGAN(Model, Edits):
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
         """Refuse a data set without attributes, and a data set with several if none was chosen."""
         del classes
-        if not attributes:
-            raise MienError(
-                "expected a data set with attributes to train residual_gan, got one without: "
-                "use avatars, celeba, or folder with a table of attributes"
-            )
-        if not self.chosen:
-            shown = ", ".join(attributes[:45])
-            raise MienError(f"expected the attribute to edit, got none: pass --set attribute=NAME, one of {shown}")
+        self.domain.check(self.name, attributes)
 
     def training_index(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray:
         """Return the positions of all pictures of the rarer class and of as many of the other, drawn by ``seed`` (§4).
@@ -204,19 +195,7 @@ class ResidualGAN(Model, Edits):
         Raises:
             MienError: if all pictures with a known attribute belong to one class.
         """
-        known = np.asarray(dataset.attribute_table[index, self.column])  # (n,)
-        without, having = index[known < 0], index[known > 0]
-        n = min(len(without), len(having))
-        if n == 0:
-            raise MienError(
-                f"expected training pictures with and without {self.attribute}, got {len(having)} with and "
-                f"{len(without)} without: choose another --set attribute=…, or more pictures"
-            )
-        if self.oversample:
-            n = max(len(without), len(having))
-            return np.sort(np.concatenate([np.resize(part, n) for part in (without, having)]))
-        rng = np.random.default_rng([seed, self.column])
-        return np.sort(np.concatenate([rng.permutation(part)[:n] for part in (without, having)]))
+        return self.domain.balanced(dataset, index, seed, self.oversample)
 
     def training_step(self, batch: Batch, update: Update) -> None:
         """§3.5: D by Eq. 9, G0 and G1 by Eq. 8."""
@@ -245,9 +224,11 @@ class ResidualGAN(Model, Edits):
         # Eq. 9: every picture counts the same
         d = 0.5 * (_classify(real, given, weight) + _classify(fake, torch.full_like(given, MADE), weight))
         gan = _classify(fake, WITH - given, weight)  # Eq. 6
-        pix = _mean(r.abs(), weight) * (r[0].numel() if self.literal_sums else PIXELS)  # Eq. 3
+        pix = weighted_mean(r.abs(), weight) * (r[0].numel() if self.literal_sums else PIXELS)  # Eq. 3
         # Eq. 5
-        per = _mean((phi.detach() - phi_made).abs(), weight) * (phi[0].numel() if self.literal_sums else FEATURES)
+        per = weighted_mean((phi.detach() - phi_made).abs(), weight) * (
+            phi[0].numel() if self.literal_sums else FEATURES
+        )
         g = gan + self.alpha * pix + self.beta * per  # Eq. 8
         terms = {"d": d, "gan": gan, "pix": self.alpha * pix, "per": self.beta * per}
         if self.dual:
@@ -257,10 +238,10 @@ class ResidualGAN(Model, Edits):
             terms["dual"] = _classify(self.D(change(again))[0], given, weight)  # Eq. 7
             g = g + terms["dual"]
         if self.mask_weight:
-            terms["mask"] = self.mask_weight * _mean(torch.cat([m_add, m_remove]), weight)
+            terms["mask"] = self.mask_weight * weighted_mean(torch.cat([m_add, m_remove]), weight)
             g = g + terms["mask"]
         if self.tv:
-            terms["tv"] = self.tv * _mean(_variation(r), weight)
+            terms["tv"] = self.tv * weighted_mean(_variation(r), weight)
             g = g + terms["tv"]
         if self.r1:
             terms["r1"] = penalty
@@ -272,25 +253,11 @@ class ResidualGAN(Model, Edits):
             return *self.D(x), x.new_zeros(())
         x = x.detach().requires_grad_()
         logits, phi = self.D(x)
-        return logits, phi, r1 / 2 * _mean(squared_gradient(logits, x)[:, None], weight)
+        return logits, phi, r1 / 2 * weighted_mean(squared_gradient(logits, x)[:, None], weight)
 
     def _sides(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return n pictures without the attribute and n with it (n is half the batch), and their weights (2n,).
-
-        A side with too few pictures repeats them. A side with none holds others with weight 0. All shapes are fixed,
-        so the host does not wait for the device.
-        """
-        assert batch.attributes is not None
-        sign = batch.attributes[:, self.column]
-        place = torch.arange(max(1, len(batch) // 2), device=sign.device)
-        positions, weights = [], []
-        for side in (-1, 1):
-            mine = sign * side > 0
-            count = mine.sum()
-            first = torch.argsort(mine.int(), descending=True, stable=True)  # mine, then all others
-            positions.append(first[place % count.clamp(min=1)])
-            weights.append((count > 0).float().expand(len(place)))
-        return batch.x[torch.cat(positions)], torch.cat(weights)
+        """Return the pictures (2n, C, H, W) and weights (2n,) of :meth:`mien.networks.domains.Domain.sides`."""
+        return self.domain.sides(batch)
 
 
 def _shown(x: Tensor) -> Tensor:
@@ -324,15 +291,10 @@ def _difference(output: Tensor, x: Tensor) -> Tensor:
     return output.tanh() - x
 
 
-def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of values (B, …) over the pictures with weight 1, a scalar; ``weight`` (B,) is 0 or 1."""
-    return (values.flatten(1).mean(1) * weight).sum() / weight.sum().clamp(min=1)
-
-
 def _classify(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Return −log p_t (Eq. 4) for logits (B, 3) and classes t (B,), averaged over the pictures with weight 1.
 
     >>> _classify(torch.zeros(2, 3), torch.tensor([0, 2]), torch.tensor([1.0, 0.0]))
     tensor(1.0986)
     """
-    return _mean(F.cross_entropy(logits, target, reduction="none")[:, None], weight)
+    return weighted_mean(F.cross_entropy(logits, target, reduction="none")[:, None], weight)

@@ -1,10 +1,14 @@
 """StarGAN: one generator that changes several attributes of a picture (Choi, Choi, Kim, Ha, Kim & Choo, CVPR 2018).
 
-"StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation". Losses: Eq. 2 to 6
-and 8. Networks: Tables 4 and 5.
+"StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation".
 
-G gets a picture and the description c of the result. D tells pictures from G's (D_src) and recognizes their attributes
-(D_cls). G also has to restore the picture from its own result and the description c′ of the picture.
+G gets a picture and the description c of the result. D distinguishes real pictures from G's (D_src) and recognizes
+their attributes (D_cls). G also has to restore the picture from its own result and the description c′ of the picture.
+
+    L_adv = E[D_src(x)] - E[D_src(G(x, c))] - λ_gp E[(‖∇D_src(x̂)‖ - 1)²]
+    L_cls = E[-log D_cls(c′ | x)] for D, and E[-log D_cls(c | G(x, c))] for G
+    L_rec = E[‖x - G(G(x, c), c′)‖₁]
+    L_D = -L_adv + λ_cls L_cls, and L_G = L_adv + λ_cls L_cls + λ_rec L_rec
 
 Departures
 - The paper has a width of 64 and five attributes of CelebA. Here the width is 16, because the residual blocks are
@@ -17,9 +21,9 @@ Departures
   epochs each); here it falls with each step and not with each epoch.
 - The paper takes c′ from the data set, also for an edit. Here an edit starts from the attributes that D_cls recognizes,
   rounded to 0 and 1, which are the values that G learned.
-- The paper has no amounts. Here an amount between 0 and 1 moves a value of c that part of the way, and G saw no such
-  values. If two attributes exclude each other in the training pictures (two hair colors), adding one removes the other,
-  as §5.3 does by hand.
+- The paper has no amounts. Here an amount between 0 and 1 moves a value of c that part of the way; the training has no
+  such values. If two attributes exclude each other in the training pictures (two hair colors), adding one removes the
+  other. The authors' code has a fixed list of hair colors for this.
 """
 
 from __future__ import annotations
@@ -35,10 +39,9 @@ from mien import losses
 from mien.abilities import Edits, Recognizes
 from mien.data.batch import Batch
 from mien.models.base import Model, Update, not_negative, positive
-from mien.networks.conditional import exclusive
 from mien.networks.image_to_image import PatchClassifier, ResidualTranslator
 from mien.networks.penalty import gradient_penalty
-from mien.networks.targets import changed, check_attributes, multi_hot, shuffled
+from mien.networks.targets import changed, check_attributes, exclusive, multi_hot, shuffled
 
 
 class StarGAN(Model, Edits, Recognizes):
@@ -110,23 +113,23 @@ class StarGAN(Model, Edits, Recognizes):
 
     def read_attributes(self, table: NDArray[np.int8]) -> None:
         """Find the attributes that exclude each other in the training data."""
-        self.excludes.copy_(torch.from_numpy(exclusive(table).astype(np.int8)))
+        self.excludes.copy_(exclusive(table))
 
     def lr_factor(self, progress: float) -> float:
-        """Return 1 in the first half of the training; then what remains on a straight line to 0 (§5.2)."""
+        """Return 1 in the first half of the training; then what remains on a straight line to 0."""
         return min(1.0, 2 * (1 - progress))
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """``n_critic`` updates of D by Eq. 5, then one of G by Eq. 6."""
+        """Take ``n_critic`` updates of D by L_D, then one of G by L_G."""
         assert batch.attributes is not None
         x, labels = batch.x, batch.attributes
         for _ in range(self.n_critic):
             with torch.no_grad():
                 fake = self.G(x, multi_hot(shuffled(labels)))
             source, logits = self.D(x)
-            critic = losses.wasserstein(source, self.D(fake)[0]).critic  # Eq. 8
+            critic = losses.wasserstein(source, self.D(fake)[0]).critic  # -L_adv
             penalty = gradient_penalty(lambda pictures: self.D(pictures)[0], x, fake)
-            label = self._label(logits, labels)  # Eq. 2
+            label = self._label(logits, labels)
             update(
                 {"D": critic + self.lambda_gp * penalty + self.lambda_cls * label},
                 critic=critic, penalty=penalty, label_real=label,
@@ -134,8 +137,8 @@ class StarGAN(Model, Edits, Recognizes):
         target = shuffled(labels)
         fake = self.G(x, multi_hot(target))
         source, logits = self.D(fake)
-        label = self._label(logits, target)  # Eq. 3
-        rec = (x - self.G(fake, multi_hot(labels))).abs().mean()  # Eq. 4
+        label = self._label(logits, target)
+        rec = (x - self.G(fake, multi_hot(labels))).abs().mean()
         generator = -source.mean()
         update(
             {"G": generator + self.lambda_cls * label + self.lambda_rec * rec},

@@ -59,7 +59,7 @@ def random_change(x: Tensor, policies: Sequence[str]) -> Change:
     changes = [makers[name](x) for name in policies]
 
     def change(pictures: Tensor) -> Tensor:
-        """Apply the drawn colors to pictures (B, C, H, W)."""
+        """Return pictures (B, C, H, W), changed by each policy in order."""
         for one in changes:
             pictures = one(pictures)
         return pictures
@@ -72,6 +72,7 @@ def _color(x: Tensor) -> Change:
     brightness, saturation, contrast = torch.rand(3, len(x), 1, 1, 1, device=x.device, dtype=x.dtype)
 
     def change(pictures: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W) of the drawn brightness, saturation and contrast."""
         pictures = pictures + (brightness - 0.5)
         gray = pictures.mean(1, keepdim=True)
         pictures = gray + (pictures - gray) * (2 * saturation)
@@ -94,6 +95,7 @@ def _translation(x: Tensor) -> Change:
     picture = torch.arange(len(x), device=x.device)[:, None, None]
 
     def change(pictures: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W), each shifted by its drawn rows and columns."""
         padded = torch.nn.functional.pad(pictures, (1, 1, 1, 1)).movedim(1, -1)  # (B, H + 2, W + 2, C)
         shifted: Tensor = padded[picture, rows[:, :, None], columns[:, None, :]]
         return shifted.movedim(-1, 1).contiguous()

@@ -13,14 +13,12 @@ from torch.nn import functional as F
 from mien import losses
 from mien.errors import MienError
 from mien.networks.dcgan import DCGANGenerator
+from mien.networks.targets import exclusive
 
 if TYPE_CHECKING:
     from mien.data.batch import Batch
 
 DESCRIPTIONS = 256  # training pictures whose attributes are remembered
-# Two attributes exclude each other if independence predicts at least EXPECTED training pictures with both, and at most
-# the share TOGETHER of these exist.
-EXPECTED, TOGETHER = 5.0, 0.05
 
 
 class ConditionalGenerator(nn.Module):
@@ -39,7 +37,7 @@ class ConditionalGenerator(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], latent: int, attributes: int, width: int, one_of: bool = False):
         super().__init__()
-        self.latent = latent
+        self.latent, self.one_of = latent, one_of
         self.body = DCGANGenerator(shape, latent + attributes, width)
         # +1, -1, and 0 for unknown
         self.register_buffer("descriptions", torch.zeros(DESCRIPTIONS, attributes, dtype=torch.int8))
@@ -55,6 +53,28 @@ class ConditionalGenerator(nn.Module):
         """
         pictures: Tensor = self.body(torch.cat([z, c], 1), drawn)
         return pictures
+
+    def conditions(self, batch: Batch) -> Tensor:
+        """Return the conditions of a batch, (B, A), of its attributes or of its labels: +1, -1, and 0 where not known.
+
+        >>> from mien.data.batch import Batch
+        >>> batch = Batch(torch.zeros(2, 3, 8, 8), None, torch.tensor([1, -1]), torch.arange(2))
+        >>> ConditionalGenerator((3, 8, 8), 4, 3, 2, one_of=True).conditions(batch)
+        tensor([[-1.,  1., -1.],
+                [ 0.,  0.,  0.]])
+        """
+        if not self.one_of:
+            assert batch.attributes is not None
+            return batch.attributes
+        assert batch.label is not None
+        classes = self.descriptions.shape[1]
+        signs = 2 * F.one_hot(batch.label.clamp(min=0), classes).float() - 1  # (B, A)
+        return torch.where((batch.label >= 0)[:, None], signs, 0.0)
+
+    def read_attributes(self, table: NDArray[np.int8]) -> None:
+        """Find the attributes that exclude each other in a ``table`` (n, A) of ±1 and 0; classes always do."""
+        if not self.one_of:
+            self.excludes.copy_(exclusive(table))
 
     def remember(self, attributes: Tensor) -> None:
         """Keep the descriptions ``attributes`` (n, A) of n training pictures."""
@@ -110,44 +130,6 @@ class ConditionalGenerator(nn.Module):
         description = self.describe(attributes.to(device), rows)
         pictures: Tensor = self(z.to(device), self.multi_hot(description, chance), drawn=True)
         return pictures
-
-
-def exclusive(table: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Return which attributes exclude each other, (A, A) of bool, of a table (n, A) of +1, -1, and 0 where not known.
-
-    Two attributes exclude each other if almost no picture has both although independence predicts several pictures
-    with both (see ``EXPECTED`` and ``TOGETHER``).
-
-    >>> table = np.array([[1, -1, 1], [-1, 1, 1]] * 20)
-    >>> exclusive(table).astype(int).tolist()
-    [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
-    """
-    has = (table > 0).astype(np.float64)
-    together = has.T @ has
-    expected = np.outer(has.sum(0), has.sum(0)) / max(len(table), 1)
-    result: NDArray[np.bool_] = (expected >= EXPECTED) & (together <= TOGETHER * expected)
-    return result
-
-
-def conditions_of(batch: Batch, classes: int) -> Tensor:
-    """Return the conditions of a batch, (B, A): +1, -1, and 0 where not known.
-
-    Args:
-        batch: a batch with attributes, or with labels if there are ``classes``.
-        classes: number of classes; 0 takes the attributes.
-
-    >>> from mien.data.batch import Batch
-    >>> batch = Batch(torch.zeros(2, 3, 8, 8), None, torch.tensor([1, -1]), torch.arange(2))
-    >>> conditions_of(batch, 3)
-    tensor([[-1.,  1., -1.],
-            [ 0.,  0.,  0.]])
-    """
-    if not classes:
-        assert batch.attributes is not None
-        return batch.attributes
-    assert batch.label is not None
-    signs = 2 * F.one_hot(batch.label.clamp(min=0), classes).float() - 1  # (B, A)
-    return torch.where((batch.label >= 0)[:, None], signs, 0.0)
 
 
 def class_loss(logits: Tensor, conditions: Tensor) -> Tensor:

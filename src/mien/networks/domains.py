@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mien.errors import MienError, UnknownName
+from mien.networks.targets import check_attributes
 
 if TYPE_CHECKING:
     from mien.data.batch import Batch
@@ -30,22 +31,22 @@ class Domain(NamedTuple):
 
     def check(self, model: str, attributes: tuple[str, ...]) -> None:
         """Raise MienError if a data set has no attributes to train ``model``, or several and none was named."""
-        if not attributes:
-            raise MienError(
-                f"expected a data set with attributes to train {model}, got one without: "
-                "use avatars, celeba, or folder with a table of attributes"
-            )
+        check_attributes(model, attributes)
         if not self.chosen:
             shown = ", ".join(attributes[:45])
             raise MienError(f"expected the attribute to edit, got none: pass --set attribute=NAME, one of {shown}")
 
-    def balanced(self, dataset: Dataset, index: np.ndarray, seed: int) -> np.ndarray:
+    def balanced(self, dataset: Dataset, index: np.ndarray, seed: int, oversample: bool = False) -> np.ndarray:
         """Return the positions of all pictures of the rarer domain and of as many of the other, drawn by ``seed``.
+
+        With ``oversample``, the positions of all pictures; those of the rarer domain are repeated to as many as those
+        of the other.
 
         Args:
             dataset: with ``attribute_table`` (N, A).
             index: positions (n,) of the pictures that may be used.
-            seed: seed of the draw.
+            seed: seed of the draw; nothing is drawn with ``oversample``.
+            oversample: whether to repeat pictures of the rarer domain in place of leaving out those of the other.
 
         Raises:
             MienError: if all pictures with a known attribute belong to one domain.
@@ -58,6 +59,9 @@ class Domain(NamedTuple):
                 f"expected training pictures with and without {self.name}, got {len(having)} with and "
                 f"{len(without)} without: choose another --set attribute=…, or more pictures"
             )
+        if oversample:
+            n = max(len(without), len(having))
+            return np.sort(np.concatenate([np.resize(part, n) for part in (without, having)]))
         rng = np.random.default_rng([seed, self.column])
         return np.sort(np.concatenate([rng.permutation(part)[:n] for part in (without, having)]))
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.errors import MienError, UnknownName
+
+# Two attributes exclude each other if independence predicts at least EXPECTED training pictures with both, and at most
+# the share TOGETHER of these exist.
+EXPECTED, TOGETHER = 5.0, 0.05
 
 
 def multi_hot(attributes: Tensor) -> Tensor:
@@ -55,6 +61,22 @@ def changed(c: Tensor, amounts: Mapping[str, float], names: Sequence[str], exclu
             c = c * (1 - min(amount, 1.0) * (excludes[column].to(c.dtype) * free))
         c[:, column] += abs(amount) * (float(amount > 0) - c[:, column])
     return c
+
+
+def exclusive(table: NDArray[np.int8]) -> Tensor:
+    """Return which attributes exclude each other, (A, A) of 1 and 0, of a table (n, A) of +1, -1, and 0 for unknown.
+
+    Two attributes exclude each other if almost no picture has both although independence predicts several pictures
+    with both (see ``EXPECTED`` and ``TOGETHER``).
+
+    >>> table = np.array([[1, -1, 1], [-1, 1, 1]] * 20)
+    >>> exclusive(table).tolist()
+    [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+    """
+    has = (table > 0).astype(np.float64)
+    together = has.T @ has
+    expected = np.outer(has.sum(0), has.sum(0)) / max(len(table), 1)
+    return torch.from_numpy(((expected >= EXPECTED) & (together <= TOGETHER * expected)).astype(np.int8))
 
 
 def check_attributes(model: str, attributes: tuple[str, ...]) -> None:
