@@ -264,6 +264,13 @@ def test_the_list_shows_the_state(reproduced, capsys):
     assert store.state(recipes.get(ONE), store.Stored(path, about, Result("small", sharp))) == "1 of 2 hold"
 
 
+def test_the_list_shows_every_name_as_it_is_typed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, text = mien(capsys, "reproduce", "--out", tmp_path)
+    assert code == 0, text
+    assert [name for name in NAMES if name not in text] == []
+
+
 def test_a_second_call_prints_the_numbers_beside_the_papers(reproduced, capsys):
     path, runs, _ = reproduced
     code, text = mien(capsys, "reproduce", ONE, "--runs", runs, "--out", path.parent)

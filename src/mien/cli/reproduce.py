@@ -71,13 +71,15 @@ def reproduce(
 
 def _list(console: Console, folder: Path) -> None:
     """Print all recipes with their state at each scale."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from mien import recipes
     from mien.recipes import store
     from mien.recipes.recipe import SCALES
 
-    table = Table("recipe", "experiment", *SCALES, title=f"results in {folder}", title_justify="left")
+    # a name is typed as it stands here, so it is never shortened
+    name_column = Column("recipe", no_wrap=True, min_width=max(map(len, recipes.names())))
+    table = Table(name_column, "experiment", *SCALES, title=f"results in {folder}", title_justify="left")
     for name in recipes.names():
         recipe = recipes.get(name)
         states = [store.state(recipe, store.read(name, scale, folder)) for scale in SCALES]
