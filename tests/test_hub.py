@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -238,7 +239,13 @@ def test_every_file_of_a_saved_folder_is_fetched(run, tmp_path):
 
 
 @needs_hub
-def test_push_uploads_these_files_and_no_other(run, server, capsys):
+def test_push_uploads_these_files_and_no_other(run, server, tmp_path):
+    whole, run = run, shutil.copytree(run, tmp_path / "faces")
+    for name in ("evil.pkl", "notes.txt", "labels.csv", "events.log"):
+        (run / name).write_bytes(pickle.dumps("a secret of this machine"))
+    private = [path for path in run.rglob("*") if path.is_file() and path.name not in remote.FILES]
+    assert {"state.pt", "log.jsonl", "evil.pkl"} <= {path.name for path in private}
+    assert {path.parent.name for path in private} >= {"pictures", "tensorboard"}
     address = library.push_to_hub(run, "me/faces", private=True)
     repository = server.repositories["me/faces"]
     assert repository.private
@@ -246,7 +253,12 @@ def test_push_uploads_these_files_and_no_other(run, server, capsys):
     assert files.keys() == SAVED | {"attribute_vectors-svm.json", "attribute_vectors-svm.safetensors"}
     assert address.endswith(f"/commit/{repository.branches['main']}")
     assert files["weights.safetensors"] == (run / "weights.safetensors").read_bytes()
-    assert str(run.parent).encode() not in b"".join(files.values())
+    # also what was sent and is in no commit
+    assert set(server.large.values()) == {files[name] for name in files if name.endswith(".safetensors")}
+    sent = [*files.values(), *server.large.values()]
+    assert not [path for path in private if path.read_bytes() in sent]
+    for place in (run.parent, whole.parent):
+        assert not [content for content in sent if str(place).encode() in content]
     assert hub.plan(run, "me/faces").files.keys() == files.keys()
     # a later push of a model without vectors removes them; files of the owner stay
     repository.commit("main", {**files, "picture.png": b"mine"})
@@ -269,8 +281,9 @@ def test_push_by_command(run, server, capsys):
     assert not repository.private
     assert b"\nFaces.\n" in repository.commits[repository.branches["v1"]]["README.md"]
     assert repository.commits[repository.branches["main"]] == {}
-    assert "pull request" in (hub.push_to_hub.__doc__ or "")
     assert library.push_to_hub(run, "me/faces", create_pr=True).endswith("/discussions/1")
+    assert "weights.safetensors" in repository.commits[repository.branches["refs/pr/1"]]
+    assert repository.commits[repository.branches["main"]] == {}
 
 
 @needs_hub

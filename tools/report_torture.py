@@ -6,6 +6,7 @@ A file whose part was run again after a fault was mended names the part, the com
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,15 @@ def _read(results: Path, name: str) -> dict[str, Any]:
 
 def _counts(before: Mapping[str, Any], fuzz: Mapping[str, Any], kills: Mapping[str, Any]) -> str:
     """Return the counts of an earlier version beside those of this one."""
-    failures = {key.rpartition(": ")[2]: 0 for key in fuzz.get("failures", {})}
+    failures = Counter[str]()
     for key, count in fuzz.get("failures", {}).items():
         failures[key.rpartition(": ")[2]] += count
     commands = kills.get("commands", {}).values()
     now: dict[str, int | None] = {
         "inputs": sum(fuzz["inputs"].values()) if fuzz else None,
         "tracebacks": sum(count for key, count in failures.items() if key not in OTHERS) if fuzz else None,
-        "hangs": failures.get("time", 0) if fuzz else None,
-        "memory": failures.get("memory", 0) if fuzz else None,
+        "hangs": failures["time"] if fuzz else None,
+        "memory": failures["memory"] if fuzz else None,
         "kills_at_disk_events": sum(row["tried"] for row in commands) if kills else None,
         "lost_at_disk_events": sum(row["tried"] - row["survived"] for row in commands) if kills else None,
     }

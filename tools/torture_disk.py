@@ -236,14 +236,14 @@ class Torture:
         step = max(self.need // sizes, 1)
         if self.way == "tmpfs":
             step = -(-step // PAGE) * PAGE
-        tried = 0
-        for number in range(4 * sizes):
+        tried, enough = 0, False
+        while not enough and tried < 4 * sizes:
+            enough = self.at(tried * step)
             tried += 1
-            if self.at(number * step):
-                break
-        else:
-            self.failures.append(f"{self.command.words.split()[0]}: no success with {number * step} bytes")
-        return {"sizes": tried, "step_bytes": step, "right": tried - len(self.failures)}
+        right = tried - len(self.failures)
+        if not enough:
+            self.failures.append(f"{self.command.words.split()[0]}: no success with {(tried - 1) * step} bytes")
+        return {"sizes": tried, "step_bytes": step, "right": right}
 
 
 def make_base(place: Path) -> Path:

@@ -85,7 +85,7 @@ def read_config(run: str | Path) -> dict[str, Any]:
         wrong = _wrong_type(config)
     except BadFile as error:
         raise MienError(
-            f"expected the configuration of a run in {path}, got a file that {error}: change its permissions, or train "
+            f"expected the configuration of a run in {path}, got a bad file ({error}): change its permissions, or train "
             "again into a new folder"
         ) from None
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -122,16 +122,14 @@ def fetch(
         MienError: huggingface_hub is not installed; there is no such repository or revision; it is no run; or there is
             neither a connection nor a copy in the cache.
     """
-    hub, address = library(), f"hf://{name}" + (f"@{revision}" if revision else "")
+    hub, address = library(), f"{PREFIX}//{check_name(name)}" + (f"@{revision}" if revision else "")
     try:
         with bars():
             snapshot = hub.snapshot_download(
-                check_name(name), revision=revision, cache_dir=cache, force_download=force, token=token,
+                name, revision=revision, cache_dir=cache, force_download=force, token=token,
                 local_files_only=local_only, allow_patterns=list(FILES), library_name="mien",
                 library_version=__version__,
             )  # fmt: skip
-    except MienError:
-        raise
     except Exception as error:
         raise explained(error, address) from None
     folder = Path(snapshot)
@@ -147,7 +145,7 @@ def fetch(
 
 @contextmanager
 def bars() -> Iterator[None]:
-    """Let huggingface_hub draw its bars in a block only if stderr is a terminal: in a log they are noise."""
+    """Turn off the progress bars of huggingface_hub in a block if stderr is no terminal: they would fill a log."""
     utils = library().utils
     if sys.stderr.isatty() or utils.are_progress_bars_disabled():
         yield
@@ -160,7 +158,7 @@ def bars() -> Iterator[None]:
 
 
 def _link(source: Path, place: Path) -> None:
-    """Fill a folder with links to the files of a snapshot. What is there already stays: a snapshot does not change."""
+    """Fill a folder with links to the files of a snapshot. Files that it has stay, because a snapshot never changes."""
     place.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         path = place / name
@@ -179,8 +177,8 @@ def explained(error: Exception, address: str) -> MienError:
     """Return an error of huggingface_hub as one line that says what to do.
 
     Args:
-        error: what was raised.
-        address: what was asked for.
+        error: the exception.
+        address: of the repository, ``hf://OWNER/NAME``.
     """
     errors = library().errors
     reason = (str(error).strip().splitlines() or [""])[0] or type(error).__name__

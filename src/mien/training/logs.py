@@ -69,8 +69,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
         lines = read_regular(path, 2**30).split(b"\n") if path.exists() else []
     except BadFile as error:
         raise MienError(
-            f"expected the log of a training in {path}, got a file that cannot be read ({error}): "
-            "change its permissions, or remove it"
+            f"expected the log of a training in {path}, got a bad file ({error}): change its permissions, or remove it"
         ) from None
     damaged, records = 0, []
     for number, line in enumerate(lines, 1):

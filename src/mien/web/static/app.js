@@ -21,14 +21,15 @@ function say(text, bad = false) {
 
 // --- the model ------------------------------------------------------------------------------------------------------
 
+async function get(name) {
+  const answer = await fetch(name);
+  if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
+  return answer;
+}
+
 async function load() {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = new URL("./runtime/", document.baseURI).href;
-  const get = async (name) => {
-    const answer = await fetch(name);
-    if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
-    return answer;
-  };
   state.about = await (await get("editor.json")).json();
   state.amounts = new Float32Array(state.about.attributes.length);
   buildSliders();
@@ -369,8 +370,13 @@ $("reset").addEventListener("click", () => {
 });
 $("compare").addEventListener("click", () => compare($("compare").getAttribute("aria-pressed") !== "true"));
 $("sample").addEventListener("click", async () => {
-  const answer = await fetch("portrait.jpg");
-  await open(new File([await answer.blob()], "portrait.jpg", { type: "image/jpeg" }));
+  try {
+    const answer = await get("portrait.jpg");
+    await open(new File([await answer.blob()], "portrait.jpg", { type: "image/jpeg" }));
+  } catch (error) {
+    say(`The portrait cannot be loaded: ${error.message}`, true);
+    return;
+  }
   const { width, height } = state.photo;
   state.about.portrait.forEach(([x, y]) => mark(x * width, y * height));
 });
