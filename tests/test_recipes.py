@@ -12,6 +12,7 @@ import pytest
 
 from mien import experiment, recipes
 from mien.cli import main
+from mien.errors import MienError
 from mien.evaluation import measures
 from mien.recipes import store
 from mien.recipes.planning import data_of, plan
@@ -88,17 +89,21 @@ def test_a_recipe_is_consistent(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_training_could_be_trained(name):
     """Settings, lengths and sizes are those that models and data sets have; no data are opened."""
-    recipe, checked = recipes.get(name), set()
+    recipe, checked = recipes.get(name), {}
     for scale in SCALES:
         for run in recipe.names(scale):
             effort, one = recipe.effort(run, scale), recipe.runs[run]
-            key = repr((one.model, sorted(one.settings), effort))
-            if key in checked:
-                continue
-            checked.add(key)
-            data = data_of(recipe.scales[scale].pictures, share=one.share)
-            settings = {**one.settings, **effort.settings}
-            experiment.check(one.model, data, settings, effort.steps, effort.epochs, **effort.training)
+            key = repr((one.model, sorted(one.settings), effort, recipe.scales[scale].pictures))
+            if key not in checked:
+                data = data_of(recipe.scales[scale].pictures, share=one.share)
+                settings = {**one.settings, **effort.settings}
+                experiment.check(one.model, data, settings, effort.steps, effort.epochs, **effort.training)
+            checked.setdefault(key, set()).add(scale)
+    assert set().union(*checked.values()) == set(SCALES)
+    with pytest.raises(MienError, match="no_such_setting"):
+        experiment.check(one.model, data, {**settings, "no_such_setting": 1}, effort.steps, effort.epochs)
+    with pytest.raises(MienError, match="got -1"):
+        experiment.check(one.model, data, settings, -1)
 
 
 @pytest.mark.parametrize("name", NAMES)

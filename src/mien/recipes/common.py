@@ -93,6 +93,19 @@ def samples(trained: Trained) -> Figure:
     return bands(torch.stack(rows), trained.names, "generated pictures, a row for each run")
 
 
+def added(trained: Trained, run: str, names: Sequence[str], alt: str) -> Figure:
+    """Draw held-out pictures, their reconstructions, and each attribute of ``names`` that the run can edit, added."""
+    import torch
+
+    from mien.applications import reconstruct
+
+    x, editor = trained.pictures(SHOWN), trained.open(run).editor()
+    chosen = [name for name in names if name in editor.names]
+    rows = [x, reconstruct(trained.model(run), x), *(editor(x, {name: 1.0}) for name in chosen)]
+    labels = ["real", "reconstructed", *(f"+{name}" for name in chosen)]
+    return bands(torch.stack([row.cpu() for row in rows]), labels, alt)
+
+
 def bands(rows: Tensor, names: Sequence[str], alt: str, heads: Sequence[str] = ()) -> Figure:
     """Draw rows of pictures (R, N, C, H, W) with their names before them.
 
@@ -115,6 +128,11 @@ def sharpness(trained: Trained, run: str) -> Number:
 
     x = trained.pictures(trained.held_out)
     return mean(_edges(reconstruct(trained.model(run), x).cpu()) / _edges(x.cpu()).clamp_min(1e-6))
+
+
+def edges(trained: Trained) -> dict[str, Number]:
+    """Return the sharpness of the reconstructions of each measured run, in the rows "edges, RUN"."""
+    return {f"edges, {run}": sharpness(trained, run) for run in trained.names}
 
 
 def _edges(x: Tensor) -> Tensor:

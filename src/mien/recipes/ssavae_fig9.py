@@ -31,14 +31,13 @@ from mien.data.dataset import Dataset, spread
 from mien.experiment import train
 from mien.files import write_json
 from mien.models.base import Model, build, json_config
+from mien.recipes.ssavae.fig9 import BETAS, GAMMAS
 from mien.run.data import Data
 from mien.run.weights import load
 from mien.training.logs import Bar
 from mien.training.loop import Order, Settings, make_fabric
 from mien.training.update import Update
 
-BETAS = (0.0, 0.003, 0.005, 0.01, 0.1)
-GAMMAS = (0.0, 0.1)
 FIRST = 0.999  # the share of step 1 in the base run: all updates except the last one
 SHOWN = 10  # digits in the figure
 JUDGED = 1000

@@ -23,9 +23,11 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mien.recipes import common
 
 if TYPE_CHECKING:
     from mien.run.opening import OpenRun
@@ -53,11 +55,11 @@ PER_ATTRIBUTE = {
 SOURCE = "Hou et al. 2019, Table 1; other splits, sizes and numbers of pictures"
 LAYERS = (1, 2, 3, 4, 5)
 BESIDE = {"view-123": (1, 2, 3), "view-345": (3, 4, 5)}
-SETTINGS: dict[str, Any] = {"width": 16, "pair_loss": 6300.0, "lr": 3e-3, "betas": (0.9, 0.99)}
-TRAINING: dict[str, Any] = {"batch": 32, "ema": 0.99, "seed": 0}
+SETTINGS: dict[str, Any] = {**common.SMALL_VAE_WGAN.settings}
+TRAINING: dict[str, Any] = {**common.SMALL_VAE_WGAN.training, "seed": 0}
 # a loss network without BatchNorm, as VGG-19 is, on one half of the training pictures
-LOSS_SETTINGS: dict[str, Any] = {"batch_norm": False, "lr": 1e-3}
-LOSS_SHARE, LOSS_STEPS = (1, 2), 1500
+LOSS_SETTINGS: dict[str, Any] = {**common.LOSS_NETWORK.settings}
+LOSS_SHARE, LOSS_STEPS = common.LOSS_NETWORK.share, common.SMALL_CNN.steps
 
 
 def plan(steps: int, loss_network: str | None, out: Path) -> list[dict[str, Any]]:
@@ -186,14 +188,23 @@ def measure(
     folders = [*together, *beside]
     names = multiview.unique_names(folders)
     opened = [open_run(folder, device, root) for folder in folders]
-    views = [
-        multiview.View(name, run.model, run.dataset, run.splits, run.index)
-        for name, run in zip(names, opened, strict=True)
-    ]
     most = most or max(len(run.index) for run in opened)
-    result = multiview.compare(multiview.features(views, most, note), names[: len(together)], note, c)
+    result = compare(dict(zip(names, opened, strict=True)), names[: len(together)], most, c, note)
     about = _about(names, opened, c)
     return {**about, **result, "seconds": round(time.monotonic() - started, 1)}
+
+
+def compare(opened: Mapping[str, OpenRun], together: Sequence[str], most: int, c: float, note: Any) -> dict[str, Any]:
+    """Return the scores of the latents of each run alone and of ``together`` side by side.
+
+    Args:
+        opened: the runs by name; together: names of those whose latents are concatenated.
+        most: the largest number of training pictures; c: of the SVMs; note: called with (what, done, total).
+    """
+    from mien.applications import multiview
+
+    views = [multiview.View(name, run.model, run.dataset, run.splits, run.index) for name, run in opened.items()]
+    return multiview.compare(multiview.features(views, most, note), together, note, c)
 
 
 def _about(names: Sequence[str], opened: Sequence[OpenRun], c: float) -> dict[str, Any]:

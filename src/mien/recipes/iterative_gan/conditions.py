@@ -1,4 +1,4 @@
-"""Iterative GAN, Fig. 8: faces from the same noise and labels, with one label changed (§5.3.4).
+"""Iterative GAN, Fig. 8: faces from the same noise and labels, with one label changed (§5.3.5).
 
 Claim: the labels control generated faces: one changed label changes that attribute and keeps the rest of the face.
 
@@ -6,9 +6,10 @@ Command: mien reproduce iterative_gan/conditions --scale smoke|small|paper
 Time on two cores: smoke 10 s; small 20 min (the runs of iterative_gan/recognition and a judge); paper about 2 months.
 Time on one GPU, not measured: small 8 min; paper a week.
 
-The paper shows pictures. Here, a judge looks at pairs of faces of the same noise, with the label on and off. The
-control of a label is the judge's mean probability of the attribute with the label on, minus that with it off. The
-change of the other attributes is the mean of the absolute differences of their probabilities.
+The paper shows pictures, with Bushy_Eyebrows, Eyeglasses or Smiling added, and with several labels. Here are Bangs,
+Eyeglasses and Bald, as in Fig. 9(b), with Male and Smiling. A judge looks at pairs of faces of the same noise, with the
+label on and off. The control of a label is the judge's mean probability of the attribute with the label on, minus that
+with it off. The change of the other attributes is the mean of the absolute differences of their probabilities.
 """
 
 from __future__ import annotations

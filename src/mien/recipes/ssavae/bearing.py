@@ -1,4 +1,4 @@
-"""SSAVAE, §1 and §4: industrial monitoring by signals (announced in the paper, without an experiment).
+"""SSAVAE, §0: industrial monitoring by signals (named in the introduction, without an experiment).
 
 Claim: the method suits signals of machines as well as pictures.
 
@@ -22,7 +22,7 @@ BEARING = Pictures("bearing", 1024)
 
 RECIPE = Recipe(
     title="Signals: ten conditions of a bearing",
-    source="Zemouri 2020, §1 and §4, without an experiment",
+    source="Zemouri 2020, §0, without an experiment",
     runs={name: Run("ssavae", {"latent": 100, **changes}) for name, changes in VARIANTS.items()},
     scales={
         "smoke": Scale(Pictures("vibrations", 256, packaged=True), {"ssavae": common.TINY_SSAVAE}),

@@ -1,13 +1,14 @@
-"""SSAVAE, §3.2 and §3.3: learning with few labels (no experiment with numbers in the paper).
+"""SSAVAE, title and §2.2: learning with few labels (no experiment with numbers in the paper).
 
-Claim: the model learns from samples with and without a label; few labels are enough for a useful classifier.
+Claim: the model is semi-supervised. That few labels are enough for a useful classifier is this recipe's own reading.
 
 Command: mien reproduce ssavae/few_labels --scale smoke|small|paper
 Time on two cores: smoke 15 s; small 45 min (4 models, 3 seeds); paper about 5 h.
 Time on one GPU, not measured: small 6 min; paper 40 min.
 
-The paper calls itself semi-supervised and reports no accuracy. Here, the model gets all labels, 1,000, and 100 (10 of
-each digit), and, as a departure, 100 with the loss that asks for the same class of a shifted picture (consistency = 1).
+The paper calls its method semi-supervised and reports no accuracy. Here, the model gets all labels, 1,000 of them, or
+100 of them (10 of each digit). A fourth model departs from the paper: it has 100 labels and the loss that asks for the
+same class of a shifted picture (consistency = 1).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 RECIPE = Recipe(
     title="Few labels: class accuracy of SSAVAE",
-    source="Zemouri 2020, §3.2, without numbers",
+    source="Zemouri 2020, §2.2, without numbers",
     runs={name: Run("ssavae", {"latent": 100, **changes}) for name, changes in VARIANTS.items()},
     scales={
         "smoke": Scale(common.DIGITS, {"ssavae": common.TINY_SSAVAE}, runs=("all labels", "100 labels")),

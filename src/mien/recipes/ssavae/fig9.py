@@ -14,23 +14,12 @@ python -m mien.recipes.ssavae_fig9 trains only the decoder for each cell, on the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from mien.recipes import common
-from mien.recipes.recipe import Claim, Number, Recipe, Row, Run, Scale
-
-if TYPE_CHECKING:
-    from mien.recipes.trained import Trained
+from mien.recipes.recipe import Claim, Recipe, Row, Run, Scale
 
 BETAS, GAMMAS = (0.0, 0.003, 0.005, 0.01, 0.1), (0.0, 0.1)
 CELLS = {f"β {beta:g}, γ {gamma:g}": (beta, gamma) for gamma in GAMMAS for beta in BETAS}
 KEPT = "class kept"
-
-
-def extra(trained: Trained) -> Mapping[str, Number]:
-    """Return the sharpness of the reconstructions of each cell."""
-    return {f"edges, {name}": common.sharpness(trained, name) for name in trained.names}
 
 
 RECIPE = Recipe(
@@ -64,5 +53,5 @@ RECIPE = Recipe(
               lambda result: result.exceeds(f"{KEPT}, β 0.1, γ 0.1", f"{KEPT}, β 0.1, γ 0")),
     ],
     figure=common.reconstructions,
-    extra=extra,
+    extra=common.edges,
 )  # fmt: skip

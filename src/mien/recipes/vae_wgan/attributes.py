@@ -30,15 +30,7 @@ GAN, MEAN = "VAE-WGAN", "gain, all attributes that the judge sees"
 
 def figure(trained: Trained) -> Figure:
     """Draw held-out pictures, their reconstructions, and each attribute added."""
-    import torch
-
-    from mien.applications import reconstruct
-
-    x, editor = trained.pictures(common.SHOWN), trained.open(GAN).editor()
-    names = [name for name in ATTRIBUTES if name in editor.names]
-    rows = [x, reconstruct(trained.model(GAN), x), *(editor(x, {name: 1.0}) for name in names)]
-    labels = ["real", "reconstructed", *(f"+{name}" for name in names)]
-    return common.bands(torch.stack([row.cpu() for row in rows]), labels, "faces with one attribute added")
+    return common.added(trained, GAN, ATTRIBUTES, "faces with one attribute added")
 
 
 RECIPE = Recipe(

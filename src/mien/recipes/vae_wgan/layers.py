@@ -13,21 +13,10 @@ structure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from mien.recipes import common
-from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale
-
-if TYPE_CHECKING:
-    from mien.recipes.trained import Trained
+from mien.recipes.recipe import Claim, Effort, Recipe, Row, Run, Scale
 
 LAYERS = range(1, 6)
-
-
-def extra(trained: Trained) -> Mapping[str, Number]:
-    """Return the sharpness of the reconstructions of each model."""
-    return {f"edges, {name}": common.sharpness(trained, name) for name in trained.names}
 
 
 RECIPE = Recipe(
@@ -58,5 +47,5 @@ RECIPE = Recipe(
               lambda result: result.exceeds("SSIM, layer 1", "SSIM, layer 5")),
     ],
     figure=common.samples,
-    extra=extra,
+    extra=common.edges,
 )  # fmt: skip

@@ -21,8 +21,6 @@ from mien.recipes import common
 from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from mien.recipes.trained import Trained
 
 OURS, PLAIN, DFC = "VAE-WGAN", "Plain-VAE", "DFC-VAE"
@@ -35,11 +33,6 @@ PIXELS = Effort(2500, settings={"width": 16, "lr": 3e-3, "betas": (0.9, 0.99)}, 
 def extra(trained: Trained) -> Mapping[str, Number]:
     """Return the sharpness of the reconstructions of each model."""
     return {f"{SHARP}, {name}": common.sharpness(trained, name) for name in trained.names}
-
-
-def figure(trained: Trained) -> Figure:
-    """Draw reconstructions by each model."""
-    return common.reconstructions(trained)
 
 
 RECIPE = Recipe(
@@ -91,7 +84,7 @@ RECIPE = Recipe(
         Claim("VAE-WGAN preserves the structure of pictures better than DFC-VAE: SSIM",
               lambda result: result.exceeds(f"SSIM, {OURS}", f"SSIM, {DFC}")),
     ],
-    figure=figure,
+    figure=common.reconstructions,
     extra=extra,
     departures="DCGAN, WGAN, VAE/GAN and LS-GAN are not compared: mien has no models of them.",
 )  # fmt: skip
