@@ -4,6 +4,9 @@ Each test computes what the players minimize straight from the paper's equation,
 plain torch, and compares values and gradients with those that the training step passes to the update.
 """
 
+import copy
+
+import pytest
 import torch
 from lightning_fabric import Fabric
 
@@ -14,7 +17,7 @@ from step_losses import B, K, check, log, step
 
 
 def vae_gan_losses(model, x):
-    """Larsen et al. 2016, Eq. 2, 7 and 8 (with an identity covariance): L_prior, L_llike, L_GAN and what Dec gains."""
+    """Larsen et al. 2016: L_prior, L_llike with an identity covariance, L_GAN, and the non-saturating gain of Dec."""
     q = model.encoder(x)
     z = q.mean + q.stddev * torch.randn(B, K)
     x_rec, x_new = model.decoder(z), model.decoder(torch.randn(B, K))
@@ -96,6 +99,21 @@ def test_bigan():
     fake = d.pair(torch.cat([d.picture(model.generator(z)), z], 1))
     other = -(log(-real) + log(fake))
     check(model, call, {"discriminator": -(log(real) + log(-fake)), "generator": other, "encoder": other})
+
+
+@pytest.mark.parametrize(("name", "network"), [("acgan", "discriminator"), ("age", "encoder")])
+def test_running_statistics_are_those_of_real_pictures(name, network):
+    """Both networks read real pictures in evaluation, and BatchNorm then has the statistics of real pictures."""
+    model, batch = tiny(name).train(), batch_of(B)
+    model.calibrate(batch)
+    alone = copy.deepcopy(model.get_submodule(network))
+    alone(batch.x)
+    step(model, batch)
+    expected = {k: v for k, v in alone.named_buffers() if "running" in k}
+    assert expected
+    got = dict(model.get_submodule(network).named_buffers())
+    for key, value in expected.items():
+        torch.testing.assert_close(got[key], value, msg=f"{name} {key}")
 
 
 def kl_of_moments(z):

@@ -15,6 +15,7 @@ from mien.errors import MienError
 from mien.networks.image_to_image import PatchClassifier, PatchDiscriminator, ResidualTranslator
 from mien.networks.penalty import gradient_penalty
 from mien.networks.shortcut import ShortcutDecoder
+from mien.networks.targets import changed
 from mien.training.update import Update
 from step_losses import B, check, step
 
@@ -75,6 +76,22 @@ def test_cyclegan(identity):
         "D_X": (((d_x(x) - 1) ** 2).mean() + (d_x(f(y)) ** 2).mean()) / 2,
         "D_Y": (((d_y(y) - 1) ** 2).mean() + (d_y(g(x)) ** 2).mean()) / 2,
     }
+    check(model, call, {"G": both, "F": both, **discriminators})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_cyclegan_with_one_domain_in_the_batch(sign):
+    """The losses of the other domain's pictures have weight 0; those of this domain's stay as they are."""
+    model = editor("cyclegan", cycle=3.0, identity=0.5)
+    batch = signed([sign] * 8)
+    (call,) = step(model, batch).calls
+    x = batch.x[:4]
+    there, back = (model.F, model.G) if sign > 0 else (model.G, model.F)
+    of_this, of_other = (model.D_Y, model.D_X) if sign > 0 else (model.D_X, model.D_Y)
+    both = ((of_other(there(x)) - 1) ** 2).mean() + 3 * (back(there(x)) - x).abs().mean()
+    both = both + 1.5 * (back(x) - x).abs().mean()
+    this, other = ((of_this(x) - 1) ** 2).mean() / 2, (of_other(there(x)) ** 2).mean() / 2
+    discriminators = {"D_X": other, "D_Y": this} if sign > 0 else {"D_X": this, "D_Y": other}
     check(model, call, {"G": both, "F": both, **discriminators})
 
 
@@ -286,6 +303,15 @@ def test_edits_start_from_what_the_model_recognizes(name):
     assert excluding[:, :2].tolist() == [[1, 0]] * 6
     assert both[:, :2].tolist() == [[1, 1]] * 6, "the edit names both"
     assert all(torch.equal(c[:, 2], own[:, 2]) for c in got), "an attribute that no edit names"
+
+
+def test_an_amount_beyond_1_goes_beyond_in_the_named_attribute_only():
+    """An excluded attribute stops at 0, and the description that the caller holds stays as it is."""
+    c = torch.tensor([[0.5, 0.5, 0.5]])
+    excludes = torch.tensor([[0, 1, 0], [1, 0, 0], [0, 0, 0]])
+    assert changed(c, {"Eyeglasses": 3.0}, NAMES, excludes).tolist() == [[2.0, 0.0, 0.5]]
+    assert changed(c, {"Wearing_Hat": -3.0}, NAMES).tolist() == [[0.5, 0.5, -1.0]]
+    assert c.tolist() == [[0.5, 0.5, 0.5]]
 
 
 # --- training pictures

@@ -7,10 +7,10 @@ optimum, E and G invert each other. There is no reconstruction loss.
 Departures
 - E and G minimize the game with the labels exchanged, as in the authors' code: -log(1 - D(x, E(x))) - log D(G(z), z).
 - The encoder is Gaussian and z ~ N(0, I), as in ALI. BiGAN's encoder is deterministic and its z is U(-1, 1). A new
-  Gaussian encoder returns about N(0, I), so the codes do not give the pairs away.
-- The papers have one learning rate. D first judges the picture alone, and codes that it does not judge drift away from
-  N(0, I): on avatars (32 px, seed 0), reconstructions were black after 300 steps, with a deterministic encoder too.
-  Here the encoder learns at a tenth of the generator's rate, and D at half of it.
+  Gaussian encoder returns about N(0, I), so D cannot recognize the pairs by their codes.
+- The papers have one learning rate. D at first judges the picture alone. Then nothing keeps the codes near N(0, I): on
+  avatars (32 px, seed 0), reconstructions were black after 300 steps, with a deterministic encoder too. Here the
+  encoder learns at a tenth of the generator's rate, and D at half of it.
 - The networks are DCGAN's. D joins the features of the picture with z, and three dense layers judge both. All players
   step together, from one forward pass.
 """

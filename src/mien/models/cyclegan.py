@@ -4,13 +4,13 @@
 the least-squares form of §4. Networks: §7.2.
 
 X are the pictures without the attribute, and Y those with it. G: X → Y adds the attribute, and F: Y → X removes it.
-D_X and D_Y tell the pictures of a domain from translated ones.
+D_X and D_Y distinguish the pictures of a domain from translated ones.
 
 Departures
 - The paper has a width of 64, one picture in a step, and 200 epochs of about 1,000 pictures. Here the width is 16,
   because the residual blocks are costly on a CPU, and a step has half of its pictures from each domain.
-- The authors show D a history of 50 translated pictures. With one picture in a step, that steadies D. Here D sees the
-  translated pictures of the step only, of which there are many.
+- The authors train D on a history of 50 translated pictures, which reduces oscillation. Here D gets the translated
+  pictures of the step only; a step has more than one.
 - D_X and D_Y step at the same time as G and F, from one forward pass. The authors update G and F first.
 - The training pictures are balanced: as many of Y as of X. The paper's sets are not balanced.
 - Pictures of 128 pixels and below have 6 residual blocks, the paper's number for 128. Pictures below 32 pixels have
@@ -117,7 +117,7 @@ class CycleGAN(Model, Edits):
         y_score, x_score = self.D_Y(y_made), self.D_X(x_made)
         gan = _squared(y_score, 1, of_x) + _squared(x_score, 1, of_y)
         cycle = _distance(self.F(y_made), x, of_x) + _distance(self.G(x_made), y, of_y)  # Eq. 2
-        # §4: D's objective is divided by 2, so that D learns more slowly
+        # the authors divide D's objective by 2, so that D learns more slowly
         d_x = 0.5 * (_squared(self.D_X(x), 1, of_x) + _squared(x_score, 0, of_y))
         d_y = 0.5 * (_squared(self.D_Y(y), 1, of_y) + _squared(y_score, 0, of_x))
         terms = {"gan": gan, "cycle": cycle, "d_x": d_x, "d_y": d_y}

@@ -4,7 +4,7 @@
 it: the structure is similar to BiGAN's, and a *translator* T makes the relation of a pair visible to the discriminator.
 
 The discriminator of pairs sees a picture x beside T(x), which is real, or beside G(E(x), z'), which is generated. So
-E(x) must hold what T keeps, and the noise z' draws what T changes. A second discriminator compares G(z, z') for
+E(x) must describe what T keeps, and the noise z' determines what T changes. A second discriminator compares G(z, z') for
 z ~ N(0, I) with pictures, so that the model also generates.
 
 Departures
@@ -13,7 +13,7 @@ Departures
 - T shifts, scales and brightens a picture a little, by random amounts of up to ``change`` of its size. The original has
   shifts, rotations and more, chosen for each data set.
 - The networks are DCGAN's. The pair is one input of twice as many channels. All players step together.
-- ``decode`` takes z' = 0. So a reconstruction keeps what E(x) holds, and it is not aligned with the picture to the
+- ``decode`` takes z' = 0. So a reconstruction shows what E(x) describes, and it is not aligned with the picture to the
   pixel.
 """
 
@@ -38,7 +38,7 @@ class IVEGAN(Model, Encodes, Decodes, Generates):
     Args:
         shape: (C, H, W) of the pictures.
         latent: K, the length of the code z.
-        noise: length of z', which draws what the translator changes.
+        noise: length of z', the noise that determines what the translator changes.
         width: channels of the first map of encoder and discriminators, and of the generator's last one.
         change: largest change of the translator: share of the size, of the scale, and of the range of gray.
         lr: learning rate of Adam.

@@ -8,7 +8,7 @@ Departures
 - The first VAE has DCGAN's layout (the paper tries the networks of InfoGAN, WAE and a residual one), and the second VAE
   has three dense layers with a skip connection, as in the paper, of ``hidden`` units in place of 1,024.
 - The paper trains the first VAE for 120 epochs (CelebA) and the second for 300. Here the second begins at the share
-  ``first`` of the training. It sees the latents of each batch anew, with the first VAE fixed.
+  ``first`` of the training. Each step encodes a batch with the first VAE, which is fixed.
 - γ has a learning rate of its own, ``lr_gamma``: in a short training, the rate of the networks moves it little.
 - The paper halves the learning rate at intervals. Here it falls along half a cosine in each stage.
 """

@@ -1,12 +1,19 @@
 """VAE/GAN: a VAE that reconstructs the features of a GAN's discriminator (Larsen, Sønderby, Larochelle & Winther 2016).
 
-"Autoencoding beyond pixels using a learned similarity metric", ICML 2016. Losses: Eq. 2 to 8. Training: Algorithm 1.
+"Autoencoding beyond pixels using a learned similarity metric", ICML 2016. Training: Algorithm 1.
+
+    L_prior = KL(q(z | x) || N(0, I))
+    L_llike = ½ ‖Dis_l(x) - Dis_l(Dec(z))‖², which is -log N(Dis_l(x); Dis_l(Dec(z)), I) without its constant
+    L_GAN = log Dis(x) + log(1 - Dis(Dec(z))) + log(1 - Dis(Dec(z_p))) with z_p ~ N(0, I)
+
+Enc minimizes L_prior + L_llike, Dec minimizes γ L_llike - L_GAN, and Dis does not minimize L_llike.
 
 Departures
-- Eq. 7 is a log-likelihood, and Algorithm 1 treats it as a loss. Here the discriminator maximizes Eq. 7.
+- L_GAN is a log-likelihood, and Algorithm 1 treats it as a loss. Here the discriminator maximizes it, and the decoder
+  is its opponent.
 - The decoder minimizes -log Dis of its two kinds of pictures in place of log(1 - Dis) (Goodfellow et al. 2014, §3).
-- The paper does not print γ. Eq. 8 is a sum over the features, so a γ fits one layer of one network only. Here
-  ``gamma`` multiplies the mean over the features, for the decoder. The encoder minimizes the sum, as Eq. 8 says.
+- The paper does not print γ. L_llike is a sum over the features, so a γ fits one layer of one network only. Here
+  ``gamma`` multiplies the mean over the features, for the decoder. The encoder minimizes the sum.
 - Table 1 has other widths and a dense layer of 512 in the discriminator, and of 2,048 in the encoder. Here encoder and
   discriminator have DCGAN's trunk, and the decoder is DCGAN's generator, as in the other GANs of this library.
 - The paper compares the map of one layer ``l``. Here it is the discriminator's last map by default.
@@ -39,7 +46,7 @@ class VAEGAN(Model, Encodes, Decodes, Generates):
         width: channels of the first map of encoder and discriminator, and of the decoder's last one.
         layer: l, number of the discriminator's map that is compared, counted from 1; 0 is the last.
         alpha: weight of the KL divergence for the encoder; the paper has 1.
-        gamma: γ, weight of Eq. 8 for the decoder, as a mean over the features.
+        gamma: γ, weight of L_llike for the decoder, as a mean over the features.
         lr: learning rate of Adam.
         betas: decay rates of Adam.
     """
@@ -86,7 +93,7 @@ class VAEGAN(Model, Encodes, Decodes, Generates):
         return x
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """Algorithm 1: one forward pass; each of the three losses moves its own networks."""
+        """Take one step of Algorithm 1: one forward pass; each of the three losses moves its own networks."""
         q = self.encode(batch.x)
         z = q.rsample()
         x_rec = self.decode(z)
@@ -94,10 +101,10 @@ class VAEGAN(Model, Encodes, Decodes, Generates):
         real, maps = self.discriminator.with_maps(batch.x)
         again, maps_rec = self.discriminator.with_maps(x_rec)
         new = self.discriminator(x_new)
-        kl = losses.kl(q).mean()  # Eq. 2
-        # Eq. 8 per feature; the discriminator does not minimize it
+        kl = losses.kl(q).mean()  # L_prior
+        # L_llike per feature; the discriminator does not minimize it
         rec = losses.feature_distance(maps[self.layer], maps_rec[self.layer]).mean()
-        d = losses.non_saturating(real, again).critic + F.softplus(new).mean()  # Eq. 7 with both kinds of fakes
+        d = losses.non_saturating(real, again).critic + F.softplus(new).mean()  # -L_GAN
         g = F.softplus(-again).mean() + F.softplus(-new).mean()
         update(
             {

@@ -71,7 +71,7 @@ class WAEMMD(Model, Encodes, Decodes, Generates):
         return self.decode(standard_normal(n, self.latent, seed, self))
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """Algorithm 2."""
+        """Take one step of Algorithm 2."""
         z = self.encoder(batch.x)
         rec = (batch.x - self.decode(z)).square().flatten(1).sum(1).mean()
         penalty = mmd(torch.randn_like(z), z)
@@ -93,11 +93,12 @@ def mmd(a: Tensor, b: Tensor) -> Tensor:
     n, k = a.shape
 
     def kernel(u: Tensor, v: Tensor) -> Tensor:
+        """Return the kernel of all pairs of rows, (B, B)."""
         squared = (u[:, None] - v[None]).square().sum(2)  # (B, B)
         return torch.stack([scale * 2 * k / (scale * 2 * k + squared) for scale in SCALES]).sum(0)
 
     def pairs(u: Tensor) -> Tensor:
-        """The mean over pairs of different rows; each row has the kernel's largest value with itself."""
+        """Return the mean over pairs of different rows; a row has the kernel's largest value, 1 a scale, with itself."""
         return (kernel(u, u).sum() - n * len(SCALES)) / (n * (n - 1))
 
     return pairs(a) + pairs(b) - 2 * kernel(a, b).mean()

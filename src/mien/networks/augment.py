@@ -2,7 +2,7 @@
 
 Zhao, Liu, Lin, Zhu & Han, "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020. The ranges are
 those of the paper's Appendix A. A discriminator that sees changed pictures only, real and made ones alike, cannot
-learn its training pictures by heart.
+memorize its training pictures.
 """
 
 from __future__ import annotations
