@@ -4,8 +4,8 @@
 it: the structure is similar to BiGAN's, and a *translator* T makes the relation of a pair visible to the discriminator.
 
 The discriminator of pairs sees a picture x beside T(x), which is real, or beside G(E(x), z'), which is generated. So
-E(x) must describe what T keeps, and the noise z' determines what T changes. A second discriminator compares G(z, z') for
-z ~ N(0, I) with pictures, so that the model also generates.
+E(x) must describe what T keeps, and the noise z' determines what T changes. A second discriminator compares G(z, z')
+for z ~ N(0, I) with pictures, so that the model also generates.
 
 Departures
 - The thesis describes the model in two sentences and a figure. The losses here are the original GAN's for both games,

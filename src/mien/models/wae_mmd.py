@@ -98,7 +98,7 @@ def mmd(a: Tensor, b: Tensor) -> Tensor:
         return torch.stack([scale * 2 * k / (scale * 2 * k + squared) for scale in SCALES]).sum(0)
 
     def pairs(u: Tensor) -> Tensor:
-        """Return the mean over pairs of different rows; a row has the kernel's largest value, 1 a scale, with itself."""
+        """Return the mean over pairs of different rows. With itself, a row has the kernel's largest value."""
         return (kernel(u, u).sum() - n * len(SCALES)) / (n * (n - 1))
 
     return pairs(a) + pairs(b) - 2 * kernel(a, b).mean()

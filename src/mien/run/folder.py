@@ -85,8 +85,8 @@ def read_config(run: str | Path) -> dict[str, Any]:
         wrong = _wrong_type(config)
     except BadFile as error:
         raise MienError(
-            f"expected the configuration of a run in {path}, got a bad file ({error}): change its permissions, or train "
-            "again into a new folder"
+            f"expected the configuration of a run in {path}, got a bad file ({error}): "
+            "change its permissions, or train again into a new folder"
         ) from None
     except (ValueError, KeyError, TypeError, RecursionError):
         wrong, version, name = "something else", FORMAT, ""

@@ -86,5 +86,5 @@ RECIPE = Recipe(
     ],
     figure=common.reconstructions,
     extra=extra,
-    departures="DCGAN, WGAN, VAE/GAN and LS-GAN are not compared: mien has no models of them.",
+    departures="DCGAN, WGAN, VAE/GAN and LS-GAN are not compared here. mien has models of them: see mien compare.",
 )  # fmt: skip
