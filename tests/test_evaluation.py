@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from conftest import tiny
 from mien import evaluation
 from mien.errors import MienError, UnknownName
 from mien.evaluation import measures
@@ -17,11 +19,15 @@ from mien.evaluation.measure import Skipped
 from mien.evaluation.page import numbers as numbers_section
 from mien.evaluation.perceptual import Perceptual
 from mien.evaluation.store import RESULT, read
+from mien.evaluation.summary import Group, grouped, records
 from mien.evaluation.text import tables
 from mien.experiment import train
 from mien.metrics.attributes import attribute_scores
 from mien.run.data import Data
 from mien.run.opening import open_run
+from mien.training.operations import Operations
+from mien.training.settings import Alone, Settings
+from mien.training.timing import flop_per_picture
 from test_cli import mien, refused
 
 PROJECT = Path(__file__).parents[1]
@@ -127,7 +133,7 @@ def test_a_judge_does_not_undo_what_was_measured_without(runs):
     assert with_judge["edits"] == alone["edits"]
     assert list(with_judge.judges) == ["feature_fid"]
     # compared by that judge, edits are taken anew
-    results, _ = compare([run, open_run(runs / "a")], runs / "x", runs / "judge", seed=4, metrics=["edits"])
+    results, _, _ = compare([run, open_run(runs / "a")], runs / "x", runs / "judge", seed=4, metrics=["edits"])
     assert all(result["edits"].success is not None for result in results)
 
 
@@ -166,10 +172,10 @@ def test_what_was_skipped_is_tried_again(runs, monkeypatch, tmp_path):
     again = evaluation.evaluate(run, seed=7, metrics=["lpips_vgg", "reconstruction"])
     assert again["lpips_vgg"] == NUMBER, "a number outlives the weights it was taken with"
     there[0] = True
-    results, _ = compare(opened, tmp_path / "x", seed=7, metrics=["lpips_vgg", "reconstruction"])
+    results, _, _ = compare(opened, tmp_path / "x", seed=7, metrics=["lpips_vgg", "reconstruction"])
     assert [result["lpips_vgg"] for result in results] == [NUMBER] * 2
     # shown where it is stored, though not measured
-    results, _ = compare(opened, tmp_path / "x", seed=7)
+    results, _, _ = compare(opened, tmp_path / "x", seed=7)
     assert all("lpips_vgg" in result for result in results)
 
 
@@ -195,19 +201,19 @@ def test_what_different_judges_said_is_not_compared(runs, tmp_path):
     opened = [open_run(runs / name) for name in "ab"]
     for run, judge in zip(opened, ("judge", "second"), strict=True):
         evaluation.evaluate(run, runs / judge, count=17, metrics=["edits", "reconstruction"])
-    results, page = compare(opened, tmp_path / "x", count=17, metrics=["edits", "reconstruction"])
+    results, _, page = compare(opened, tmp_path / "x", count=17, metrics=["edits", "reconstruction"])
     assert [("edits" in result, "reconstruction" in result, result.judge is not None) for result in results] == [
         (False, True, False)
     ] * 2
     assert "measures that depend on the judge are left out" in page.read_text()
-    results, _ = compare(opened, tmp_path / "x", runs / "judge", count=17, metrics=["edits", "reconstruction"])
+    results, _, _ = compare(opened, tmp_path / "x", runs / "judge", count=17, metrics=["edits", "reconstruction"])
     assert all(result.judge.run == "judge" and "edits" in result for result in results)
     for run, judge in zip(opened, ("judge", "second"), strict=True):
         evaluation.evaluate(run, runs / judge, count=17, seed=8, metrics=["edits"])
     with pytest.raises(MienError, match=r"--judge RUN"):  # nothing is left
         compare(opened, tmp_path / "x", count=17, seed=8, metrics=["edits"])
     # now that one judge judged both, it need not be named again, and only what is asked for is shown
-    results, _ = compare(opened, tmp_path / "x", count=17, metrics=["edits"])
+    results, _, _ = compare(opened, tmp_path / "x", count=17, metrics=["edits"])
     assert all("edits" in result and "reconstruction" not in result for result in results)
 
 
@@ -396,3 +402,58 @@ def test_edits_of_a_single_attribute_have_no_leakage(tmp_path, capsys):
     assert code == 0, text
     assert "edit accuracy" in text
     assert "nan" not in text
+
+
+def test_runs_that_differ_in_their_seed_share_a_row(runs, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        shutil.copytree(runs / name, tmp_path / f"vae-{name}")
+    words = ["compare", "vae-a", "vae-b", runs / "judge", "--metric", "reconstruction", "--count", "16", "--out", "x"]
+    code, text = mien(capsys, *words)
+    assert code == 0, text
+    assert "vae        2" in text
+    stored = json.loads((tmp_path / "x" / "compare.json").read_text())
+    group, judge = (Group.from_json(values) for values in stored["groups"])
+    assert (group.name, group.runs, judge.name) == ("vae", ("vae-a", "vae-b"), "judge")
+    values = [each["reconstruction"]["psnr_db"]["mean"] for each in stored["runs"][:2]]
+    number = group.numbers["psnr_db"]
+    assert number.mean == pytest.approx(np.mean(values))
+    assert number.sd == pytest.approx(np.std(values, ddof=1))
+    assert number.n == 2
+    model = open_run(runs / "a").model
+    assert group.cost.parameters == sum(v.numel() for v in model.parameters())
+    assert group.cost.lowest <= group.cost.images_per_second <= group.cost.highest
+    assert "psnr_db" not in judge.numbers
+    rows, lower, higher = records([group, judge])
+    assert rows[1]["PSNR dB"] is None
+    assert (lower, higher) == ([], ["PSNR dB", "SSIM"])
+
+
+def test_names_of_groups():
+    config = {"model": "vae", "config": {"width": 4}, "training": {"steps": 5, "seed": 0}}
+    other = {**config, "training": {"steps": 5, "seed": 1}}
+    longer = {**config, "training": {"steps": 6, "seed": 0}}
+    assert grouped({"vae-0": config, "vae-1": other}) == {"vae": ["vae-0", "vae-1"]}
+    assert grouped({"a": config, "b": longer}) == {"a": ["a"], "b": ["b"]}
+    # without a common beginning, and with the same one
+    assert grouped({"x": config, "y": other}) == {"x": ["x", "y"]}
+    assert grouped(
+        {"r-0": config, "r-1": other, "r-2": longer, "r-3": {**longer, "training": {"steps": 6, "seed": 1}}}
+    ) == {
+        "r-0": ["r-0", "r-1"],
+        "r-2": ["r-2", "r-3"],
+    }
+
+
+def test_the_cost_of_a_step_counts_convolutions_and_products():
+    """A dense layer of 12 → 5: 2·12·5 operations forward, the same for its weights; a fixed input needs no gradient."""
+    layer, x = torch.nn.Linear(12, 5), torch.randn(3, 12)
+    with Operations() as counter:
+        layer(x).sum().backward()
+    assert counter.total == 2 * 3 * (2 * 12 * 5)
+    # a gradient penalty has second derivatives
+    plain, penalized = (
+        flop_per_picture(tiny("wgan", penalty=weight), 0, 0, Alone(Settings(steps=1, device="cpu")))
+        for weight in (0.0, 1.0)
+    )
+    assert 0 < plain < penalized

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from mien.cli.measuring import Count, Judge, Metrics
 from mien.cli.outputs import Force, place
 from mien.cli.shared import Device, Root, Seed, bars, make_console, pick_device, run_folder, wrote
 from mien.errors import MienError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @app.command(rich_help_panel="Measure")
@@ -27,6 +31,9 @@ def compare(
     device: Device = "auto",
 ) -> None:
     """Put runs side by side: the same measures, the same held-out pictures, one page.
+
+    Runs that differ in their seed only share a row: the mean and the standard deviation. The table also has each
+    model's parameters, operations and training speed.
 
     Examples:
       mien compare runs/vae runs/vae_wgan --judge runs/judge
@@ -44,20 +51,30 @@ def compare(
         force,
         lambda folder: [folder / "compare.json", folder / "index.html"],
     )
-    from rich.table import Table
-
+    from mien import figures
     from mien.evaluation import compare as comparing
+    from mien.evaluation.summary import records
     from mien.evaluation.text import side_by_side
     from mien.run.opening import open_run
 
     console, torch_device = make_console(), pick_device(device)
     with bars(console) as note:
         opened = [open_run(run, torch_device, root) for run in runs]
-        results, page = comparing.compare(opened, out, judge, count, seed, note, metric or ())
-    rows = side_by_side(results)
-    table = Table(*rows[0], title=f"{results[0].data.test:,} held-out pictures", title_justify="left")
+        results, groups, page = comparing.compare(opened, out, judge, count, seed, note, metric or (), torch_device)
+    if len(results) <= comparing.SIDE_BY_SIDE:
+        _print_columns(console, side_by_side(results), f"{results[0].data.test:,} held-out pictures")
+    rows, lower, higher = records(groups)
+    table = figures.metric_table(rows, lower=lower, higher=higher)
+    console.print(str(table), markup=False, highlight=False, soft_wrap=True)
+    wrote(console, out / "compare.json")
+    wrote(console, page)
+
+
+def _print_columns(console: Console, rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """Print a row for each measure, with a column for each run."""
+    from rich.table import Table
+
+    table = Table(*rows[0], title=title, title_justify="left")
     for row in rows:
         table.add_row(*row.values())
     console.print(table)
-    wrote(console, out / "compare.json")
-    wrote(console, page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,16 @@ from mien.data.pictures import shown
 from mien.errors import MienError
 from mien.evaluation import measures
 from mien.evaluation.context import Note
+from mien.evaluation.cost import costs
 from mien.evaluation.editing import TELLING, editable
 from mien.evaluation.evaluator import choose, measure, open_judge
 from mien.evaluation.result import Evaluation
 from mien.evaluation.store import empty, stored
+from mien.evaluation.summary import Group, grouped, records, summarize
 from mien.evaluation.text import side_by_side
 from mien.figures import Captioned, Section
 from mien.files import write_json
+from mien.run.folder import read_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +32,13 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # pictures in a row
 EDITS = 3  # attributes
+SIDE_BY_SIDE = 6  # most runs with a column each
+MOST_NAMES = 6  # in the title of the page
+BEST = "The best value of each column is marked."
+COSTS = (
+    "Parameters are those that the training moves. GFLOP: of a training step, for one picture. images/s: of training "
+    "steps, the models in turns."
+)
 
 
 def check_alike(opened: Sequence[OpenRun]) -> None:
@@ -63,17 +73,20 @@ def compare(
     seed: int = 0,
     note: Note | None = None,
     metrics: Iterable[str] = (),
-) -> tuple[list[Evaluation], Path]:
+    device: str = "cpu",
+) -> tuple[list[Evaluation], list[Group], Path]:
     """Measure runs by one protocol, and write ``compare.json`` and a page with their pictures and numbers.
 
-    A result that the run's own evaluation holds by the same protocol is not measured again.
+    A result that the run's own evaluation holds by the same protocol is not measured again. Runs that differ in their
+    seed only are one group: one row of the table, with the spread over the seeds, and one row of pictures.
 
     Args:
         opened: two runs or more; out: the folder to write.
         judge, count, seed, note, metrics: the arguments of :func:`mien.evaluation.evaluate`.
+        device: where the training steps of the models are timed.
 
     Returns:
-        The evaluations in the order of the runs, and the page.
+        The evaluations in the order of the runs, their groups, and the page.
 
     Raises:
         MienError: fewer than two runs, or runs on different data or splits.
@@ -103,11 +116,24 @@ def compare(
         raise MienError(
             f"expected something to compare of {' and '.join(names)}, got no {' or '.join(selection)}: {why}"
         )
-    write_json(out / "compare.json", {"mien": __version__, "runs": [each.to_json() for each in evaluations]})
+    by_name = dict(zip(names, zip(opened, evaluations, strict=True), strict=True))
+    members = grouped({name: read_config(run.folder) for name, (run, _) in by_name.items()})
+    first = {group: by_name[runs[0]][0] for group, runs in members.items()}
+    groups = summarize({group: [by_name[run][1] for run in runs] for group, runs in members.items()},
+                       costs(first, device))  # fmt: skip
+    write_json(
+        out / "compare.json",
+        {
+            "mien": __version__,
+            "groups": [group.to_json() for group in groups],
+            "runs": [each.to_json() for each in evaluations],
+        },
+    )
     data = evaluations[0].data
     subtitle = f"{data.name} at {data.size_text}; the same {data.count_text} for all"
-    page = figures.page(out / "index.html", " · ".join(names), _sections(opened, evaluations), subtitle)
-    return evaluations, page
+    title = " · ".join(first if len(first) <= MOST_NAMES else [*list(first)[:MOST_NAMES], "…"])
+    page = figures.page(out / "index.html", title, _sections(first, evaluations, groups), subtitle)
+    return evaluations, groups, page
 
 
 def _missing(run: OpenRun, judge: str | None, count: int, seed: int, selection: tuple[str, ...]) -> tuple[str, ...]:
@@ -131,44 +157,50 @@ def comparable(results: Sequence[Evaluation], selection: Sequence[str]) -> list[
     ]
 
 
-def _sections(opened: Sequence[OpenRun], evaluations: Sequence[Evaluation]) -> list[Section]:
-    """Return the sections of the page: the numbers, then the pictures of every run."""
+def _sections(
+    opened: Mapping[str, OpenRun], evaluations: Sequence[Evaluation], groups: Sequence[Group]
+) -> list[Section]:
+    """Return the sections of the page: the numbers, then the pictures of the first run of every group."""
     judge = evaluations[0].judge
     judge_text = (
         f"Judge: {judge.run}. "
         if judge
         else "Without a judge, or with different ones: measures that depend on the judge are left out. "
     )
-    parts = [
-        Section(
-            "Measures",
-            f"{judge_text}± is the deviation over pictures, or the standard error where it says so; one training each.",
-            Captioned(figures.metric_table(side_by_side(evaluations)), "The same protocol for all runs."),
+    rows, lower, higher = records(groups)
+    text = f"{judge_text}± is the standard deviation over the seeds. {COSTS}"
+    parts = [Section("All models", text, Captioned(figures.metric_table(rows, lower=lower, higher=higher), BEST))]
+    if len(evaluations) <= SIDE_BY_SIDE:
+        parts.append(
+            Section(
+                "Measures",
+                "± is the deviation over pictures, or the standard error where it says so; one training each.",
+                Captioned(figures.metric_table(side_by_side(evaluations)), "The same protocol for all runs."),
+            )
         )
-    ]
-    x = opened[0].dataset.batch(spread(opened[0].splits.test, SHOWN)).x
-    rebuilt = [run for run in opened if can(run.model, Encodes, Decodes)]
+    x = next(iter(opened.values())).dataset.batch(spread(next(iter(opened.values())).splits.test, SHOWN)).x
+    rebuilt = {name: run for name, run in opened.items() if can(run.model, Encodes, Decodes)}
     if rebuilt:
-        rows = [shown(applications.reconstruct(run.model, x)) for run in rebuilt]
-        figure = figures.reconstructions(shown(x), rows, names=["real", *(run.folder.name for run in rebuilt)])
+        pictures = [shown(applications.reconstruct(run.model, x)) for run in rebuilt.values()]
+        figure = figures.reconstructions(shown(x), pictures, names=["real", *rebuilt])
         parts.append(Section("Reconstructions", "The same held-out pictures, encoded and decoded by each.", figure))
     parts += _edits(opened, x)
-    for run in opened:
+    for name, run in opened.items():
         if isinstance(run.model, Generates):
             new = applications.generate(run.model, 2 * SHOWN, seed=1)
-            parts.append(Section(f"Samples of {run.folder.name}", "", figures.samples(shown(new))))
+            parts.append(Section(f"Samples of {name}", "", figures.samples(shown(new))))
     return parts
 
 
-def _edits(opened: Sequence[OpenRun], x: Tensor) -> list[Section]:
+def _edits(opened: Mapping[str, OpenRun], x: Tensor) -> list[Section]:
     """Return the same held-out pictures with one attribute added, by each run that edits."""
-    editors = [(run, run.editor()) for run in opened if run.edits]
-    if not editors:
-        return []
-    common = set.intersection(*(set(editable(run, editor)) for run, editor in editors))
-    names = ["real", *(run.folder.name for run, _ in editors)]
+    editors = {name: run.editor() for name, run in opened.items() if run.edits}
+    able = {name: set(editable(opened[name], editor)) for name, editor in editors.items()}
+    # a model of one attribute leaves the choice to it; otherwise, an attribute that most models edit
+    counts = {name: sum(name in each for each in able.values()) for name in TELLING}
     parts = []
-    for attribute in [name for name in TELLING if name in common][:EDITS]:
-        rows = [shown(editor(x, {attribute: 1.0})) for _, editor in editors]
-        parts.append(Section(f"{attribute} +1", "", figures.reconstructions(shown(x), rows, names=names)))
+    for attribute in sorted((name for name in TELLING if counts[name]), key=lambda name: -counts[name])[:EDITS]:
+        some = [name for name in editors if attribute in able[name]]
+        rows = [shown(editors[name](x, {attribute: 1.0})) for name in some]
+        parts.append(Section(f"{attribute} +1", "", figures.reconstructions(shown(x), rows, names=["real", *some])))
     return parts

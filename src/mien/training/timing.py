@@ -42,6 +42,32 @@ def seconds_per_step(model: Model, batch: int, attributes: int, classes: int, fa
     return mean
 
 
+def flop_per_picture(model: Model, attributes: int, classes: int, fabric: Fabric | Alone, n: int = 4) -> float:
+    """Return the floating-point operations of a training step for one picture, over all stages; the weights move.
+
+    Forward and backward passes of convolutions and matrix products count, by the formulas of torch's FlopCounterMode: a
+    product with a sum is two operations.
+
+    Args:
+        model: on the device of ``fabric``, with ``shape`` (C, H, W) in its configuration.
+        attributes, classes: how many of them the data set has.
+        n: pictures in the counted steps, at least 2.
+    """
+    from mien.training.operations import Operations
+
+    update = Update(model, cast("Fabric", fabric))
+    model.train()
+    model.calibrate(_noise(model, n, attributes, classes, fabric.device))
+    mean = 0.0
+    for begin, end in zip(model.stages, (*model.stages[1:], 1.0), strict=True):
+        model.progress = begin
+        noise = _noise(model, n, attributes, classes, fabric.device)
+        with Operations() as counter:
+            model.training_step(noise, update)
+        mean += (end - begin) * counter.total / n
+    return mean
+
+
 def _of_this_stage(
     model: Model, update: Update, batch: int, attributes: int, classes: int, fabric: Fabric | Alone
 ) -> float:
