@@ -188,7 +188,7 @@ def test_perceptual_loss_moves_d_only_as_what_reads_the_picture():
     model._read = cut
     before = {k: v.detach().clone() for k, v in model.named_parameters()}
     model.train()
-    model._rebuild(batch_of().x, Update(model, fabric))
+    model._rebuild(batch_of(), Update(model, fabric))
     for key, value in model.named_parameters():
         assert torch.equal(value, before[key]) != key.startswith("generator."), key
 
@@ -196,13 +196,13 @@ def test_perceptual_loss_moves_d_only_as_what_reads_the_picture():
 def test_perceptual_loss_is_the_sum_over_all_maps():
     model = made(lambda2=0.0)
     twin = copy.deepcopy(model).train()
-    x = batch_of().x
+    batch = batch_of()
     with torch.no_grad():
-        z, c, maps = twin._read(x)
+        z, c, maps = twin._read(batch.x)
         again = twin.discriminator.trunk(twin.generator(z, c))
     expected = sum(np.abs(a.numpy() - h.numpy()).mean() for a, h in zip(again, maps, strict=True))
     update = Update(model.train(), fabric)
-    model._rebuild(x, update)
+    model._rebuild(batch, update)
     assert float(update.terms["per"]) == pytest.approx(expected, rel=1e-5)
 
 
@@ -413,3 +413,84 @@ def test_the_generators_second_update_is_weighed_against_what_d_says_now():
     assert len(compared) == 2
     # what the second comparison used for real pictures is D after the first update
     assert compared[1] >= real[0]
+
+
+# --- beyond the paper
+
+
+def gradients(model, batch, stage):
+    """The gradients that a stage passes to the update, by parameter."""
+    result = {}
+
+    class Recorder:
+        device = torch.device("cpu")
+
+        def __call__(self, losses, **terms):
+            self.terms = terms
+            for players, loss in losses.items():
+                players = (players,) if isinstance(players, str) else players
+                named = {k: v for k, v in model.named_parameters() if k.split(".")[0] in players}
+                parts = torch.autograd.grad(loss, named.values(), retain_graph=True, allow_unused=True)
+                result.update(zip(named, parts, strict=True))
+
+    recorder = Recorder()
+    getattr(model.train(), stage)(batch, recorder)
+    return result, recorder.terms
+
+
+def test_the_third_stage_asks_for_the_description_of_another_picture():
+    """The label loss of G(z̃, c′) is the cross-entropy with the row of the picture before it in the batch."""
+    model, batch = made(swap=1.0, most_updates=1), batch_of(6)
+    torch.manual_seed(0)
+    _, terms = gradients(copy.deepcopy(model), batch, "_swap")
+    model.train()
+    z, _, _ = model._read(batch.x, remember=False)
+    wanted = (batch.attributes[[5, 0, 1, 2, 3, 4]] > 0).float()
+    drawn = model.generator(z, wanted)
+    logit, shared, _ = model.discriminator(drawn, remember=False)
+    p = model.classifier.logits(shared).sigmoid()
+    expected = -(wanted * p.log() + (1 - wanted) * (1 - p).log()).mean()
+    torch.testing.assert_close(terms["swap_label"], expected)
+    torch.testing.assert_close(terms["swap_gan"], -logit.sigmoid().log().mean())
+    torch.testing.assert_close(terms["swap_z"], (model.classifier.z(shared) - z).abs().mean())
+    torch.testing.assert_close(terms["swap_d"], -(1 - logit.sigmoid()).log().mean())
+
+
+def test_the_third_stage_moves_the_label_head_of_c_by_no_loss_and_its_code_by_what_z_carries():
+    """C's attributes judge the swapped picture, and a judge that moved could say what G wants to hear."""
+    model, batch = made(swap=1.0), batch_of(6)
+    moved, _ = gradients(model, batch, "_swap")
+    assert all(value is None for key, value in moved.items() if key.startswith("classifier.labels"))
+    assert moved["classifier.code.weight"].abs().sum() > 0
+    assert moved["discriminator.source.weight"].abs().sum() > 0  # D learns that they are generated
+    assert moved["discriminator.shared.0.weight"].abs().sum() > 0  # it writes z̃
+    assert all(value.abs().sum() > 0 for key, value in moved.items() if key.startswith("generator") and "weight" in key)
+
+
+def test_labels_of_real_pictures_alone_leave_the_label_head_to_them():
+    """On generated pictures, L_label moves G as before, and neither C's labels nor the features that they read."""
+    batch = batch_of(6)
+    sides = []
+    for real_labels in (False, True):
+        torch.manual_seed(1)
+        model = made(most_updates=1, real_labels=real_labels)
+        torch.manual_seed(2)
+        sides.append(gradients(model, batch, "_acgan")[0])
+    for key in sides[0]:
+        untouched = key.startswith(("generator", "discriminator.source", "classifier.code"))
+        assert torch.equal(sides[0][key], sides[1][key]) == untouched, key
+
+
+def test_true_labels_rebuild_with_what_is_known():
+    """Stage 2 passes the true description to G; an unknown attribute keeps what C reads."""
+    model, batch = made(true_labels=True), batch_of(6)
+    batch.attributes[0, 0] = 0
+    seen = []
+    model.generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1].detach()))
+    with torch.no_grad():
+        read = copy.deepcopy(model).train()._read(batch.x)[1]
+    gradients(model, batch, "_rebuild")
+    (c,) = seen
+    known = batch.attributes != 0
+    assert torch.equal(c[known], (batch.attributes > 0).float()[known])
+    torch.testing.assert_close(c[0, 0], read[0, 0])

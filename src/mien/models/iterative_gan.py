@@ -28,6 +28,13 @@ Departures
   two attributes exclude each other there (two hair colors), a request for one switches the other off.
 - G's BatchNorm has separate running statistics for generated and for rebuilt pictures. With one running average for
   both, pictures in evaluation and in training mode differed by .054 and .075 on a range of 2.
+
+Beyond the paper, all off by default
+- ``swap``: a third stage draws G(z̃, c′), a picture's code with the description of another picture, as an edit does. The
+  adversarial loss, L_label and L_z of these pictures move G, and D and C by z̃ only, so that z̃ loses what c′ says. As
+  judges, D and C do not move by these losses. D also learns that these pictures are generated.
+- ``true_labels``: stage 2 rebuilds with the true description in place of c̃.
+- ``real_labels``: D and C learn L_label on real pictures only; on generated pictures, it moves G.
 """
 
 from __future__ import annotations
@@ -80,6 +87,10 @@ class Classifier(nn.Module):
         self.labels = nn.Sequential(nn.Linear(shared, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, attributes))
         self.apply(initialize)
 
+    def forward(self, shared: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z̃ (B, K) and the logits (B, A) of c̃."""
+        return self.z(shared), self.logits(shared)
+
     def z(self, shared: Tensor) -> Tensor:
         """Return z̃ (B, K) in [-1, 1]."""
         z: Tensor = self.code(shared).float().tanh()
@@ -95,7 +106,8 @@ class Fake(NamedTuple):
     """The outputs of D and C for pictures G(z, c)."""
 
     logit: Tensor  # (B,), high for real
-    common: Tensor  # weighted L_label and L_z, a scalar that all players minimize
+    common: Tensor  # weighted L_label and L_z, a scalar that G minimizes
+    judges: Tensor  # what D and C minimize of it
     terms: dict[str, Tensor]  # for the log
 
 
@@ -112,6 +124,9 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         label_weight: weight of L_label, a mean over the attributes; the number of attributes turns it into the sum.
         ratio: a side gets another update when its adversarial loss is more than this many times the other side's.
         most_updates: largest number of updates of a side in one iteration; 1 updates both sides once.
+        swap: weight of the third stage; 0 omits it and its cost.
+        true_labels: whether stage 2 rebuilds with the true description.
+        real_labels: whether D and C learn attributes on real pictures only.
         lr: learning rate of Adam.
         betas: decay rates of Adam.
     """
@@ -132,18 +147,22 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         label_weight: float = 10.0,
         ratio: float = 4.0,
         most_updates: int = 2,
+        swap: float = 0.0,
+        true_labels: bool = False,
+        real_labels: bool = False,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
     ):
         super().__init__()
         positive(width=width, latent=latent, shared=shared, most_updates=most_updates, lr=lr)
-        not_negative(lambda1=lambda1, lambda2=lambda2, lambda3=lambda3, label_weight=label_weight)
+        not_negative(lambda1=lambda1, lambda2=lambda2, lambda3=lambda3, label_weight=label_weight, swap=swap)
         if ratio < 1:
             raise MienError(f"expected ratio of 1 or more, got {ratio}: such as ratio=4")
         self.attributes = self.editable = self.conditions = attributes
         self.latent, self.label_weight, self.lr, self.betas = latent, label_weight, lr, betas
         self.lambda1, self.lambda2, self.lambda3 = lambda1, lambda2, lambda3
         self.ratio, self.most_updates = ratio, most_updates
+        self.swap, self.true_labels, self.real_labels = swap, true_labels, real_labels
         count = len(attributes) or 1
         self.generator = ConditionalGenerator(shape, latent, count, width)
         self.discriminator = Discriminator(shape, width, shared)
@@ -209,10 +228,12 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         self.generator.read_attributes(table)
 
     def training_step(self, batch: Batch, update: Update) -> None:
-        """The two stages of Fig. 1."""
+        """Take the two stages of Fig. 1, and the third one with ``swap``."""
         self._acgan(batch, update)
         if self.lambda1 or self.lambda2:
-            self._rebuild(batch.x, update)
+            self._rebuild(batch, update)
+        if self.swap:
+            self._swap(batch, update)
 
     def _acgan(self, batch: Batch, update: Update) -> None:
         """Stage 1: L_ACGAN, and L_z of the same pictures G(z, c).
@@ -225,7 +246,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         fake = self._fake(batch)
         d, g = losses.non_saturating(real, fake.logit)
         update(
-            {("discriminator", "classifier"): d + label_real + fake.common, "generator": g + fake.common},
+            {("discriminator", "classifier"): d + label_real + fake.judges, "generator": g + fake.common},
             d=d, g=g, d_updates=1.0, g_updates=1.0, **fake.terms,
         )  # fmt: skip
         # §4.1: "while the loss of D is overwhelmingly higher than G, we increase the update times of D", and the
@@ -238,7 +259,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             if behind == "discriminator":
                 real, label_real = self._real(batch)
                 d, g = losses.non_saturating(real, fake.logit)
-                update({("discriminator", "classifier"): d + label_real + fake.common}, d_updates=updates)
+                update({("discriminator", "classifier"): d + label_real + fake.judges}, d_updates=updates)
             else:
                 if moved:
                     with torch.no_grad():
@@ -266,10 +287,11 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         label = F.binary_cross_entropy_with_logits(self.classifier.logits(shared), c)
         terms = {"label_fake": label}
         common = self.label_weight * label
+        judges = 0 * label if self.real_labels else common
         if self.lambda3:
             terms["z"] = (self.classifier.z(shared) - z).abs().mean()  # L_z, §3.3.3
-            common = common + self.lambda3 * terms["z"]
-        return Fake(logit, common, terms)
+            common, judges = common + self.lambda3 * terms["z"], judges + self.lambda3 * terms["z"]
+        return Fake(logit, common, judges, terms)
 
     def _behind(self, d: Tensor, g: Tensor) -> str:
         """Return the player whose loss is overwhelmingly higher, or an empty text; all processes agree."""
@@ -281,14 +303,19 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             return "discriminator"
         return "generator" if loss_g > self.ratio * loss_d else ""
 
-    def _rebuild(self, x: Tensor, update: Update) -> None:
-        """Stage 2: L_per and L_pix of x_rebuild = G(z̃, c̃).
+    def _rebuild(self, batch: Batch, update: Update) -> None:
+        """Take stage 2: L_per and L_pix of x_rebuild = G(z̃, c̃).
 
         They move G, and they move D and C because these read z̃ and c̃. The maps that L_per compares take the place of
         a pretrained network's maps (§3.3.2), so L_per does not move D through them: D could make them equal by making
         them constant.
         """
+        x = batch.x
         z, c, maps = self._read(x)
+        if self.true_labels:
+            assert batch.attributes is not None
+            # an unknown attribute keeps what C reads
+            c = torch.where(batch.attributes == 0, c, (batch.attributes > 0).to(c))
         x_rebuild = self.generator(z, c)
         terms = {}
         loss = x_rebuild.new_zeros(())
@@ -302,6 +329,27 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
             terms["pix"] = (x - x_rebuild).abs().mean()
             loss = loss + self.lambda2 * terms["pix"]
         update({("generator", "discriminator", "classifier"): loss}, **terms)
+
+    def _swap(self, batch: Batch, update: Update) -> None:
+        """Take the third stage: pictures G(z̃, c′) with the descriptions c′ of other pictures of the batch."""
+        assert batch.attributes is not None
+        z = self._read(batch.x, remember=False)[0]
+        other = batch.attributes.roll(1, 0)
+        c = self.generator.multi_hot(other, torch.rand_like(other))
+        made = self.generator(z, c)
+        players = {"discriminator": self.discriminator, "classifier": self.classifier}
+        fixed = {
+            name: {key: p.detach() for key, p in network.named_parameters()} for name, network in players.items()
+        }
+        logit, shared, _ = functional_call(self.discriminator, fixed["discriminator"], (made, False))
+        again, logits = functional_call(self.classifier, fixed["classifier"], (shared,))
+        label = F.binary_cross_entropy_with_logits(logits, c)
+        gan = F.softplus(-logit).mean()
+        same = (again - z.detach()).abs().mean()
+        loss = gan + self.label_weight * label + self.lambda3 * same
+        d = F.softplus(self.discriminator(made.detach(), remember=False)[0]).mean()
+        terms = {"swap_label": label, "swap_z": same, "swap_gan": gan, "swap_d": d}
+        update({("generator", "discriminator", "classifier"): self.swap * (loss + d)}, **terms)
 
     def _read(self, x: Tensor, remember: bool = True) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return z̃ (B, K), c̃ (B, A) and D's maps of pictures ``x`` (B, C, H, W)."""
