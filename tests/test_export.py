@@ -94,7 +94,7 @@ def test_the_command_and_what_it_refuses(capsys, tmp_path, monkeypatch):
     assert code == 0, text
     assert json.loads((tmp_path / "files" / "export.json").read_text())["edit"]["amounts"] == {"Smiling": -1.0}
     assert "unknown attribute 'Smile'" in refused(capsys, "export", run, "Smile=1")
-    with pytest.raises(MienError, match="decodes, edits or recognizes"):
+    with pytest.raises(MienError, match=r"pass amounts, such as Smiling=\+1"):
         export.export(run, tmp_path / "nothing")
     monkeypatch.setattr(export, "PACKAGES", ("onnx", "package_that_is_not"))
     with pytest.raises(MienError, match=r"got no package_that_is_not: pip install 'mien\[onnx\]'"):
@@ -371,8 +371,27 @@ def test_the_editor_of_a_shipped_model_is_small_exact_and_changes_the_face_only(
     assert (smile[:20] == picture[:20]).all()
     assert (bangs[25:60] != picture[25:60]).mean() > 0.3
     assert np.abs(smile - picture).max() > 20
-    with pytest.raises(MienError, match="edits by itself: export an edit with fixed amounts"):
-        export_editor.export_editor(saved(tmp_path, "residual_gan", attribute="Smiling")[0], tmp_path / "x.onnx", None)
+
+
+@pytest.mark.parametrize("name", ["residual_gan", "cyclegan"])
+def test_the_editor_of_a_model_that_edits_one_attribute_by_itself(tmp_path, name):
+    run, model = saved(tmp_path, name, attribute="Smiling")
+    about = export_editor.export_editor(run, tmp_path / "editor.onnx", None)
+    assert about["attributes"] == ["Smiling"]
+    session = export.session(tmp_path / "editor.onnx")
+    pixels = np.stack([drawn(tmp_path / f"{seed}.png", (61, 83), seed) for seed in range(3)])
+    x = read_shape([tmp_path / f"{seed}.png" for seed in range(3)], model.config["shape"])
+    amounts = np.float32([[1], [-0.5], [0]])
+    output, change = session.run(["output", "change"], {"input": pixels, "amounts": amounts})
+    for i, amount in enumerate(amounts[:, 0].tolist()):
+        with torch.inference_mode():
+            expected = model.edit(x[i : i + 1], {"Smiling": amount}) - x[i : i + 1]
+        assert np.abs(change[i] - expected[0].numpy()).max() < 2e-2
+        assert (np.abs(change[i]).max() > 1e-3) == bool(amount)
+    assert (output[2] == pixels[2][11:72]).all()
+    several = saved(tmp_path, "iterative_gan")[0]
+    with pytest.raises(MienError, match="or that edits one attribute, got iterative_gan: export an edit with fixed"):
+        export_editor.export_editor(several, tmp_path / "x.onnx", None)
 
 
 def test_attributes_that_the_editor_keeps(tmp_path):
@@ -403,6 +422,9 @@ def test_the_editor_by_command_and_the_example(tmp_path, monkeypatch, capsys):
     lines = script.read_text().splitlines()
     assert len(lines) <= 24
     assert not [line for line in lines if line.startswith(("import mien", "import torch", "from mien"))]
-    assert "edits by itself" in refused(
-        capsys, "export", saved(tmp_path, "residual_gan", attribute="Smiling")[0], "--editor"
-    )
+    # a model that edits by itself has no other file
+    run = saved(tmp_path, "residual_gan", attribute="Smiling")[0]
+    code, text = mien(capsys, "export", run, "--editor", "--out", "own")
+    assert code == 0, text
+    assert set(json.loads(Path("own/export.json").read_text())["files"]) == {"editor.onnx"}
+    assert "such as Smiling=+1, or --editor" in refused(capsys, "export", run)

@@ -105,9 +105,9 @@ def test_the_command_writes_a_page(tmp_path, capsys):
     wide = saved(tmp_path, "vae", shape=(3, 16, 32))[0]
     with pytest.raises(MienError, match="expected a model of square pictures"):
         write_page(wide, tmp_path / "other", None, package)
-    for words in (["recognizer-64"], [saved(tmp_path, "residual_gan", attribute="Smiling")[0]]):
+    for words in (["recognizer-64"], [saved(tmp_path, "iterative_gan")[0]]):
         line = refused(capsys, "web", *words, "--runtime", package, "--out", tmp_path / "other")
-        assert "edits by itself" in line or "Encodes and Decodes" in line
+        assert "edits one attribute" in line or "Encodes and Decodes" in line
 
 
 def test_the_page_names_no_other_host_and_runs_no_inline_code():

@@ -78,6 +78,7 @@ def export(
     keep: Sequence[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
     raw: bool = False,
+    empty: bool = False,
 ) -> Path:
     """Write the ONNX files of a run to the folder ``out`` and return that folder.
 
@@ -89,6 +90,7 @@ def export(
         keep: attributes that the edit must keep, see :func:`mien.applications.edit`.
         progress: called with (what, done, total).
         raw: graphs take and return float32 (N, C, H, W) in [-1, 1], without preparation.
+        empty: whether export.json is written even if there is no other file, because the caller adds one.
 
     Raises:
         MienError: a package of ``mien[onnx]`` is missing, the model has no ability to export, or the output of a
@@ -98,7 +100,11 @@ def export(
     run, out = resolve(run), Path(out)
     model = load(run)
     parts = _parts(model, dict(amounts or {}), vectors, keep, raw)
-    if not parts:
+    if not parts and not empty:
+        if can(model, Edits):
+            raise MienError(
+                f"expected an edit of {model.name} to export, got none: pass amounts, such as Smiling=+1, or --editor"
+            )
         raise MienError(f"expected a model that encodes, decodes, edits or recognizes, got {model.name}")
     about = facts(run, model, amounts, keep, raw)
     fast = folded(model)  # each BatchNorm becomes part of the layer before it

@@ -1,12 +1,12 @@
 """Export of a run as one ONNX file that edits any picture by any amounts: no mien, no PyTorch, no other file.
 
 ``editor.onnx`` takes ``input``, RGB pictures uint8 (N, height, width, 3) of any size, and ``amounts``, float32 (N, K),
-or (1, K) for all pictures: one amount for each attribute vector of the run. It crops, resizes and scales the pictures
-as mien does, and returns
+or (1, K) for all pictures: one amount for each attribute vector of the run, or one for the attribute of a model that
+edits by itself (``residual_gan``, ``cyclegan``). It crops, resizes and scales the pictures as mien does, and returns
 
 - ``output``, uint8 (N, h, w, 3): the largest centered rectangle of the picture with the model's aspect ratio, at the
   picture's own size. The change of the edit is added to its pixels, so all other details stay sharp.
-- ``change``, float32 (N, C, H, W): decode(z + Σ amount · vector) - decode(z) at the model's size.
+- ``change``, float32 (N, C, H, W): decode(z + Σ amount · vector) - decode(z) at the model's size, or edit(x) - x.
 
 The graph does not align pictures: a model of faces expects faces as ``mien align`` cuts them. Such a model changes
 ``output`` inside the face only; for attributes of hair, ears and neck, it changes the whole picture
@@ -47,29 +47,69 @@ SMALLEST = 256  # numbers of a weight that is stored in float16
 INPUTS, OUTPUTS = ("input", "amounts"), ("output", "change")
 
 
-class EditorGraph(nn.Module):
-    """The edit as a module from pictures and amounts to the edited pictures and the change.
+class VectorChange(nn.Module):
+    """The change of pictures by attribute vectors.
 
     Args:
         model: encodes and decodes.
         steps: (K, Z), a step in latent space for each attribute.
+    """
+
+    steps: Tensor
+
+    def __init__(self, model: Model, steps: Tensor):
+        super().__init__()
+        self.model = model
+        self.register_buffer("steps", steps.float())
+
+    def forward(self, x: Tensor, amounts: Tensor) -> Tensor:
+        """Return the change of ``x`` (N, C, H, W) by ``amounts`` (N, K) or (1, K)."""
+        model: Any = self.model
+        z = model.encode(x).mean
+        change: Tensor = model.decode(z + amounts @ self.steps) - model.decode(z)
+        return change
+
+
+class OwnChange(nn.Module):
+    """The change of pictures by a model of one attribute that edits by itself.
+
+    Args:
+        model: has the method ``changes``.
+    """
+
+    def __init__(self, model: Model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, amounts: Tensor) -> Tensor:
+        """Return the change of ``x`` (N, C, H, W) by ``amounts`` (N, 1) or (1, 1)."""
+        model: Any = self.model
+        added, removed = model.changes(x)
+        amount = amounts[:, :, None, None]
+        return torch.clamp(x + amount.relu() * added + (-amount).relu() * removed, -1, 1) - x
+
+
+class EditorGraph(nn.Module):
+    """The edit as a module from pictures and amounts to the edited pictures and the change.
+
+    Args:
+        shape: (C, H, W) of the model's pictures.
+        change: from pictures (N, C, H, W) and amounts to their change.
         masks: for a model of aligned faces, see :func:`template_masks`.
         beyond: (K,), 1 for an attribute that may change the whole picture, else 0.
     """
 
-    steps: Tensor
     beyond: Tensor
     face: Tensor
     whole: Tensor
 
-    def __init__(self, model: Model, steps: Tensor, masks: Masks | None, beyond: Tensor):
+    def __init__(self, shape: tuple[int, int, int], change: nn.Module, masks: Masks | None, beyond: Tensor):
         super().__init__()
-        channels, self.height, self.width = model.config["shape"]
-        self.model, self.prepare = model, PreparePictures((channels, self.height, self.width))
+        _, self.height, self.width = shape
+        self.change, self.prepare = change, PreparePictures(shape)
         self.masked = masks is not None
         face, whole = masks or (np.ones((1, 1)), np.ones((1, 1)))
         self.side = len(face)
-        self.register_buffer("steps", steps.float())
         self.register_buffer("beyond", beyond.float())
         self.register_buffer("face", torch.from_numpy(face).float())
         self.register_buffer("whole", torch.from_numpy(whole).float())
@@ -81,9 +121,7 @@ class EditorGraph(nn.Module):
             x: uint8 (N, height, width, 3).
             amounts: (N, K) or (1, K).
         """
-        model: Any = self.model
-        z = model.encode(self.prepare(x)).mean
-        change = model.decode(z + amounts @ self.steps) - model.decode(z)
+        change = self.change(self.prepare(x), amounts)
         # sums of ones, because a number taken from x.shape would be fixed in the graph
         rows, columns = torch.ones_like(x[0, :, 0, 0]).double(), torch.ones_like(x[0, 0, :, 0]).double()
         scale = torch.minimum(rows.sum() / self.height, columns.sum() / self.width)
@@ -148,15 +186,17 @@ def check_model(model: Model) -> None:
     """Check that a model can be exported as an editor.
 
     Raises:
-        MissingAbility: it does not encode and decode.
-        MienError: it edits by itself, or has signals and no pictures.
+        MissingAbility: it neither edits by itself nor encodes and decodes.
+        MienError: it edits several attributes by itself, or has signals and no pictures.
     """
     if can(model, Edits):
-        raise MienError(
-            f"expected a model that is edited by attribute vectors, got {model.name}, which edits by itself: export "
-            "an edit with fixed amounts, such as mien export RUN Smiling=+1"
-        )
-    require(model, Encodes, Decodes)
+        if not hasattr(model, "changes"):
+            raise MienError(
+                f"expected a model that is edited by attribute vectors, or that edits one attribute, got {model.name}: "
+                "export an edit with fixed amounts, such as mien export RUN Smiling=+1"
+            )
+    else:
+        require(model, Encodes, Decodes)
     if model.config["shape"][1] == 1:
         raise MienError(f"expected a model of pictures, got {model.name} of signals: export it without --editor")
 
@@ -173,26 +213,28 @@ def export_editor(
     Args:
         run: the run folder.
         path: the file.
-        vectors: the attribute vectors of the run; None for a model that edits by itself, which is refused.
+        vectors: the attribute vectors of the run; None for a model that edits by itself.
         keep: attributes that an edit of another attribute must keep, see :func:`mien.applications.edit`.
         direction: of the vectors, for the amounts that ``mien evaluate`` recommends.
 
     Raises:
-        MissingAbility: the model does not encode and decode.
-        MienError: a package of ``mien[onnx]`` is missing; the model edits by itself, or has signals and no pictures; or
-            the file gives something else than the model.
+        MissingAbility, MienError: as :func:`check_model`; a package of ``mien[onnx]`` is missing; or the file gives
+            something else than the model.
     """
     check_packages()
     run, path = resolve(run), Path(path)
     model = load(run)
     check_model(model)
     editor = Editor(model, vectors)
-    names, vectors = editor.names, editor.vectors
-    assert vectors is not None  # Editor refuses it
-    steps = torch.stack([vectors.without(name, [other for other in keep if other != name]) for name in names])
-    template = template_of(read_config(run)["data"], tuple(model.config["shape"]))
+    names, shape = editor.names, tuple(model.config["shape"])
+    change: nn.Module = OwnChange(model)
+    if (given := editor.vectors) is not None:
+        change = VectorChange(
+            model, torch.stack([given.without(name, [other for other in keep if other != name]) for name in names])
+        )
+    template = template_of(read_config(run)["data"], shape)
     beyond = torch.tensor([name in BEYOND_FACE for name in names])
-    graph = EditorGraph(model, steps, template_masks(template) if template else None, beyond).eval()
+    graph = EditorGraph(shape, change, template_masks(template) if template else None, beyond).eval()
     best = cached_amounts(run, direction)
     about = facts(run, model, raw=False) | {
         "ability": "editor",

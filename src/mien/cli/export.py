@@ -68,7 +68,7 @@ def export(
     if parsed or editor:
         vectors = open_editor(run, model, list(parsed), kept, root, "cpu", direction).vectors
     with bars(console) as note:
-        write(run, out, parsed, vectors if parsed else None, kept if parsed or not editor else [], note, raw)
+        write(run, out, parsed, vectors if parsed else None, kept if parsed or not editor else [], note, raw, editor)
     about = json.loads((out / "export.json").read_text(encoding="utf-8"))
     if editor:
         entry = export_editor(run, out / EDITOR, vectors, kept, direction)

@@ -96,6 +96,10 @@ class CycleGAN(Model, Edits):
                 x = (x + abs(amount) * (translated - x)).clamp(-1, 1)
         return x
 
+    def changes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the amounts +1 and -1 add to pictures ``x`` (B, C, H, W), before the result is clamped."""
+        return self.G(x) - x, self.F(x) - x
+
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
         """Refuse a data set without attributes, and a data set with several if none was chosen."""
         del classes

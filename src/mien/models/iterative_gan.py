@@ -338,9 +338,7 @@ class IterativeGAN(Model, Encodes, Decodes, Generates, Edits, Recognizes):
         c = self.generator.multi_hot(other, torch.rand_like(other))
         made = self.generator(z, c)
         players = {"discriminator": self.discriminator, "classifier": self.classifier}
-        fixed = {
-            name: {key: p.detach() for key, p in network.named_parameters()} for name, network in players.items()
-        }
+        fixed = {name: {key: p.detach() for key, p in network.named_parameters()} for name, network in players.items()}
         logit, shared, _ = functional_call(self.discriminator, fixed["discriminator"], (made, False))
         again, logits = functional_call(self.classifier, fixed["classifier"], (shared,))
         label = F.binary_cross_entropy_with_logits(logits, c)

@@ -182,6 +182,10 @@ class ResidualGAN(Model, Edits):
                 x = (x + abs(amount) * self.residual(x, amount)).clamp(-1, 1)
         return x
 
+    def changes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the amounts +1 and -1 add to pictures ``x`` (B, C, H, W), before the result is clamped."""
+        return self.residual(x, 1.0), self.residual(x, -1.0)
+
     def needs(self, attributes: tuple[str, ...], classes: tuple[str, ...]) -> None:
         """Refuse a data set without attributes, and a data set with several if none was chosen."""
         del classes

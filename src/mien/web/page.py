@@ -52,7 +52,7 @@ def write_page(
     Args:
         run: the run folder.
         out: the folder to write.
-        vectors: the attribute vectors of the run; a model that edits by itself is refused.
+        vectors: the attribute vectors of the run; None for a model that edits by itself.
         runtime: the folder or the archive of the npm package onnxruntime-web.
         keep: attributes that an edit of another attribute must keep.
         direction: of the vectors.
