@@ -120,7 +120,7 @@ def compare(
     members = grouped({name: read_config(run.folder) for name, (run, _) in by_name.items()})
     first = {group: by_name[runs[0]][0] for group, runs in members.items()}
     groups = summarize({group: [by_name[run][1] for run in runs] for group, runs in members.items()},
-                       costs(first, device))  # fmt: skip
+                       costs(first, device, note))  # fmt: skip
     write_json(
         out / "compare.json",
         {

@@ -12,6 +12,7 @@ from mien.evaluation.record import Record
 from mien.run.folder import read_config
 
 if TYPE_CHECKING:
+    from mien.evaluation.context import Note
     from mien.run.opening import OpenRun
 
 ROUNDS = 3
@@ -40,13 +41,13 @@ class Cost(Record):
     threads: int
 
 
-def costs(opened: Mapping[str, OpenRun], device: str = "cpu") -> dict[str, Cost]:
+def costs(opened: Mapping[str, OpenRun], device: str = "cpu", note: Note | None = None) -> dict[str, Cost]:
     """Return the cost of each run by its key; a model without its training parts has none.
 
     All runs are timed in turns, so other programs slow them down alike. The models of the runs do not change.
 
     Args:
-        opened: the runs; device: where they are timed.
+        opened: the runs; device: where they are timed; note: called with (what, done, total).
     """
     import torch
 
@@ -68,9 +69,11 @@ def costs(opened: Mapping[str, OpenRun], device: str = "cpu") -> dict[str, Cost]
         model.to(memory_format=torch.channels_last)  # the layout of trainings
         subjects[key] = model, training["batch"], counts, alone
     seconds: dict[str, list[float]] = {key: [] for key in subjects}
-    for _ in range(ROUNDS):
-        for key, (model, batch, counts, alone) in subjects.items():
+    for turn in range(ROUNDS):
+        for number, (key, (model, batch, counts, alone)) in enumerate(subjects.items(), 1):
             seconds[key].append(seconds_per_step(model, batch, *counts, alone))
+            if note:
+                note("training speed", turn * len(subjects) + number, ROUNDS * len(subjects))
     return {
         key: Cost(
             sum(v.numel() for player in model.players for v in model.get_submodule(player).parameters()),
