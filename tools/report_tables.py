@@ -249,7 +249,7 @@ def _rows(run: dict[str, Any]) -> list[Row]:
     training = run["training"]
     return [
         Row("images/s in training", f"{training['images_per_second']:.0f}", ""),
-        Row("steps, minutes", f"{training['steps']:,}, {training['seconds'] / 60:.1f}", ""),
+        Row("steps, minutes", f"{training.get('step', training['steps']):,}, {training['seconds'] / 60:.1f}", ""),
         *Evaluation.from_json(run["evaluation"]).rows(),
     ]
 
