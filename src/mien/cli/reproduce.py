@@ -39,11 +39,13 @@ def reproduce(
     """Repeat experiments of the papers, and print their numbers beside the papers' own.
 
     It trains what is missing, measures, draws a figure and stores the result. After Ctrl-C, the same command continues.
+    A recipe that measures pictures of a second data set takes its folder as --root NAME=FOLDER.
 
     Examples:
       mien reproduce
       mien reproduce vae_wgan/table1 --scale smoke
       mien reproduce vae_wgan/table1 --scale small --root ~/celeba --dry-run
+      mien reproduce residual_gan/lfw --scale small --root ~/celeba --root lfw=~/lfw
     """
     from mien import recipes
     from mien.recipes.recipe import SCALES
@@ -54,7 +56,7 @@ def reproduce(
     if not chosen:
         _list(console, out)
         return
-    place: Any = [str(folder) for folder in root] if root else None
+    place, others = _folders(root or [])
     if dry_run:
         for name in chosen:
             _plan(console, name, scale, runs, place)
@@ -63,10 +65,24 @@ def reproduce(
 
     for name in chosen:
         console.print(f"[bold]{name}[/] at scale {scale}: {recipes.get(name).title}", highlight=False)
-        path = run_recipe(name, scale, runs, out, place, pick_device(device), console)
+        path = run_recipe(name, scale, runs, out, place, pick_device(device), console, others)
         _print(console, name, scale, out)
         wrote(console, path)
         wrote(console, path.with_suffix(".png"))
+
+
+def _folders(roots: list[Path]) -> tuple[list[str] | None, dict[str, Any]]:
+    """Return the folders of the training data, and those of further data sets: ``NAME=FOLDER``, by the name."""
+    from mien import data
+
+    own, others = list[str](), dict[str, Any]()
+    for root in roots:
+        name, sign, folder = str(root).partition("=")
+        if sign and name in data.names() and not root.exists():
+            others[name] = str(Path(folder).expanduser())
+        else:
+            own.append(str(root))
+    return own or None, others
 
 
 def _list(console: Console, folder: Path) -> None:

@@ -30,6 +30,8 @@ SHAPE: Mapping[str, Any] = {
     "seconds": {"trainings": (int, float), "measures": (int, float)},
 }
 
+UNSEEN: Mapping[str, Any] = {"name": str, "size": int, "pictures": int}
+
 
 class Unreadable(MienError):
     """A file cannot be reported; the message is the reason."""
@@ -111,7 +113,8 @@ def _read(path: Path) -> Stored:
         raise Unreadable("a result of another version of mien: this version has no such recipe or scale")
     if path_of(name, scale).name != path.name:
         raise Unreadable(f"expected the name {path_of(name, scale).name}: rename it")
-    if not fits(about, SHAPE) or not _numbers_fit(about["numbers"]):
+    whole = fits(about, SHAPE) and ("unseen" not in about or fits(about["unseen"], UNSEEN))
+    if not whole or not _numbers_fit(about["numbers"]):
         raise Unreadable("damaged, or a result of another version of mien: run the recipe again")
     labels = {row.label for row in recipes.get(name).rows}
     if other := next((label for label in about["numbers"] if label not in labels), None):

@@ -72,6 +72,7 @@ class Scale:
         held_out: largest number of held-out pictures that are measured.
         seeds: of the trainings; the measures use the same seed.
         runs: names of the runs at this scale; all of the recipe if empty.
+        unseen: further data, which are measured and on which nothing is trained.
     """
 
     pictures: Pictures
@@ -79,6 +80,7 @@ class Scale:
     held_out: int = 1000
     seeds: tuple[int, ...] = (0,)
     runs: tuple[str, ...] = ()
+    unseen: Pictures | None = None
 
 
 @dataclass(frozen=True)

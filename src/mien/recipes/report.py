@@ -228,6 +228,7 @@ def _facts(name: str, stored: Stored, collection: Collection) -> Table:
     rows = [
         ["data", f"{data['name']} at {data['size']} {unit}"],
         ["pictures", f"{data['training']:,} for training, {data['held_out']:,} held out"],
+        *([["never trained on", _unseen(about["unseen"])]] if about.get("unseen") else []),
         ["seeds", ", ".join(map(str, about["seeds"]))],
         ["commit", str(about.get("commit") or "not known: an installed package")],
         ["versions", ", ".join(f"{package} {version}" for package, version in versions.items())],
@@ -240,6 +241,10 @@ def _facts(name: str, stored: Stored, collection: Collection) -> Table:
     if digest := collection.figures.get((name, scale)):
         rows.append(["figure", f"{stored.path.with_suffix(FIGURE).name}, SHA-256 {digest[:16]}"])
     return Table(["", f"{command(name, scale)}"], rows, [False, False])
+
+
+def _unseen(data: Mapping[str, Any]) -> str:
+    return f"{data['name']} at {data['size']} px, {data['pictures']:,} pictures"
 
 
 def _time(seconds: float) -> str:
