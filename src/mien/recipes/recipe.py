@@ -73,6 +73,7 @@ class Scale:
         seeds: of the trainings; the measures use the same seed.
         runs: names of the runs at this scale; all of the recipe if empty.
         unseen: further data, which are measured and on which nothing is trained.
+        omitted: measures that are not taken at this scale, such as those that fetch weights.
     """
 
     pictures: Pictures
@@ -81,6 +82,7 @@ class Scale:
     seeds: tuple[int, ...] = (0,)
     runs: tuple[str, ...] = ()
     unseen: Pictures | None = None
+    omitted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,8 @@ def _skipped(part: Trained) -> dict[str, str]:
     """Return the reasons of measures that were not taken, by run and measure."""
     evaluations = {run: part.evaluate(run) for run in part.names}
     return {
-        f"{run}, {measure}": str(values[measure]["skipped"])
+        # the reason can name a file in the user's home
+        f"{run}, {measure}": str(values[measure]["skipped"]).replace(str(Path.home()), "~")
         for run, values in evaluations.items()
         for measure in part.recipe.measures
         if isinstance(values.get(measure), Mapping) and "skipped" in values[measure]
