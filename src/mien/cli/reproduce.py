@@ -59,7 +59,7 @@ def reproduce(
     place, others = _folders(root or [])
     if dry_run:
         for name in chosen:
-            _plan(console, name, scale, runs, place)
+            _plan(console, name, scale, runs, place, others)
         return
     from mien.recipes.reproducing import reproduce as run_recipe
 
@@ -104,13 +104,14 @@ def _list(console: Console, folder: Path) -> None:
     console.print("run one: mien reproduce NAME --scale smoke", style="dim", highlight=False)
 
 
-def _plan(console: Console, name: str, scale: str, runs: Path, root: Any) -> None:
+def _plan(console: Console, name: str, scale: str, runs: Path, root: Any, others: dict[str, Any]) -> None:
     """Print the trainings of a recipe with their state and their time on this machine."""
     from rich.table import Table
 
     from mien import recipes
-    from mien.recipes.planning import estimate, plan
+    from mien.recipes.planning import estimate, plan, unseen_of
 
+    unseen_of(recipes.get(name), scale, others)  # refused before the estimates, which take time
     table = Table(
         "training", "seed", "model", "steps", "state", "minutes",
         title=f"dry run of {name} at scale {scale}: nothing is written", title_justify="left",

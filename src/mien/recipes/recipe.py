@@ -335,6 +335,10 @@ class Recipe:
         """Return the names of the runs that are measured."""
         return tuple(name for name in self.names(scale) if name != JUDGE and name not in self._used())
 
+    def measures_at(self, scale: str) -> tuple[str, ...]:
+        """Return the names of the measures that are taken at a scale."""
+        return tuple(name for name in self.measures if name not in self.scales[scale].omitted)
+
     def uses(self, name: str, scale: str) -> dict[str, str]:
         """Return by setting the name of the run that a run uses at a scale."""
         settings = self.effort(name, scale).settings

@@ -174,7 +174,7 @@ def _skipped(part: Trained) -> dict[str, str]:
         # the reason can name a file in the user's home
         f"{run}, {measure}": str(values[measure]["skipped"]).replace(str(Path.home()), "~")
         for run, values in evaluations.items()
-        for measure in part.recipe.measures
+        for measure in part.recipe.measures_at(part.scale)
         if isinstance(values.get(measure), Mapping) and "skipped" in values[measure]
     }
 

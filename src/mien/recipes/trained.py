@@ -92,8 +92,7 @@ class Trained:
         """Return the measures of a run as plain values; only missing ones are taken."""
         if run not in self._measured:
             judge = self.folders.get(JUDGE)
-            opened, omitted = self.open(run), self.recipe.scales[self.scale].omitted
-            names = tuple(name for name in self.recipe.measures if name not in omitted)
+            opened, names = self.open(run), self.recipe.measures_at(self.scale)
             digest = sha256(judge / WEIGHTS) if judge else None
             present = stored(opened.results, empty(opened, self.held_out, self.seed), digest)
             missing = tuple(name for name in names if not _is_stored(present, name, digest))

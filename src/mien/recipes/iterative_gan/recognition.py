@@ -14,7 +14,7 @@ L2-SVM for each attribute gets at most 5,000 training pictures.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.recipes import common
 from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale
@@ -35,16 +35,20 @@ def features(trained: Trained, index: np.ndarray) -> np.ndarray:
     import torch
     from torch.nn.functional import adaptive_max_pool2d
 
-    from mien.applications.basics import map_batches
+    from mien.applications.basics import batches, device_of
 
     opened = trained.open(DCGAN)
+    model: Any = opened.model
 
     def of(x: Tensor) -> Tensor:
-        maps = opened.model.discriminator.with_maps(x, False)[1]
-        return torch.cat([adaptive_max_pool2d(one, PARTS).flatten(1) for one in maps], 1)
+        maps = model.discriminator.with_maps(x, False)[1]
+        return torch.cat([adaptive_max_pool2d(one, PARTS).flatten(1) for one in maps], 1).cpu()
 
-    pictures = opened.dataset.batch(index).x.to(trained.device)
-    return map_batches(of, pictures).cpu().numpy()
+    with torch.inference_mode():
+        result: np.ndarray = torch.cat(
+            [of(batch.x) for batch in batches(opened.dataset, index, device_of(model))]
+        ).numpy()
+    return result
 
 
 def extra(trained: Trained) -> Mapping[str, Number]:

@@ -2,9 +2,9 @@
 
 Claim: VAE-WGAN has the highest inception score of all models; plain VAE's samples are very blurry.
 
-Command: mien reproduce vae_wgan/samples --scale smoke|small|paper Time on two cores, not measured: smoke 25 s; small 3
-h (7 models, 3 seeds, of them 3 of vae_wgan/pictures); paper 2 weeks. Time on one GPU, not measured: small 25 min; paper
-2 days.
+Command: mien reproduce vae_wgan/samples --scale smoke|small|paper
+Time on two cores, not measured: smoke 25 s; small 3 h (7 models, 3 seeds; some of vae_wgan/pictures); paper 2 weeks.
+Time on one GPU, not measured: small 25 min; paper 2 days.
 
 The paper prints its inception scores inside the figure, from which they cannot be read. Ours need Inception's weights
 (see mien measure --help); without them, the rows stay empty. The distance of samples from pictures on the features of a
