@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mien import experiment, recipes
+from mien.abilities import Recognizes
 from mien.cli import main
 from mien.cli.reproduce import _folders
 from mien.errors import MienError
@@ -413,7 +414,7 @@ def test_a_measure_that_needs_the_network_is_not_taken_at_the_scale_smoke():
 def test_reversing_counts_what_the_judge_sees():
     """A judge of brightness and of red: an edit that inverts pictures reverses both, one without effect none."""
 
-    class Judge(torch.nn.Module):
+    class Judge(torch.nn.Module, Recognizes):
         attributes = ("Bright", "Red")
         shape = (3, 4, 4)
 

@@ -6,7 +6,7 @@ Nothing here imports a slow package before a function is called.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.recipes import common
 from mien.recipes.recipe import Claim, Effort, Number, Pictures, Recipe, Row, Run, Scale
@@ -79,8 +79,9 @@ def _plane_figure(trained: Trained) -> Figure:
     from mien.data.dataset import spread
 
     opened = trained.open(PLANE)
+    model: Any = opened.model
     index = spread(opened.splits.test, NEIGHBORS)
-    z = map_batches(lambda part: opened.model.encode(part).mean, opened.dataset.batch(index).x.to(trained.device))
+    z = map_batches(lambda part: model.encode(part).mean, opened.dataset.batch(index).x.to(trained.device))
     labels, classes = opened.dataset.labels, opened.dataset.classes
     assert labels is not None
     return figures.latent_scatter(z.cpu().numpy(), [classes[labels[i]] for i in index], axes=("z1", "z2"))
@@ -197,20 +198,21 @@ def _labeled(trained: Trained) -> Mapping[str, Number]:
     from mien.data.dataset import spread
 
     opened, judge = trained.open(GAN), trained.judge()
+    model: Any = opened.model
     labels = opened.dataset.labels
     assert labels is not None
     train, test = spread(opened.index, SOURCES), spread(opened.splits.test, trained.held_out)
-    x, make = opened.dataset.batch(train).x, noisy(opened.model, NOISE)
-    draws = directions(len(x), opened.model.latent, trained.seed)
+    x, make = opened.dataset.batch(train).x, noisy(model, NOISE)
+    draws = directions(len(x), model.latent, trained.seed)
     with torch.inference_mode():
-        pairs = zip(x.split(64), draws.split(64), strict=True)
+        pairs = zip(torch.split(x, 64), torch.split(draws, 64), strict=True)
         made = torch.cat([make(part.to(trained.device), noise.to(trained.device)).cpu() for part, noise in pairs])
     agree = recognize(judge, made.to(trained.device)).argmax(1).cpu().numpy() == labels[train]
 
     def correct(pictures: torch.Tensor) -> Number:
         """Return the accuracy on held-out pictures of a classifier that is trained on ``pictures``."""
-        model = RidgeClassifier(alpha=100.0).fit(pictures.flatten(1).numpy(), labels[train])
-        predicted = model.predict(opened.dataset.batch(test).x.flatten(1).numpy())
+        classifier = RidgeClassifier(alpha=100.0).fit(pictures.flatten(1).numpy(), labels[train])
+        predicted = classifier.predict(opened.dataset.batch(test).x.flatten(1).numpy())
         return common.mean(torch.from_numpy(predicted == labels[test]))
 
     commonest = np.bincount(labels[train]).argmax()

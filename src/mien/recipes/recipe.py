@@ -287,6 +287,15 @@ class Claim:
         return UNTESTED if answer is None else HOLDS if answer else FAILS
 
 
+def exceeds(label: str, other: str) -> Callable[[Result], bool | None]:
+    """Return the test of a claim that one number is above another, see :meth:`Result.exceeds`.
+
+    >>> exceeds("a", "b")(Result("small", {})) is None
+    True
+    """
+    return lambda result: result.exceeds(label, other)
+
+
 def no_extra(trained: Trained) -> Mapping[str, Number]:
     """Return no further numbers: the default of ``Recipe.extra``."""
     return {}

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mien.recipes import common, judging
-from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale
+from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale, exceeds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +77,8 @@ def figure(trained: Trained) -> Figure:
     """Draw pairs of faces by each model, with the first label off and on."""
     import torch
 
-    name, rows, labels = chosen(trained)[0], [], []
+    name, labels = chosen(trained)[0], list[str]()
+    rows: list[Tensor] = []
     for run in trained.names:
         rows += pair(trained, run, name, common.SHOWN)
         labels += [run, f"+{name}"]
@@ -126,7 +127,7 @@ RECIPE = Recipe(
     ],
     claims=[
         *[Claim(f"Faces of the iterative GAN are nearer to pictures than those of {name}",
-                lambda result, name=name: result.exceeds(f"{FID}, {name}", f"{FID}, {OURS}")) for name in COMPARED],
+                exceeds(f"{FID}, {name}", f"{FID}, {OURS}")) for name in COMPARED],
         # a label that changes nothing changes no other attribute either
         Claim("One changed label controls its attribute and changes the others less than with ACGAN",
               lambda result: result.every(result.above(f"{CONTROL}, {OURS}", 0.25),

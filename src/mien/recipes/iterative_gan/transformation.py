@@ -41,7 +41,7 @@ def run_of(method: str, name: str) -> str:
 
 def extra(trained: Trained) -> Mapping[str, Number]:
     """Return the mean gain of each method over the attributes that have a gain for all methods, and the difference."""
-    gains = {method: [] for method in METHODS}
+    gains: dict[str, list[float]] = {method: [] for method in METHODS}
     for name in ATTRIBUTES:
         runs = [run_of(method, name) for method in METHODS]
         if not set(runs) <= set(trained.names):

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 from mien.recipes import common, judging
 from mien.recipes.common import one
-from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale
+from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale, exceeds
 from mien.recipes.residual_gan.table2 import GAN, REPORTED
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -35,7 +36,7 @@ MOST, LARGEST = 5000, 200  # pictures of LFW, and faces of a set
 FACES = "faces of LFW with points"
 
 
-def truth(trained: Trained, keys: list[str]) -> NDArray:
+def truth(trained: Trained, keys: list[str]) -> NDArray[np.float64]:
     """Return the points by hand (n, 5, 2) of pictures, NaN where there are none."""
     import numpy as np
 
@@ -121,11 +122,11 @@ RECIPE = Recipe(
     ],
     claims=[
         Claim(f"Glasses raise the error of the eyes, on {data}",
-              lambda result, data=data: result.exceeds(f"eyes, D1, {data}", f"eyes, D0, {data}"))
+              exceeds(f"eyes, D1, {data}", f"eyes, D0, {data}"))
         for data in ("CelebA", "LFW")
     ] + [
         Claim(f"Removing glasses lowers the error of the eyes, on {data}",
-              lambda result, data=data: result.exceeds(f"eyes, D1, {data}", f"eyes, D1m, {data}"))
+              exceeds(f"eyes, D1, {data}", f"eyes, D1m, {data}"))
         for data in ("CelebA", "LFW")
     ],
     figure=figure,

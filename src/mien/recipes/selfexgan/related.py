@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mien.recipes import common, families
 from mien.recipes.families import GAN, KEPT, OWN
-from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale
+from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale, exceeds
 
 if TYPE_CHECKING:
     from mien.recipes.trained import Trained
@@ -68,7 +68,7 @@ RECIPE = Recipe(
     ],
     claims=[
         Claim(f"Reconstructions keep the class more often than those of {name}",
-              lambda result, name=name: result.exceeds(f"{KEPT}, {GAN}", f"{KEPT}, {name}"))
+              exceeds(f"{KEPT}, {GAN}", f"{KEPT}, {name}"))
         for name in ("BiGAN", "IVE-GAN")
     ],
     figure=common.reconstructions,
