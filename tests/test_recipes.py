@@ -416,7 +416,7 @@ def test_reversing_counts_what_the_judge_sees():
 
     class Judge(torch.nn.Module, Recognizes):
         attributes = ("Bright", "Red")
-        shape = (3, 4, 4)
+        config = {"shape": (3, 4, 4)}  # noqa: RUF012
 
         def __init__(self):
             super().__init__()

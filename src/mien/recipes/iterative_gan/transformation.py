@@ -47,9 +47,10 @@ def extra(trained: Trained) -> Mapping[str, Number]:
         if not set(runs) <= set(trained.names):
             continue
         each = [trained.number(run, f"edits.per_attribute.{name}.gain") for run in runs]
-        if all(number.mean is not None for number in each):
-            for method, number in zip(METHODS, each, strict=True):
-                gains[method].append(number.mean)
+        known = [number.mean for number in each if number.mean is not None]
+        if len(known) == len(METHODS):
+            for method, gain in zip(METHODS, known, strict=True):
+                gains[method].append(gain)
     count = len(gains[OURS])
     if not count:
         return {}
