@@ -9,19 +9,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from mien import experiment, recipes
+from mien.abilities import Recognizes
 from mien.cli import main
+from mien.cli.reproduce import _folders
 from mien.errors import MienError
 from mien.evaluation import measures
-from mien.recipes import store
-from mien.recipes.planning import data_of, plan
+from mien.recipes import judging, store
+from mien.recipes.planning import data_of, plan, unseen_of
 from mien.recipes.recipe import FAILS, HOLDS, JUDGE, SCALES, UNTESTED, Number, Result
 from mien.recipes.reproducing import reproduce
 from mien.recipes.trained import _error
 
 NAMES = recipes.names()
 ONE = "vae_wgan/layers"  # the recipe that is run here: it has a loss network, two models, measures and further numbers
+UNSEEN = "residual_gan/lfw"  # it measures data on which nothing is trained
 OTHER = "out/vae_wgan-layers.smoke.json"  # a file in the place of its result
 NIGHTLY = "MIEN_NIGHTLY"
 
@@ -362,39 +366,75 @@ def test_every_recipe_runs_at_the_scale_smoke(name, tmp_path_factory):
     assert any(number["mean"] is not None for number in about["numbers"].values())
 
 
-@pytest.fixture
-def report_recipes(monkeypatch):
-    """The module tools/report_recipes.py."""
-    tools = Path(__file__).parents[1] / "tools"
-    if not tools.is_dir():
-        pytest.skip("the tests run outside of the project's folder")
-    monkeypatch.syspath_prepend(tools)
-    import report_recipes
-
-    return report_recipes
+@pytest.fixture(scope="module")
+def on_unseen(tmp_path_factory):
+    """A recipe that measures data on which nothing is trained, at the scale smoke: its result, and the run folders."""
+    folder = tmp_path_factory.mktemp("unseen")
+    path = reproduce(UNSEEN, "smoke", folder / "runs", folder / "results")
+    return json.loads(path.read_text(encoding="utf-8")), folder / "runs"
 
 
-def test_the_page_shows_the_papers_numbers_beside_ours(report_recipes, reproduced, tmp_path):
-    path, _, _ = reproduced
-    about = json.loads(path.read_text(encoding="utf-8"))
-    assert "No result" in report_recipes.result_tables(tmp_path)
-    table = {
-        "five layers together": Number((0.8719,), (0.003,), 900),
-        "together minus VAE-345": Number((0.01,), (0.001,)),
-    }
-    about |= {
-        "recipe": "vae_wgan/table1",
-        "scale": "small",
-        "command": "mien reproduce vae_wgan/table1 --scale small",
-        "numbers": {label: number.to_json() for label, number in table.items()},
-    }
-    place = store.path_of("vae_wgan/table1", "small", tmp_path / "recipes")
-    place.parent.mkdir()
-    place.write_text(json.dumps(about), encoding="utf-8")
-    text = report_recipes.result_tables(tmp_path)
-    assert "| five layers together | 88.88 % | 87.19 % (± 0.30 %) |" in text
-    assert "| VAE-123 | 86.95 % | – |" in text
-    assert "scale small: avatars at 16 px, 192 for training, 24 held out" in text
-    assert f"- **{HOLDS}**: Five models" in text
-    assert f"- **{UNTESTED}**: They predict attributes better than VAE-123" in text
-    assert "1 of 3 hold" in report_recipes.recipe_table(tmp_path)
+def test_a_result_says_what_was_never_trained_on(on_unseen):
+    about, runs = on_unseen
+    assert about["unseen"] == {
+        "name": "avatars", "size": 16, "options": {"count": 60, "seed": 7}, "pictures": 60
+    }  # fmt: skip
+    for run in about["runs"]:
+        config = json.loads((runs / run["folder"] / "config.json").read_text(encoding="utf-8"))
+        assert config["data"]["options"] == {"count": 240}
+    assert about["numbers"]["reversed on CelebA, mean"]["n"] == 24
+    assert about["numbers"]["reversed on LFW, mean"]["n"] == 60
+    total = about["numbers"]["reversed on CelebA, mean"]["mean"] - about["numbers"]["reversed on LFW, mean"]["mean"]
+    assert about["numbers"]["CelebA minus LFW, mean"]["mean"] == pytest.approx(total)
+
+
+def test_a_second_data_set_has_its_own_root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIEN_DATA", str(tmp_path / "nothing"))
+    folders = _folders([Path("celeba"), Path("lfw=~/faces"), Path("other=x")])
+    assert folders == (["celeba", "other=x"], {"lfw": str(Path.home() / "faces")})
+    assert _folders([]) == (None, {})
+    Path("lfw=here").mkdir()
+    assert _folders([Path("lfw=here")]) == (["lfw=here"], {}), "a folder of this name"
+    recipe = recipes.get(UNSEEN)
+    with pytest.raises(MienError, match="the folder of lfw is --root lfw=FOLDER"):
+        unseen_of(recipe, "small")
+    with pytest.raises(MienError, match="nowhere"):
+        unseen_of(recipe, "small", {"lfw": "nowhere"})
+    assert unseen_of(recipes.get(ONE), "small") is None
+
+
+def test_a_measure_that_needs_the_network_is_not_taken_at_the_scale_smoke():
+    for name in NAMES:
+        recipe = recipes.get(name)
+        assert "inception2k" not in recipe.measures_at("smoke"), name
+        assert set(recipe.measures_at("paper")) == set(recipe.measures)
+
+
+def test_reversing_counts_what_the_judge_sees():
+    """A judge of brightness and of red: an edit that inverts pictures reverses both, one without effect none."""
+
+    class Judge(torch.nn.Module, Recognizes):
+        attributes = ("Bright", "Red")
+        config = {"shape": (3, 4, 4)}  # noqa: RUF012
+
+        def __init__(self):
+            super().__init__()
+            self.at = torch.nn.Parameter(torch.zeros(1))
+
+        def recognize(self, x):
+            return torch.stack([(x.mean((1, 2, 3)) > 0).float(), (x[:, 0].mean((1, 2)) > 0).float()], 1)
+
+    x = torch.ones(4, 3, 4, 4) * torch.tensor([0.5, -0.5, 0.5, -0.5]).view(4, 1, 1, 1)
+    amounts = []
+
+    def editor(part, change):
+        amounts.append(change)
+        return -part
+
+    edited, reversed_, others = judging.reverse(Judge(), editor, x, "Bright")
+    assert torch.equal(edited, -x)
+    assert reversed_.tolist() == [1, 1, 1, 1]
+    assert others.tolist() == [1, 1, 1, 1]
+    assert amounts == [{"Bright": 1.0}, {"Bright": -1.0}]
+    assert judging.reverse(Judge(), lambda part, change: part, x, "Bright")[1].tolist() == [0, 0, 0, 0]

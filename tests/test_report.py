@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mien import recipes
 from mien.errors import MienError
 
 PROJECT = Path(__file__).parents[1]
@@ -33,14 +34,17 @@ def copy(report, tmp_path, monkeypatch):
     (tmp_path / "docs").mkdir()
     for page in (PROJECT / "docs").glob("*.md"):
         shutil.copy(page, tmp_path / "docs" / page.name)
+    shutil.copytree(PROJECT / "docs" / "papers", tmp_path / "docs" / "papers")
     shutil.copytree(PROJECT / "results", tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_the_pages_hold_what_is_stored(report, copy):
-    before = {path: path.read_text(encoding="utf-8") for path in (copy / "README.md", *(copy / "docs").glob("*.md"))}
-    assert report.write()
+    before = {path: path.read_text(encoding="utf-8") for path in (copy / "README.md", *(copy / "docs").rglob("*.md"))}
+    written = report.write()
+    for paper in recipes.papers():
+        assert Path("docs", "papers", f"{paper}.md") in written
     for path, text in before.items():
         now = path.read_text(encoding="utf-8")
         assert now == text, f"run python tools/report.py and commit {path.relative_to(copy)}"

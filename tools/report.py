@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/*.md, or store evaluated runs as a result.
+"""Write the tables of README.md and docs/*.md and the pages docs/papers/*.md, or store evaluated runs as a result.
 
 All numbers in the pages come from files in results/. A page marks the place of a table with `<!-- report: NAME -->`
 before it and `<!-- /report -->` after it. Run this script in the project's folder.
@@ -55,16 +55,19 @@ def blocks(page: Path, results: Path = RESULTS) -> Blocks:
         "studio": partial(report_studio.table, results),
         "torture": partial(report_torture.table, results),
         "recipes": partial(report_recipes.recipe_table, results),
-        "reproduced": partial(report_recipes.result_tables, results),
+        "papers": partial(report_recipes.paper_table, results),
         "bench": partial(tables.bench_table, results) if short else all_speed,
     }
 
 
 def write(readme: Path = README, docs: Path = DOCS, results: Path = RESULTS) -> list[Path]:
-    """Rewrite the marked blocks of the README and of the pages in docs/; return the paths of pages with marks.
+    """Rewrite the marked blocks of the README and of the pages in docs/, and the pages of the papers.
+
+    Returns:
+        The paths of the pages with marks, and of the pages of the papers if ``docs`` has a folder for them.
 
     Raises:
-        MienError: no README, no marks in any page, or an unknown mark. No page is written in these cases.
+        MienError: no README, no marks in any page, an unknown mark, or a damaged result. No page is written then.
     """
     if not readme.exists():
         raise MienError(f"expected {readme} in this folder, got none: run tools/report.py in the project's own folder")
@@ -75,6 +78,7 @@ def write(readme: Path = README, docs: Path = DOCS, results: Path = RESULTS) -> 
         raise MienError(
             f"expected the marks '<!-- report: models -->' and '{END}' in {readme} or {docs}/*.md, got none"
         )
+    marked |= report_recipes.paper_pages(docs, results)
     for page, text in marked.items():
         write_atomically(page, partial(Path.write_text, data=text, encoding="utf-8"))
     return list(marked)

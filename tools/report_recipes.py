@@ -1,23 +1,39 @@
-"""The tables of docs/reproduce.md: all recipes with their state, and each stored result beside the paper's numbers."""
+"""The tables of docs/reproduce.md and the pages of docs/papers/: the numbers of the papers beside ours."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mien import recipes
-from mien.recipes import store
-from mien.recipes.recipe import SCALES
+from mien.errors import MienError
+from mien.recipes import report, store
+from mien.recipes.collection import Collection, collect
+from mien.recipes.recipe import FAILS, HOLDS, SCALES, UNTESTED
 
 SHOWN = ("small", "paper")  # results of the scale smoke test the program, not a claim
+PAPERS = "papers"  # the folder in docs/
+
+
+def results_of(results: Path) -> Collection:
+    """Return the results of the recipes.
+
+    Raises:
+        MienError: a result that cannot be reported; the project's own results are all whole.
+    """
+    collection = collect(results / store.RESULTS.name)
+    if collection.faults:
+        raise MienError(f"expected whole results, got {collection.faults[0]}")
+    return collection
 
 
 def recipe_table(results: Path) -> str:
     """Return a row for each recipe: its experiment, the time on two cores, and its state at each scale."""
-    folder = results / store.RESULTS.name
+    collection = results_of(results)
     lines = [f"| recipe | experiment | time on two cores | {' | '.join(SCALES)} |", "|---" * (3 + len(SCALES)) + "|"]
     for name in recipes.names():
         recipe = recipes.get(name)
-        states = [store.state(recipe, store.read(name, scale, folder)) for scale in SCALES]
+        states = [store.state(recipe, collection.results.get((name, scale))) for scale in SCALES]
         lines.append(f"| `{name}` | {recipe.title} | {_times(name)} | {' | '.join(states)} |")
     return "\n".join(lines)
 
@@ -28,32 +44,36 @@ def _times(name: str) -> str:
     return next(line.partition(": ")[2].rstrip(".") for line in lines if line.startswith("Time on two cores"))
 
 
-def result_tables(results: Path) -> str:
-    """Return each stored result of the scales small and paper: the paper's numbers beside ours, and the verdicts."""
-    folder = results / store.RESULTS.name
-    parts = []
-    for name in recipes.names():
-        for scale in SHOWN:
-            if stored := store.read(name, scale, folder):
-                parts.append(_result(name, scale, stored))
-    return "\n\n".join(parts) or "No result of the scales small and paper is stored yet."
+def paper_table(results: Path) -> str:
+    """Return a row for each paper: its page, and the verdicts of its claims at the scales small and paper."""
+    collection = results_of(results)
+    lines = [
+        f"| experiments of | {' | '.join(f'claims at {scale}' for scale in SHOWN)} |",
+        "|---" * (1 + len(SHOWN)) + "|",
+    ]
+    for paper in recipes.papers():
+        link = f"[{recipes.describe_paper(paper)}]({PAPERS}/{paper}.md)"
+        lines.append(f"| {link} | {' | '.join(_verdicts(paper, scale, collection) for scale in SHOWN)} |")
+    return "\n".join(lines)
 
 
-def _result(name: str, scale: str, stored: store.Stored) -> str:
-    recipe, about = recipes.get(name), stored.about
-    data, device, seeds = about["data"], about["device"], about["seeds"]
-    unit = "px" if data["unit"] == "pixels" else data["unit"]
-    spread = f"± deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed, (± standard error over pictures)"
-    minutes = about["seconds"]["trainings"] / 60
-    where = f"{device.get('gpu') or 'a CPU'}, {device['threads']} threads"
-    facts = (
-        f"scale {scale}: {data['name']} at {data['size']} {unit}, {data['training']:,} for training, "
-        f"{data['held_out']:,} held out; {spread}; {minutes:.0f} minutes of training on {where}; "
-        f"commit {about['commit']}, {about['date']}; `{stored.path.as_posix()}`"
-    )
-    lines = ["| | paper | here |", "|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in store.lines(recipe, stored.result)]
-    claims = [f"- **{verdict}**: {claim}" for claim, verdict in store.verdicts(recipe, stored.result)]
-    skipped = [f"- not measured ({what}): {reason}" for what, reason in about["skipped"].items()]
-    notes = [f"Paper: {recipe.source}. {recipe.departures}".rstrip(), f"```sh\n{about['command']}\n```"]
-    return "\n\n".join([f"**{recipe.title}** ({facts})", "\n".join(lines), "\n".join([*claims, *skipped]), *notes])
+def _verdicts(paper: str, scale: str, collection: Collection) -> str:
+    """Return how many claims of a paper have each verdict at a scale."""
+    counts = dict.fromkeys((HOLDS, FAILS, UNTESTED, report.NOT_RUN), 0)
+    for name in recipes.expand([paper]):
+        stored = collection.results.get((name, scale))
+        for claim in recipes.get(name).claims:
+            counts[claim.verdict(stored.result) if stored else report.NOT_RUN] += 1
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+
+
+def paper_pages(docs: Path, results: Path) -> dict[Path, str]:
+    """Return the pages of the papers by their path; none if ``docs`` has no folder for them."""
+    if not (docs / PAPERS).is_dir():
+        return {}
+    collection, folder = results_of(results), results / store.RESULTS.name
+    figures = Path(os.path.relpath(folder, docs / PAPERS)).as_posix() + "/"
+    return {
+        docs / PAPERS / f"{paper}.md": report.paper_page(paper, collection, SHOWN, figures)
+        for paper in recipes.papers()
+    }

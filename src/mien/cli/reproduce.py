@@ -39,11 +39,13 @@ def reproduce(
     """Repeat experiments of the papers, and print their numbers beside the papers' own.
 
     It trains what is missing, measures, draws a figure and stores the result. After Ctrl-C, the same command continues.
+    A recipe that measures pictures of a second data set takes its folder as --root NAME=FOLDER.
 
     Examples:
       mien reproduce
       mien reproduce vae_wgan/table1 --scale smoke
       mien reproduce vae_wgan/table1 --scale small --root ~/celeba --dry-run
+      mien reproduce residual_gan/lfw --scale small --root ~/celeba --root lfw=~/lfw
     """
     from mien import recipes
     from mien.recipes.recipe import SCALES
@@ -54,19 +56,33 @@ def reproduce(
     if not chosen:
         _list(console, out)
         return
-    place: Any = [str(folder) for folder in root] if root else None
+    place, others = _folders(root or [])
     if dry_run:
         for name in chosen:
-            _plan(console, name, scale, runs, place)
+            _plan(console, name, scale, runs, place, others)
         return
     from mien.recipes.reproducing import reproduce as run_recipe
 
     for name in chosen:
         console.print(f"[bold]{name}[/] at scale {scale}: {recipes.get(name).title}", highlight=False)
-        path = run_recipe(name, scale, runs, out, place, pick_device(device), console)
+        path = run_recipe(name, scale, runs, out, place, pick_device(device), console, others)
         _print(console, name, scale, out)
         wrote(console, path)
         wrote(console, path.with_suffix(".png"))
+
+
+def _folders(roots: list[Path]) -> tuple[list[str] | None, dict[str, Any]]:
+    """Return the folders of the training data, and those of further data sets: ``NAME=FOLDER``, by the name."""
+    from mien import data
+
+    own, others = list[str](), dict[str, Any]()
+    for root in roots:
+        name, sign, folder = str(root).partition("=")
+        if sign and name in data.names() and not root.exists():
+            others[name] = str(Path(folder).expanduser())
+        else:
+            own.append(str(root))
+    return own or None, others
 
 
 def _list(console: Console, folder: Path) -> None:
@@ -88,13 +104,14 @@ def _list(console: Console, folder: Path) -> None:
     console.print("run one: mien reproduce NAME --scale smoke", style="dim", highlight=False)
 
 
-def _plan(console: Console, name: str, scale: str, runs: Path, root: Any) -> None:
+def _plan(console: Console, name: str, scale: str, runs: Path, root: Any, others: dict[str, Any]) -> None:
     """Print the trainings of a recipe with their state and their time on this machine."""
     from rich.table import Table
 
     from mien import recipes
-    from mien.recipes.planning import estimate, plan
+    from mien.recipes.planning import estimate, plan, unseen_of
 
+    unseen_of(recipes.get(name), scale, others)  # refused before the estimates, which take time
     table = Table(
         "training", "seed", "model", "steps", "state", "minutes",
         title=f"dry run of {name} at scale {scale}: nothing is written", title_justify="left",

@@ -77,3 +77,27 @@ def describe(name: str) -> str:
     if name not in names():
         raise UnknownName("recipe", name, names())
     return ast.get_docstring(ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))) or ""
+
+
+def papers() -> tuple[str, ...]:
+    """Return the names of the papers: the folders of the recipes.
+
+    >>> papers()[0]
+    'iterative_gan'
+    """
+    return tuple(dict.fromkeys(name.partition("/")[0] for name in names()))
+
+
+def describe_paper(paper: str) -> str:
+    """Return the name of a paper's method with its authors and year; nothing is imported.
+
+    Raises:
+        UnknownName: with the nearest names.
+
+    >>> describe_paper("residual_gan")
+    'Residual GAN (Shen & Liu, CVPR 2017)'
+    """
+    if paper not in papers():
+        raise UnknownName("paper", paper, papers())
+    text = (_FOLDER / paper / "__init__.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or paper).rstrip(".")

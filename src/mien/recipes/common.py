@@ -50,6 +50,9 @@ TINY_SSAVAE = Effort(steps=4, settings={"width": 4, "hidden": 16}, training={"ba
 SMALL_SSAVAE = Effort(steps=800)
 TINY_SELFEX = Effort(steps=3, settings={"width": 4, "latent": 8}, training={"batch": 16})
 SMALL_SELFEX = Effort(steps=1400)
+# the systems that the papers compare with: narrow networks, averaged weights
+SMALL_BASELINE = Effort(steps=2500, settings={"width": 16}, training={"batch": 32, "ema": 0.99})
+TINY_GAN = Effort(steps=3, settings={"width": 4}, training={"batch": 8})
 VGG19: dict[str, Any] = {"loss_network": "vgg19"}
 
 

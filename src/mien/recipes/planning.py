@@ -78,6 +78,30 @@ def data_of(pictures: Pictures, root: Root = None, share: tuple[int, int] = (1, 
     return Data(pictures.name, None, pictures.size, share=share, count=pictures.count, origin=origin)
 
 
+def unseen_of(recipe: Recipe, scale: str, others: Mapping[str, Root] | None = None) -> Data | None:
+    """Return the data of a scale that are measured but not trained on; None if the recipe has none.
+
+    Args:
+        recipe: the experiment; scale: one of its scales.
+        others: folders of data sets by name; without one, the folder in $MIEN_DATA.
+
+    Raises:
+        MienError: the data are not there.
+    """
+    pictures = recipe.scales[scale].unseen
+    if pictures is None:
+        return None
+    root = (others or {}).get(pictures.name)
+    try:
+        data = data_of(pictures, root)
+        data.source()
+    except MienError as error:
+        if root is not None or pictures.packaged:
+            raise
+        raise MienError(f"{error}; the folder of {pictures.name} is --root {pictures.name}=FOLDER") from None
+    return data
+
+
 def plan(recipe: Recipe, scale: str, runs: Path, root: Root = None) -> list[Step]:
     """Return the trainings of a recipe at a scale, in an order in which each one follows those that it uses.
 

@@ -72,6 +72,8 @@ class Scale:
         held_out: largest number of held-out pictures that are measured.
         seeds: of the trainings; the measures use the same seed.
         runs: names of the runs at this scale; all of the recipe if empty.
+        unseen: further data, which are measured and on which nothing is trained.
+        omitted: measures that are not taken at this scale, such as those that fetch weights.
     """
 
     pictures: Pictures
@@ -79,6 +81,8 @@ class Scale:
     held_out: int = 1000
     seeds: tuple[int, ...] = (0,)
     runs: tuple[str, ...] = ()
+    unseen: Pictures | None = None
+    omitted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -283,6 +287,15 @@ class Claim:
         return UNTESTED if answer is None else HOLDS if answer else FAILS
 
 
+def exceeds(label: str, other: str) -> Callable[[Result], bool | None]:
+    """Return the test of a claim that one number is above another, see :meth:`Result.exceeds`.
+
+    >>> exceeds("a", "b")(Result("small", {})) is None
+    True
+    """
+    return lambda result: result.exceeds(label, other)
+
+
 def no_extra(trained: Trained) -> Mapping[str, Number]:
     """Return no further numbers: the default of ``Recipe.extra``."""
     return {}
@@ -330,6 +343,10 @@ class Recipe:
     def measured(self, scale: str) -> tuple[str, ...]:
         """Return the names of the runs that are measured."""
         return tuple(name for name in self.names(scale) if name != JUDGE and name not in self._used())
+
+    def measures_at(self, scale: str) -> tuple[str, ...]:
+        """Return the names of the measures that are taken at a scale."""
+        return tuple(name for name in self.measures if name not in self.scales[scale].omitted)
 
     def uses(self, name: str, scale: str) -> dict[str, str]:
         """Return by setting the name of the run that a run uses at a scale."""

@@ -26,10 +26,11 @@ from mien.errors import MienError
 from mien.evaluation.context import Note
 from mien.files import finite, sha256, write_json
 from mien.recipes import get
-from mien.recipes.planning import Root, Step, plan
+from mien.recipes.planning import Root, Step, plan, unseen_of
 from mien.recipes.recipe import Number, Recipe, Result
 from mien.recipes.store import FIGURE, check_place, path_of, verdicts
 from mien.recipes.trained import Trained
+from mien.run.data import Data
 from mien.run.folder import WEIGHTS, progress
 from mien.training.logs import bars
 
@@ -44,6 +45,7 @@ def reproduce(
     root: Root = None,
     device: str = "cpu",
     console: Console | None = None,
+    others: Mapping[str, Root] | None = None,
 ) -> Path:
     """Run a recipe at a scale and return the path of its result; a second call continues an interrupted one.
 
@@ -53,6 +55,7 @@ def reproduce(
         root: the folder of the data set; None for its folder in $MIEN_DATA.
         device: of trainings and measures.
         console: where progress is shown; None is silent.
+        others: folders of further data sets by name, for recipes that measure data on which nothing is trained.
 
     Raises:
         MienError: a mistake in the arguments, data that are not there, or another file in the place of the result.
@@ -60,12 +63,12 @@ def reproduce(
     """
     began, recipe = time.monotonic(), get(name)
     check_place(name, scale, results)
-    steps = plan(recipe, scale, runs, root)
+    steps, unseen = plan(recipe, scale, runs, root), unseen_of(recipe, scale, others)
     for number, step in enumerate(steps):
         _train(step, device, console, f"{number + 1} of {len(steps)}")
     measuring = time.monotonic()
     with bars(console) as note:
-        parts = [_of_seed(recipe, scale, seed, steps, device, note) for seed in recipe.scales[scale].seeds]
+        parts = [_of_seed(recipe, scale, seed, steps, device, note, unseen) for seed in recipe.scales[scale].seeds]
         each = [_numbers(name, part, runs) for part in parts]
     numbers = {label: _joined([values[label] for values in each]) for label in each[0]}
     path = path_of(name, scale, results)
@@ -76,6 +79,7 @@ def reproduce(
         "title": recipe.title,
         "command": f"mien reproduce {name} --scale {scale}",
         "data": _data(parts[0]),
+        **_unseen(parts[0]),
         "seeds": list(recipe.scales[scale].seeds),
         "numbers": {label: number.to_json() for label, number in numbers.items()},
         "skipped": _skipped(parts[0]),
@@ -117,11 +121,13 @@ def _train(step: Step, device: str, console: Console | None, place: str) -> None
         raise KeyboardInterrupt
 
 
-def _of_seed(recipe: Recipe, scale: str, seed: int, steps: Sequence[Step], device: str, note: Note) -> Trained:
+def _of_seed(
+    recipe: Recipe, scale: str, seed: int, steps: Sequence[Step], device: str, note: Note, unseen: Data | None
+) -> Trained:
     """Return the runs of one seed."""
     own = [step for step in steps if step.seed in (seed, recipe.runs[step.run].seed)]
     folders, data = {step.run: step.folder for step in own}, {step.run: step.data for step in own}
-    return Trained(recipe, scale, seed, folders, data, device, note)
+    return Trained(recipe, scale, seed, folders, data, device, note, unseen)
 
 
 def _numbers(name: str, part: Trained, runs: Path) -> dict[str, Number]:
@@ -140,7 +146,10 @@ def _extra(name: str, part: Trained, runs: Path) -> Mapping[str, Number]:
     """Return the further numbers of one seed; stored ones if recipe, weights and protocol are the same."""
     source = inspect.getsource(sys.modules[part.recipe.extra.__module__])
     weights = {run: sha256(folder / WEIGHTS) for run, folder in part.folders.items()}
-    words = json.dumps([name, part.seed, part.held_out, weights, source, mien.__version__], sort_keys=True)
+    protocol = [name, part.seed, part.held_out, weights, source, mien.__version__]
+    if part.unseen:
+        protocol.append([part.unseen.to_json() | {"root": None}, part.unseen.source().fingerprint()])
+    words = json.dumps(protocol, sort_keys=True, default=str)
     path = runs / MEASURED / f"{name.replace('/', '-')}-{hashlib.sha256(words.encode()).hexdigest()[:12]}.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -162,9 +171,10 @@ def _skipped(part: Trained) -> dict[str, str]:
     """Return the reasons of measures that were not taken, by run and measure."""
     evaluations = {run: part.evaluate(run) for run in part.names}
     return {
-        f"{run}, {measure}": str(values[measure]["skipped"])
+        # the reason can name a file in the user's home
+        f"{run}, {measure}": str(values[measure]["skipped"]).replace(str(Path.home()), "~")
         for run, values in evaluations.items()
-        for measure in part.recipe.measures
+        for measure in part.recipe.measures_at(part.scale)
         if isinstance(values.get(measure), Mapping) and "skipped" in values[measure]
     }
 
@@ -181,6 +191,15 @@ def _data(part: Trained) -> dict[str, Any]:
         "split": opened.splits.rule,
         "unit": str(opened.data.kind.unit),
     }
+
+
+def _unseen(part: Trained) -> dict[str, Any]:
+    """Return the data on which nothing was trained; nothing for most recipes."""
+    if part.unseen is None:
+        return {}
+    data = part.unseen
+    options = {key: value for key, value in data.options.items() if key != "root"}
+    return {"unseen": {"name": data.name, "size": data.size, "options": options, "pictures": len(data.source())}}
 
 
 def _about(step: Step) -> dict[str, Any]:

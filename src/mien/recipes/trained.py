@@ -34,6 +34,7 @@ class Trained:
         folders: the run folder by the name of the run; data: the data by the name of the run.
         device: of the models.
         note: called with (what, done, total).
+        unseen: data on which nothing was trained, for recipes that measure them.
     """
 
     recipe: Recipe
@@ -43,6 +44,7 @@ class Trained:
     data: Mapping[str, Data]
     device: str
     note: Note
+    unseen: Data | None = None
     _opened: dict[str, OpenRun] = field(default_factory=dict, repr=False)
     _measured: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
@@ -77,11 +79,20 @@ class Trained:
         opened = self.open(self.names[0])
         return opened.dataset.batch(spread(opened.splits.test, n)).x.to(self.device)
 
+    def unseen_pictures(self, n: int) -> tuple[Tensor, list[str]]:
+        """Return n pictures (n, C, H, W) of the data on which nothing was trained, spread over all, and their keys."""
+        import numpy as np
+
+        assert self.unseen is not None, "the recipe declares unseen data"
+        dataset = self.unseen.open(lambda done, total: self.note("preparing", done, total))
+        index = spread(np.arange(len(dataset)), n)
+        return dataset.batch(index).x.to(self.device), [dataset.keys[i] for i in index]
+
     def evaluate(self, run: str) -> dict[str, Any]:
         """Return the measures of a run as plain values; only missing ones are taken."""
         if run not in self._measured:
             judge = self.folders.get(JUDGE)
-            opened, names = self.open(run), self.recipe.measures
+            opened, names = self.open(run), self.recipe.measures_at(self.scale)
             digest = sha256(judge / WEIGHTS) if judge else None
             present = stored(opened.results, empty(opened, self.held_out, self.seed), digest)
             missing = tuple(name for name in names if not _is_stored(present, name, digest))

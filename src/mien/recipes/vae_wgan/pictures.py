@@ -86,5 +86,5 @@ RECIPE = Recipe(
     ],
     figure=common.reconstructions,
     extra=extra,
-    departures="DCGAN, WGAN, VAE/GAN and LS-GAN are not compared here. mien has models of them: see mien compare.",
+    departures="DCGAN, WGAN, VAE/GAN and LSGAN are in vae_wgan/samples, and CIFAR-10 in vae_wgan/cifar10.",
 )  # fmt: skip
