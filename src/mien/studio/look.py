@@ -21,7 +21,8 @@ CSS = """
 .sliders .block { padding: 6px 10px !important; }
 .sliders .gap, .sliders { gap: 4px !important; isolation: isolate; }  /* labels stay below the result on phones */
 .view img, .view .image-container { object-fit: contain; }
-.bars { margin: 8px 0 20px; display: grid; grid-template-columns: minmax(120px, max-content) 1fr 3.2em; gap: 3px 10px; font-size: 14px;
+.bars { padding: 8px 0 20px; }
+.bars { display: grid; grid-template-columns: minmax(120px, max-content) 1fr 3.2em; gap: 3px 10px; font-size: 14px;
   align-items: center; }
 .bars .track { position: relative; height: 10px; border-radius: 5px; background: var(--border-color-primary); }
 .bars .fill { height: 10px; border-radius: 5px; background: var(--neutral-400); }
@@ -52,6 +53,7 @@ HEAD = """<style>
 #map-card figcaption { max-width: 176px; overflow: hidden; text-overflow: ellipsis; font-size: 12px; margin-top: 4px; }
 @media (max-width: 640px) {
   .gradio-container * { min-width: 0; }
+  .gradio-container .tab-wrapper { margin: 8px 0; height: auto !important; }
   .gradio-container .tab-container { flex-wrap: wrap; height: auto !important; overflow: visible !important; }
   .gradio-container .tab-container button { flex: none; }
   /* gradio hides the tabs that do not fit by the widths of these copies; all fit, in two lines */

@@ -5,8 +5,8 @@
   // ---- a photo that is pasted, or dropped beside the place for it, goes into the first empty place of the panel
 
   const onPage = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.offsetParent !== null);
-  const emptyInput = () =>
-    onPage(".photo-source").map((one) => one.querySelector("input[type=file]")).find((one) => one !== null);
+  const inputOf = (place) => place?.querySelector("input[type=file]") ?? null;
+  const emptyInput = () => onPage(".photo-source").map(inputOf).find((one) => one !== null);
 
   async function waitForInput() {
     for (let tries = 0; tries < 50 && !emptyInput(); tries += 1) {
@@ -15,8 +15,14 @@
     return emptyInput();
   }
 
-  async function give(file) {
-    let input = emptyInput();
+  function put(file, input) {
+    const files = new DataTransfer();
+    files.items.add(file);
+    input.files = files.files;
+  }
+
+  async function give(file, place = null) {
+    let input = inputOf(place) ?? emptyInput();
     if (!input) {
       const again = onPage(".photo-again")[0];
       if (!again) return;
@@ -24,9 +30,7 @@
       input = await waitForInput();
     }
     if (!input) return;
-    const files = new DataTransfer();
-    files.items.add(file);
-    input.files = files.files;
+    put(file, input);
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
@@ -45,6 +49,28 @@
     const file = event.dataTransfer?.files[0];
     if (file) give(file);
   });
+
+  // ---- gradio refuses files whose type the browser does not know, such as HEIC; the server decides what is a picture
+
+  const named = (file) => new File([file], file.name, { type: "image/unknown" });
+
+  document.addEventListener("change", (event) => {
+    const input = event.target;
+    if (!(input instanceof HTMLInputElement) || !input.closest(".photo-source") || !input.files?.length) return;
+    if (input.files[0].type === "") put(named(input.files[0]), input);
+  }, true);
+  document.addEventListener("drop", (event) => {
+    const place = event.target instanceof Element ? event.target.closest(".photo-source") : null;
+    const file = event.dataTransfer?.files[0];
+    if (!place || !file || file.type !== "") return;
+    event.preventDefault();
+    event.stopPropagation();
+    give(named(file), place);
+  }, true);
+  document.addEventListener("click", (event) => {
+    const input = event.target instanceof Element ? inputOf(event.target.closest(".photo-source")) : null;
+    if (input) input.accept = "image/*,.heic,.heif"; // some systems do not count HEIC among the pictures
+  }, true);
 
   // ---- a slider that is moved by typing or by keys: the value stays in its range, and the end of the change is reported
 

@@ -11,6 +11,7 @@ import numpy as np
 from mien.abilities import Decodes, Encodes
 from mien.applications import reconstruct
 from mien.data.pictures import from_float
+from mien.studio.components import Amount
 from mien.studio.messages import sentences
 from mien.studio.photo import Photo
 from mien.studio.photo_input import HEAVY, PhotoInput, Place, present
@@ -58,7 +59,7 @@ class ComparePanel:
                 self.attribute = gr.Dropdown(
                     [NOTHING, *names], value=NOTHING, label="Edit", elem_id="compare-attribute"
                 )
-                self.amount = gr.Slider(
+                self.amount = Amount(
                     -3,
                     3,
                     value=1,

@@ -10,6 +10,7 @@ import gradio as gr
 
 from mien.run.opening import cached_amounts
 from mien.studio import steps
+from mien.studio.components import Amount
 from mien.studio.messages import sentences
 from mien.studio.photo import Photo
 from mien.studio.photo_input import HEAVY, PhotoInput, Place, present
@@ -176,7 +177,7 @@ def _slider(name: str, measured: dict[str, float], best: dict[str, float]) -> An
     """Return the slider of an attribute; the line below it says what the run's own evaluation measured."""
     parts = [f"gain {measured[name]:.0%}"] if name in measured else ["not measured"]
     parts += [f"best amount {best[name]:g}"] if name in best else []
-    return gr.Slider(
+    return Amount(
         -MOST,
         MOST,
         value=0,

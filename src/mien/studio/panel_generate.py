@@ -12,6 +12,7 @@ import torch
 from mien.applications import generate
 from mien.data.pictures import from_float
 from mien.errors import MienError
+from mien.studio.components import Amount
 from mien.studio.messages import sentences
 from mien.studio.photo_input import HEAVY, KEEP_SECONDS
 from mien.studio.runs import Served
@@ -61,7 +62,7 @@ class GeneratePanel:
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=240):
                 self.run = gr.Dropdown(names, value=names[0], label="Run", visible=len(names) > 1)
-                self.count = gr.Slider(1, MOST, value=16, step=1, label="Pictures", buttons=[])
+                self.count = Amount(1, MOST, value=16, step=1, label="Pictures", buttons=[])
                 self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=SEEDS, elem_id="generate-seed")
                 choices = list(runs[0].model.conditions)
                 self.present = gr.Dropdown(choices, multiselect=True, label="With", visible=bool(choices))

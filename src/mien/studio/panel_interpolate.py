@@ -18,6 +18,7 @@ from PIL import Image
 from mien.applications import interpolation
 from mien.data.pictures import from_float
 from mien.errors import MienError
+from mien.studio.components import Amount
 from mien.studio.messages import sentences
 from mien.studio.photo import Photo
 from mien.studio.photo_input import HEAVY, KEEP_SECONDS, PhotoInput, Place
@@ -81,12 +82,17 @@ class InterpolatePanel:
                 self.run = gr.Dropdown(names, value=names[0], label="Run", visible=len(names) > 1)
                 self.path = gr.Radio(PATHS, value=PATHS[0], label="Path")
                 self.go = gr.Button("Interpolate", variant="primary", elem_id="interpolate-go")
-                self.position = gr.Slider(
+                self.position = Amount(
                     0, 1, value=0.5, step=0.01, label="Position", buttons=[], visible=False,
                     elem_id="interpolate-position",
                 )  # fmt: skip
                 self.picture = gr.Image(
-                    show_label=False, visible=False, height=256, format="png", elem_id="interpolate-picture", buttons=[]
+                    show_label=False,
+                    interactive=False,
+                    height=256,
+                    format="png",
+                    elem_id="interpolate-picture",
+                    buttons=[],
                 )
                 with gr.Row():
                     self.gif = gr.DownloadButton("GIF", size="md", visible=False, elem_id="interpolate-gif")
@@ -113,7 +119,7 @@ class InterpolatePanel:
         return [
             rows,
             gr.update(value=strip(rows), visible=True),
-            gr.update(value=rows[FRAMES // 2], visible=True),
+            rows[FRAMES // 2],
             gr.update(value=0.5, visible=True),
             gr.update(value=str(gif), visible=True),
             gr.update(value=str(webp), visible=True),

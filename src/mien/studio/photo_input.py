@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import component_meta
 
 from mien.errors import MienError
 from mien.photos import Template
+from mien.studio.components import Upload
 from mien.studio.examples import Examples
 from mien.studio.messages import sentence, sentences
 from mien.studio.photo import Photo, face_at, forget, open_visitor_photo, outlined, photo_of
@@ -20,33 +19,6 @@ from mien.studio.photo import Photo, face_at, forget, open_visitor_photo, outlin
 KEEP_SECONDS = 3600  # a visitor's photo is removed this long after its last change
 HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1}
 """Work of a second or more: one at a time, because dlib and full-size edits use a whole core each."""
-
-
-@contextlib.contextmanager
-def _without_stub() -> Iterator[None]:
-    """Define a component without gradio writing a .pyi file beside its source, which may be an installed package."""
-    write = component_meta.create_or_modify_pyi
-    component_meta.create_or_modify_pyi = lambda *_: None
-    try:
-        yield
-    finally:
-        component_meta.create_or_modify_pyi = write
-
-
-with _without_stub():
-
-    class Upload(gr.Image):
-        """A photo as the visitor sent it; gradio does not open it, so that mien's own reader decides what it is."""
-
-        def get_block_name(self) -> str:
-            """Return the name of the part of the page that shows it."""
-            return "image"
-
-        def preprocess(self, payload: Any) -> Any:
-            """Return the (path, name) of the file, which gradio checked to be an upload; None without one."""
-            if payload is None or payload.path is None:
-                return None
-            return payload.path, payload.orig_name or Path(payload.path).name
 
 
 @dataclass(frozen=True)

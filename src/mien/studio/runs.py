@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,22 +98,29 @@ def serve(
     Args:
         words: paths or names.
         device: cpu or cuda.
-        root: folders of data, for the runs whose data are not where the run recorded them; their data are opened now,
-            so that a wrong folder is noticed before the page is served.
+        root: folders of data, for the runs whose data are not where the run recorded them. Their data are opened now,
+            so that a wrong folder is noticed before the page is served. Runs of other data do without them.
         progress: called with (done, total) while data are prepared.
 
     Raises:
-        MienError: one is no run, or has neither weights nor a log; ``root`` does not hold the data of a run that needs
-            them, or no run reads files.
+        MienError: one is no run, or has neither weights nor a log; no run reads files for ``root``, or it holds the
+            data of none of the runs that need them.
     """
     runs: list[Served] = []
     for word in words:
         runs.append(_served(str(word), device, [run.name for run in runs], tuple(root or ())))
     if root and not any(_reads_files(read_config(run.folder)["data"]) for run in runs):
         raise MienError("expected a run whose data are files for --root, got none: leave out --root")
-    for run in runs:
+    failures = []
+    for number, run in enumerate(runs):
         if run.root and run.can():
-            run.opened(progress)
+            try:
+                run.opened(progress)
+            except MienError as error:
+                failures.append(error)
+                runs[number] = replace(run, root=(), has_data=run.folder.parent != pretrained.FOLDER)
+    if failures and not any(run.root for run in runs):
+        raise failures[0]
     return runs
 
 
