@@ -46,6 +46,7 @@ HEAD = """<style>
   var(--track) min(var(--from), var(--range_progress)), var(--slider-color) 0 max(var(--from), var(--range_progress)),
   var(--track) 0) !important; }
 .gradio-container input[type=range]::-webkit-slider-thumb { box-shadow: 0 0 0 1px var(--neutral-400) !important; }
+body:not(.dark) .tab-container button.selected { color: var(--primary-700) !important; }
 #map-about { display: none; }
 #map-picture img { cursor: pointer; }
 #map-card { position: fixed; z-index: 1000; margin: 0; padding: 6px; pointer-events: none; border-radius: 6px;
@@ -97,6 +98,10 @@ def theme() -> gr.themes.Base:
         block_label_border_width="0px",
         block_label_text_weight="500",
         block_background_fill="white",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
         body_background_fill="*neutral_50",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",

@@ -98,7 +98,6 @@
   const picture = document.createElement("div");
   const caption = document.createElement("figcaption");
   card.append(picture, caption);
-  addEventListener("DOMContentLoaded", () => document.body.append(card));
 
   // Return the cell below a pointer: its row, its column and the name of its picture, which is empty without a picture.
   function cellAt(image, about, event) {
@@ -120,6 +119,7 @@
     const cell = image && about && event.pointerType !== "touch" ? cellAt(image, about, event) : null;
     card.hidden = !cell?.name;
     if (card.hidden) return;
+    if (!card.isConnected) document.body.append(card);
     caption.textContent = cell.name;
     Object.assign(picture.style, {
       backgroundImage: `url("${image.currentSrc || image.src}")`,

@@ -95,5 +95,5 @@ class ComparePanel:
         ]
         return rows if len(rows) > 1 else rows[0]
 
-    def _again(self, photo: Photo | None, attribute: str, amount: float | None) -> Any:
-        return self._pictures(present(photo), attribute, amount or 0.0)
+    def _again(self, photo: Photo | None, attribute: str, amount: float) -> Any:
+        return self._pictures(present(photo), attribute, amount)

@@ -61,7 +61,8 @@ def write_animations(rows: np.ndarray, root: Path) -> tuple[Path, Path]:
     folder = Path(tempfile.mkdtemp(dir=root))
     images = [Image.fromarray(one) for one in [*rows, *rows[-2:0:-1]]]
     gif, webp = folder / "interpolation.gif", folder / "interpolation.webp"
-    for path, options in ((gif, {}), (webp, {"quality": 85, "method": 2})):
+    options: dict[str, Any] = {"quality": 85, "method": 2}  # of WebP; GIF has none of them
+    for path in (gif, webp):
         images[0].save(path, save_all=True, append_images=images[1:], duration=MILLISECONDS, loop=0, **options)
     return gif, webp
 
@@ -125,8 +126,8 @@ class InterpolatePanel:
             gr.update(value=str(webp), visible=True),
         ]
 
-    def _at(self, rows: np.ndarray | None, position: float | None) -> np.ndarray:
+    def _at(self, rows: np.ndarray | None, position: float) -> np.ndarray:
         if rows is None:
             raise MienError("expected a path, got none: press Interpolate first")
-        picture: np.ndarray = rows[round(float(position or 0) * (len(rows) - 1))]
+        picture: np.ndarray = rows[round(position * (len(rows) - 1))]
         return picture

@@ -43,7 +43,7 @@ class Map:
     @property
     def side(self) -> int:
         """Pixels of a picture in the drawing: at least its own ones, so that it can be shown enlarged."""
-        return min(LARGEST, max(SIDE // max(self.cells.shape), *self.pictures.shape[1:3]))
+        return int(min(LARGEST, max(SIDE // max(self.cells.shape), *self.pictures.shape[1:3])))
 
     def about(self) -> str:
         """Return HTML that is not visible: the rows, the columns and the names of the cells, row by row."""
