@@ -78,11 +78,21 @@ def own_server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(tmp_path_factory):
+    """Chromium, with a camera that sees the portrait."""
     from playwright.sync_api import sync_playwright
 
+    film = tmp_path_factory.mktemp("camera") / "portrait.mjpeg"
+    scene = Image.new("RGB", (640, 480), "gray")
+    scene.paste(Image.fromarray(photos.portrait()).resize((480, 480)), (80, 0))
+    scene.save(frame := io.BytesIO(), "jpeg", quality=95)
+    film.write_bytes(frame.getvalue() * 2)
+    camera = [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    ]
     with sync_playwright() as playwright:
-        camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
         yield chromium
         chromium.close()
@@ -350,9 +360,10 @@ def test_a_photo_is_taken_with_the_camera(visit):
     visitor.page.get_by_text("Click to Access Webcam").click()
     visitor.page.click("#edit-source button[aria-label='capture photo']")
     visitor.page.wait_for_selector("#edit-faces img")
-    visitor.wait_for_text("#edit-status", "no face found")  # chromium's own test picture, a green one
-    shown = visitor.pixels("#edit-faces")
-    assert shown[..., 1].mean() > shown[..., 0].mean() + 20
+    visitor.wait_for_text("#edit-status", "640 × 480 pixels")
+    visitor.wait_for_face()
+    visitor.move("Smiling", 2)
+    assert abs(visitor.pixels("#edit-result") - visitor.pixels("#edit-result", 0)).max() > 20
 
 
 def test_a_photo_of_a_type_that_the_browser_does_not_know_is_read(visit, portrait, tmp_path):
@@ -433,7 +444,7 @@ def test_the_map_shows_the_picture_below_the_pointer_and_a_click_edits_it(visit,
         card.wait_for()
         assert card.locator("figcaption").inner_text() == names[row * columns + column]
         shown = np.asarray(Image.open(io.BytesIO(card.locator("div").screenshot())).convert("RGB")).astype(int)
-        assert shown.shape == (176, 176, 3)
+        assert abs(np.array(shown.shape) - [176, 176, 3]).max() <= 1  # it may lie between pixels of the screen
         assert abs(shown[88, 88] - sheet[int(y), int(x)]).max() < 30  # red or blue
         assert abs(shown[4, 88] - sheet[int(y - 0.45 * sheet.shape[0] / rows), int(x)]).max() < 30  # dark
     visitor.page.mouse.click(left + x * scale, box["y"] + y * scale)
