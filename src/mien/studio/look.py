@@ -47,6 +47,9 @@ HEAD = """<style>
   var(--track) 0) !important; }
 .gradio-container input[type=range]::-webkit-slider-thumb { box-shadow: 0 0 0 1px var(--neutral-400) !important; }
 body:not(.dark) .tab-container button.selected { color: var(--primary-700) !important; }
+.captions .grid-wrap, [id$="-gallery"] .grid-wrap { height: auto !important; min-height: 0 !important;
+  max-height: none !important; }
+.captions .caption-label { white-space: normal !important; max-width: 100% !important; }
 #map-about { display: none; }
 #map-picture img { cursor: pointer; }
 #map-card { position: fixed; z-index: 1000; margin: 0; padding: 6px; pointer-events: none; border-radius: 6px;

@@ -96,8 +96,8 @@ class InterpolatePanel:
                     buttons=[],
                 )
                 with gr.Row():
-                    self.gif = gr.DownloadButton("GIF", size="md", visible=False, elem_id="interpolate-gif")
-                    self.webp = gr.DownloadButton("WebP", size="md", visible=False, elem_id="interpolate-webp")
+                    self.gif = gr.DownloadButton("Save the GIF", size="md", visible=False, elem_id="interpolate-gif")
+                    self.webp = gr.DownloadButton("Save the WebP", size="md", visible=False, elem_id="interpolate-webp")
         self.strip = gr.Image(
             show_label=False, visible=False, format="png", elem_id="interpolate-strip", elem_classes="view", buttons=[]
         )
