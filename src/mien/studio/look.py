@@ -70,6 +70,7 @@ body:not(.dark) .tab-container button.selected { color: var(--primary-700) !impo
   .gradio-container .main.fillable { padding: 4px !important; }
   #edit-result, #edit-result > div { height: 340px !important; }
   .thumbs .grid-container { grid-template-columns: repeat(4, 1fr) !important; }
+  .captions .grid-container { grid-template-columns: repeat(2, 1fr) !important; }
   .bars { grid-template-columns: 42% 1fr 2.6em !important; }
   .result { position: sticky !important; top: 0; z-index: 200; background: var(--body-background-fill); gap: 4px; }
 }
