@@ -499,7 +499,8 @@ CONTRAST = """() => {
     const low = [];
     for (const one of document.querySelectorAll(".gradio-container *")) {
         const text = [...one.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data).join("").trim();
-        if (!(/[\\p{L}\\p{N}]/u.test(text) || one.matches("input[type=number], input:not([type])")) || !one.checkVisibility()) continue;
+        if (!(/[\\p{L}\\p{N}]/u.test(text) || one.matches("input[type=number], input:not([type])"))) continue;
+        if (!one.checkVisibility()) continue;
         const [r, g, b, a = 1] = numbers(getComputedStyle(one).color);
         const back = behind(one);
         const front = [r, g, b].map((v, i) => a * v + (1 - a) * back[i]);
