@@ -1,5 +1,8 @@
 """The studio without a browser: what its panels compute, what each failure says, and that nothing remains."""
 
+import html
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +17,10 @@ from mien import photos, pretrained
 from mien.applications.arithmetic import Editor
 from mien.data.pictures import BadPicture
 from mien.errors import MienError
+from mien.experiment import train
 from mien.photos.editing import edit_photo
+from mien.run.data import Data
+from mien.run.opening import open_run, prepare_edits
 from mien.studio import runs, steps
 from mien.studio.photo import face_at, open_visitor_photo, outlined, photo_of
 
@@ -35,6 +41,26 @@ def served(name: str, **settings: object) -> runs.Served:
     model = tiny(name, **settings).eval()
     editor = Editor(model) if getattr(model, "editable", ()) else None
     return runs.Served(name, name, Path("runs") / name, model, None, editor)
+
+
+def run_with_moved_data(folder: Path) -> tuple[Path, Path]:
+    """Train a small model of colored squares; return its run, and the folder of the pictures, which has moved."""
+    rng, before, now = np.random.default_rng(0), folder / "before", folder / "now"
+    before.mkdir()
+    rows = ["file,Red"]
+    for number in range(120):
+        red = number % 2
+        picture = np.full((16, 16, 3), rng.integers(40, 80, 3), np.uint8)
+        picture[4:12, 4:12] = (230, 40, 40) if red else (40, 40, 230)
+        Image.fromarray(picture).save(before / f"{number:03d}.png")
+        rows.append(f"{number:03d}.png,{red}")
+    (before / "attributes.csv").write_text("\n".join(rows) + "\n")
+    settings = {"width": 8, "latent": 4, "lr": 3e-3}
+    run, _ = train("vae", Data("folder", str(before), 16), folder / "dots", settings, steps=40, batch=32)
+    opened = open_run(run)
+    prepare_edits(run, opened.dataset, opened.index)
+    before.rename(now)
+    return run, now
 
 
 def test_sliders_with_the_best_measured_edits_come_first(faces):
@@ -125,6 +151,7 @@ def test_the_download_has_the_size_of_the_photo_and_its_pixels_outside_the_face(
 
 
 def test_the_command_line_is_quoted(photo, faces):
+    assert steps.command(photo, faces, {"Smiling": 0.001}) == ""  # no edit
     photo.name = "my photo; rm.png"
     assert steps.command(photo, faces, {"Smiling": 1.5, "Young": -0.0}) == (
         "mien edit faces-64 'my photo; rm.png' Smiling=+1.5"
@@ -193,7 +220,7 @@ def test_a_model_of_other_pictures_takes_the_photo_as_it_is(tmp_path):
 # the panels import gradio
 
 
-def test_panels_follow_abilities():
+def test_panels_follow_abilities(monkeypatch):
     pytest.importorskip("gradio", reason='the page needs gradio: pip install "mien[studio]"')
     from mien.studio.page import Panels
 
@@ -204,6 +231,7 @@ def test_panels_follow_abilities():
     assert shown(served("residual_gan")) == {"edit"}
     assert shown(served("vae")) == {"generate", "interpolate", "map"}
     assert shown(served("vae"), served("selfexgan")) == {"generate", "interpolate", "map", "compare"}
+    monkeypatch.delenv("MIEN_DATA", raising=False)
     assert shown(*runs.serve(["faces-64"])) == {"edit", "generate", "interpolate"}  # it comes without data
 
 
@@ -234,9 +262,9 @@ def test_bars_mark_what_is_above_its_own_threshold():
     assert "<c>" not in text
 
 
-def test_a_path_has_both_ends_and_a_gif(tmp_path, photo, faces):
+def test_a_path_has_both_ends_and_two_animations(tmp_path, photo, faces):
     pytest.importorskip("gradio", reason='the page needs gradio: pip install "mien[studio]"')
-    from mien.studio.panel_interpolate import FRAMES, frames, strip, write_gif
+    from mien.studio.panel_interpolate import FRAMES, frames, strip, write_animations
 
     other = photo_of(photos.portrait()[:, ::-1].copy(), "other.png", tmp_path, [faces.template])
     rows = frames(photo, other, faces, "linear")
@@ -245,8 +273,14 @@ def test_a_path_has_both_ends_and_a_gif(tmp_path, photo, faces):
     assert abs(rows[0].astype(int) - reverse[-1]).max() <= 1
     assert abs(rows[0].astype(int) - rows[-1]).mean() > 3
     assert strip(rows).shape == (128, 9 * 128, 3)
-    with Image.open(write_gif(rows, tmp_path)) as gif:
-        assert gif.n_frames > FRAMES
+    files = write_animations(rows, tmp_path)
+    assert [file.suffix for file in files] == [".gif", ".webp"]
+    for file in files:
+        with Image.open(file) as animation:
+            assert animation.n_frames == 2 * FRAMES - 2  # forth and back, without the ends twice
+            animation.seek(FRAMES - 1)
+            last = np.asarray(animation.convert("RGB")).astype(int)
+        assert abs(last - rows[-1]).mean() < 8
     with pytest.raises(MienError, match="expected two photos"):
         frames(photo, None, faces, "linear")
 
@@ -258,8 +292,79 @@ def test_compare_shows_each_run_by_its_abilities(tmp_path):
     photo = photo_of(np.zeros((32, 32, 3), np.uint8), "x.png", tmp_path)
     gan, vae = served("residual_gan"), served("vae")
     name = gan.editor.names[0]
-    captions = [caption for _, caption in compared(photo, [gan, vae], name, 1)]
-    assert captions == ["residual_gan: input", f"residual_gan: {name} +1", "vae: input", "vae: reconstruction"]
+    shown = [[caption for _, caption in compared(photo, run, name, 1)] for run in (gan, vae)]
+    assert shown == [["input", f"{name.replace('_', ' ')} +1"], ["input", "reconstruction"]]
+
+
+def test_amounts_are_numbers_of_the_range():
+    """While a visitor types, a field may be empty, or have a number beyond the range."""
+    pytest.importorskip("gradio", reason='the page needs gradio: pip install "mien[studio]"')
+    from mien.studio.components import Amount
+
+    slider = Amount(-3, 3, value=1, step=0.1)
+    assert [slider.preprocess(value) for value in (None, 12, -12, 1.25)] == [0, 3, -3, 1.25]
+
+
+def test_recognize_says_which_threshold_it_uses(photo):
+    pytest.importorskip("gradio", reason='the page needs gradio: pip install "mien[studio]"')
+    from mien.studio.panel_recognize import RecognizePanel, probabilities
+
+    judge, recognizer = runs.serve(["judge-64", "recognizer-64"])
+    panel = RecognizePanel.__new__(RecognizePanel)  # without its components
+    panel.runs, panel.limits = (
+        [judge, recognizer],
+        {run.name: runs.thresholds(run, [run]) for run in (judge, recognizer)},
+    )
+    first, second = panel._answer(photo).split("recognizer-64")
+    assert "The mark is the threshold of each attribute" in first
+    assert "The mark is 0.5 for each, because no evaluation has stored thresholds" in second
+    assert set(re.findall(r'class="mark" style="left:([0-9.]+)%', second)) == {"50.0"}
+    assert len(set(re.findall(r'class="mark" style="left:([0-9.]+)%', first))) > 10
+    values = list(probabilities(photo, recognizer).values())
+    assert len(values) == 40
+    assert values == sorted(values, reverse=True)
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory):
+    """A run of a data set of files, whose folder has moved since its training; and the new folder."""
+    return run_with_moved_data(tmp_path_factory.mktemp("dots"))
+
+
+def test_a_root_is_for_the_runs_that_lack_their_data(dots, monkeypatch):
+    monkeypatch.delenv("MIEN_DATA", raising=False)
+    run, moved = dots
+    with pytest.raises(MienError, match="got no such folder: pass --root FOLDER"):
+        runs.serve([run])[0].held_out(3)
+    one, faces, drawn = runs.serve([run, "faces-64", "recognizer-64"], root=[moved])
+    assert (one.root, faces.root, drawn.root) == ((moved,), (), ())  # the folder has no faces
+    assert (one.has_data, faces.has_data) == (True, False)
+    pictures, index = one.held_out(3)
+    assert pictures.shape == (3, 16, 16, 3)
+    assert set(index) <= set(one.opened().splits.test)
+    with pytest.raises(MienError, match=r"celeba"):
+        runs.serve(["faces-64"], root=[moved])
+
+
+def test_a_root_without_a_run_of_files_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "_reads_files", lambda values: False)
+    with pytest.raises(MienError, match="expected a run whose data are files for --root, got none: leave out --root"):
+        runs.serve(["faces-64"], root=[tmp_path])
+
+
+def test_examples_are_the_portrait_and_held_out_pictures(dots):
+    from mien.studio.examples import COUNT, Examples
+
+    run, moved = dots
+    examples = Examples(runs.serve(["faces-64", run], root=[moved]))
+    assert examples
+    portrait, *others = examples.all()
+    assert (portrait.picture == photos.portrait()).all()
+    assert len(others) == COUNT
+    assert {one.run for one in others} == {"dots"}
+    lost = Examples(runs.serve([run]))  # without the folder
+    assert lost.all() == []
+    assert "got no such folder" in lost.failures[0]
 
 
 def test_a_map_is_clicked_where_its_pictures_are():
@@ -275,6 +380,9 @@ def test_a_map_is_clicked_where_its_pictures_are():
         assert shown.at(x, y) == number
         assert drawing[int(y), int(x)].tolist() == [50 * number] * 3
     assert shown.at(1.5 * side, 1.5 * side) == -1
+    about = html.unescape(shown.about())
+    assert 'data-rows="2" data-columns="2"' in about
+    assert json.loads(about.partition('data-names="')[2].partition('">')[0]) == ["c", "a", "b", ""]
     assert shown.at(99 * side, 0) == -1
 
 

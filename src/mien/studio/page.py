@@ -11,6 +11,7 @@ import gradio as gr
 
 from mien.abilities import Decodes, Encodes, Generates, Recognizes
 from mien.errors import MienError
+from mien.studio.examples import Examples
 from mien.studio.panel_compare import ComparePanel
 from mien.studio.panel_edit import EditPanel
 from mien.studio.panel_generate import GeneratePanel
@@ -94,7 +95,7 @@ def _panels(panels: Panels, runs: Sequence[Served], root: Path, tabs: gr.Tabs) -
                 *edit.refresh, show_progress="hidden"
             ).then(*edit.measure, show_progress="hidden")
 
-        take = (edit.photo.receive, edit.photo.outputs, follow)
+        take = (edit.photo.receive, edit.photo.receivers, follow)
     if panels.generate:
         with gr.Tab("Generate", id="generate"):
             GeneratePanel(panels.generate, take)
@@ -118,4 +119,4 @@ def _panels(panels: Panels, runs: Sequence[Served], root: Path, tabs: gr.Tabs) -
 def _place(root: Path, runs: Sequence[Served]) -> Place:
     """Return the place of photos for runs; equal templates are one."""
     templates = {(run.template.size, run.template.five.tobytes()): run.template for run in runs if run.template}
-    return Place(root, tuple(templates.values()))
+    return Place(root, tuple(templates.values()), Examples(runs))

@@ -10,6 +10,7 @@ import gradio as gr
 
 from mien.run.opening import cached_amounts
 from mien.studio import steps
+from mien.studio.components import Amount
 from mien.studio.messages import sentences
 from mien.studio.photo import Photo
 from mien.studio.photo_input import HEAVY, PhotoInput, Place, present
@@ -44,16 +45,20 @@ class EditPanel:
 
     def __init__(self, place: Place, runs: Sequence[Served]):
         with gr.Row(equal_height=False):
-            with gr.Column(scale=4, min_width=300):
+            with gr.Column(
+                scale=4, min_width=300, elem_classes="upright"
+            ):  # on phones, the change is below the sliders
                 self.photo = PhotoInput(place, "Photo", "edit")
-                gr.Markdown("**What the model changes**, twice as strong; gray is no change", elem_classes="head")
+                gr.Markdown(
+                    "**What the model changes**, twice as strong; gray is no change", elem_classes=["head", "change"]
+                )
                 self.residual = gr.Image(
                     show_label=False,
                     interactive=False,
                     format="png",
                     height=180,
                     elem_id="edit-residual",
-                    elem_classes="view",
+                    elem_classes=["view", "change"],
                     buttons=[],
                 )
             with gr.Column(scale=6, min_width=300, elem_classes="result"):
@@ -73,8 +78,9 @@ class EditPanel:
                 self._sliders(runs)
         with gr.Row(equal_height=False), gr.Column(scale=6, min_width=300):
             self.line = gr.Code(
-                "", language="shell", label="The same on the command line", elem_id="edit-command", lines=1
-            )
+                "", language="shell", label="The same on the command line", elem_id="edit-command", lines=1,
+                elem_classes="empty-hidden",
+            )  # fmt: skip
             with gr.Row():
                 self.make = gr.Button("Make the photo at full size", variant="primary", elem_id="edit-make")
                 self.file = gr.DownloadButton("Download", visible=False, elem_id="edit-download")
@@ -107,7 +113,7 @@ class EditPanel:
             inputs,
             [self.identity],
         )
-        self.photo.connect(self.refresh, self.measure)
+        self.photo.connect(self.refresh, self.measure, run=self.run)
         for group in self.groups:
             live = [self.photo.state, self.whole, *group.sliders]
             for slider in group.sliders:
@@ -171,7 +177,7 @@ def _slider(name: str, measured: dict[str, float], best: dict[str, float]) -> An
     """Return the slider of an attribute; the line below it says what the run's own evaluation measured."""
     parts = [f"gain {measured[name]:.0%}"] if name in measured else ["not measured"]
     parts += [f"best amount {best[name]:g}"] if name in best else []
-    return gr.Slider(
+    return Amount(
         -MOST,
         MOST,
         value=0,
@@ -179,5 +185,6 @@ def _slider(name: str, measured: dict[str, float], best: dict[str, float]) -> An
         label=name.replace("_", " "),
         info=", ".join(parts),
         elem_id=f"slider-{name}",
+        elem_classes="signed",
         buttons=[],
     )

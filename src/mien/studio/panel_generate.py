@@ -12,14 +12,13 @@ import torch
 from mien.applications import generate
 from mien.data.pictures import from_float
 from mien.errors import MienError
+from mien.studio.components import Amount
 from mien.studio.messages import sentences
 from mien.studio.photo_input import HEAVY, KEEP_SECONDS
 from mien.studio.runs import Served
 
 MOST = 64  # pictures
 SEEDS = 2**31 - 1
-Take = Callable[[Any, str], Any]
-"""From a picture (H, W, C) and its name to the updates of the panel Edit."""
 
 
 def samples(run: Served, count: float, seed: float, present: Sequence[str], absent: Sequence[str]) -> np.ndarray:
@@ -52,7 +51,8 @@ class GeneratePanel:
 
     Args:
         runs: runs that generate.
-        edit: (function, outputs) that show a picture in the panel Edit; None without that panel.
+        edit: (function, outputs, follow): ``function(old photo, picture, name, run)`` returns the updates of
+            ``outputs`` that show a picture in the panel Edit, and ``follow(event)`` opens it; None without that panel.
     """
 
     def __init__(self, runs: Sequence[Served], edit: tuple[Callable[..., Any], list[Any], Any] | None):
@@ -62,7 +62,7 @@ class GeneratePanel:
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=240):
                 self.run = gr.Dropdown(names, value=names[0], label="Run", visible=len(names) > 1)
-                self.count = gr.Slider(1, MOST, value=16, step=1, label="Pictures", buttons=[])
+                self.count = Amount(1, MOST, value=16, step=1, label="Pictures", buttons=[])
                 self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=SEEDS, elem_id="generate-seed")
                 choices = list(runs[0].model.conditions)
                 self.present = gr.Dropdown(choices, multiselect=True, label="With", visible=bool(choices))
@@ -89,16 +89,17 @@ class GeneratePanel:
         if edit is not None:
             function, outputs, follow = edit
 
-            def chosen(old: Any, rows: Any, event: gr.SelectData) -> Any:
-                if rows is None:
+            def chosen(old: Any, made: Any, event: gr.SelectData) -> Any:
+                if made is None:
                     raise gr.Error("The pictures were removed after a while: generate them again.")
-                return sentences(function)(old, rows[event.index], f"sample-{event.index}.png")
+                name, rows = made
+                return sentences(function)(old, rows[event.index], f"sample-{event.index}.png", name)
 
             follow(self.gallery.select(chosen, [outputs[0], self.state], outputs, show_progress="hidden"))
 
     def _go(self, name: str, count: float, seed: float, present: Sequence[str], absent: Sequence[str]) -> Any:
         rows = samples(self.runs[name], count or 0, seed or 0, present or (), absent or ())
-        return list(rows), rows
+        return list(rows), (name, rows)
 
     def _conditions(self, name: str) -> list[Any]:
         choices = list(self.runs[name].model.conditions)

@@ -1,7 +1,12 @@
-"""The panel Map: held-out pictures of a run's data, near each other where their latents are; a click edits one."""
+"""The panel Map: held-out pictures of a run's data, near each other where their latents are.
+
+The map is one picture. ``page.js`` shows the picture below the pointer enlarged; a click edits it.
+"""
 
 from __future__ import annotations
 
+import html
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,15 +18,13 @@ from PIL import Image
 
 from mien.applications.basics import latent_size
 from mien.applications.latent_map import grid_cells, tsne
-from mien.data.pictures import from_float
 from mien.errors import MienError
-from mien.run.opening import open_run
 from mien.studio.messages import sentences
 from mien.studio.photo_input import HEAVY
 from mien.studio.runs import Served
 
 COUNT = 225  # pictures of a map
-SIDE, LARGEST = 1080, 120  # pixels of the map, and of a picture in it at most
+SIDE, LARGEST = 1080, 128  # pixels of the map at least, and of a picture in it at most
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,23 @@ class Map:
     keys: tuple[str, ...]
     cells: np.ndarray
 
+    @property
+    def side(self) -> int:
+        """Pixels of a picture in the drawing: at least its own ones, so that it can be shown enlarged."""
+        return int(min(LARGEST, max(SIDE // max(self.cells.shape), *self.pictures.shape[1:3])))
+
+    def about(self) -> str:
+        """Return HTML that is not visible: the rows, the columns and the names of the cells, row by row."""
+        rows, columns = self.cells.shape
+        names = [self.keys[number] if number >= 0 else "" for number in self.cells.ravel()]
+        return (
+            f'<div class="map-about" data-rows="{rows}" data-columns="{columns}" '
+            f'data-names="{html.escape(json.dumps(names))}"></div>'
+        )
+
     def drawing(self) -> np.ndarray:
         """Return the map as one picture (h, w, 3)."""
-        rows, columns = self.cells.shape
-        side = min(LARGEST, SIDE // max(rows, columns))
+        (rows, columns), side = self.cells.shape, self.side
         sheet = Image.new("RGB", (columns * side, rows * side), "white")
         for (i, j), number in np.ndenumerate(self.cells):
             if number >= 0:
@@ -49,8 +65,7 @@ class Map:
 
     def at(self, x: float, y: float) -> int:
         """Return the number of the picture at a pixel of the drawing; -1 where there is none."""
-        rows, columns = self.cells.shape
-        side = min(LARGEST, SIDE // max(rows, columns))
+        (rows, columns), side = self.cells.shape, self.side
         i, j = int(y) // side, int(x) // side
         return int(self.cells[i, j]) if 0 <= i < rows and 0 <= j < columns else -1
 
@@ -62,15 +77,12 @@ def latent_map(run: Served, count: int = COUNT) -> Map:
         MienError: the data cannot be opened, or there are too few pictures.
     """
     from mien.applications.basics import encode_all
-    from mien.data.dataset import spread
 
-    opened = open_run(run.folder)
-    index = spread(opened.splits.test, count)
+    pictures, index = run.held_out(count)
+    opened = run.opened()
     z = encode_all(opened.model, opened.dataset, index).numpy()
     positions = z if latent_size(opened.model) == 2 else tsne(z)
-    pictures = from_float(opened.dataset.batch(index).x.numpy())
-    pictures = np.repeat(pictures, 3, -1) if pictures.shape[-1] == 1 else pictures
-    return Map(pictures, tuple(opened.dataset.keys[i] for i in index), grid_cells(positions))
+    return Map(pictures, tuple(str(opened.dataset.keys[i]) for i in index), grid_cells(positions))
 
 
 class MapPanel:
@@ -85,26 +97,32 @@ class MapPanel:
         self.runs = {run.name: run for run in runs}
         names = list(self.runs)
         self.map = cache(lambda name: latent_map(self.runs[name]))  # the data are the run's, and no visitor's
-        with gr.Row():
-            self.run = gr.Dropdown(names, value=names[0], label="Run", visible=len(names) > 1)
+        self.drawn = gr.State("")  # the name of the run whose map is on the page
+        with gr.Row(equal_height=False):
+            self.run = gr.Dropdown(names, value=names[0], label="Run", visible=len(names) > 1, elem_id="map-run")
             self.go = gr.Button("Draw the map", variant="primary", elem_id="map-go")
-        text = "Pictures with similar latents are near each other."
-        gr.Markdown(text + (" Click a picture to edit it." if edit else ""), elem_classes="status")
+        text = "Pictures with similar latents are near each other. Point at one to see it larger"
+        gr.Markdown(text + (", and click it to edit it." if edit else "."), elem_classes="status")
         self.picture = gr.Image(
             show_label=False, interactive=False, format="jpeg", elem_id="map-picture", elem_classes="view", buttons=[]
         )
-        self.go.click(sentences(lambda name: self.map(name).drawing()), [self.run], [self.picture], **HEAVY)
+        self.about = gr.HTML("", elem_id="map-about")
+        self.go.click(sentences(self._draw), [self.run], [self.picture, self.about, self.drawn], **HEAVY)
         if edit is not None:
             function, outputs, follow = edit
 
             def chosen(old: Any, name: str, event: gr.SelectData) -> Any:
                 return sentences(self._take)(function, old, name, event.index)
 
-            follow(self.picture.select(chosen, [outputs[0], self.run], outputs, show_progress="hidden"))
+            follow(self.picture.select(chosen, [outputs[0], self.drawn], outputs, show_progress="hidden"))
+
+    def _draw(self, name: str) -> list[Any]:
+        shown = self.map(name)
+        return [shown.drawing(), shown.about(), name]
 
     def _take(self, function: Callable[..., Any], old: Any, name: str, index: Sequence[float]) -> Any:
         shown = self.map(name)
         number = shown.at(*index)
         if number < 0:
             raise MienError("expected a click on a picture, got an empty place: click a picture")
-        return function(old, shown.pictures[number], f"{name}-{number}.png")
+        return function(old, shown.pictures[number], f"{name}-{number}.png", name)

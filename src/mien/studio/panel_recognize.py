@@ -69,7 +69,11 @@ class RecognizePanel:
             if run.template is not None and not photo.faces and not photo.is_aligned(run.template):
                 continue
             limits = self.limits[run.name]
-            about = "marks: thresholds chosen on validation pictures" if limits else "marks: 0.5, no thresholds stored"
-            title = f'<p class="about"><b>{html.escape(run.name)}</b>, {about}</p>'
+            about = (
+                "The mark is the threshold of each attribute that an evaluation chose on validation pictures."
+                if limits
+                else "The mark is 0.5 for each, because no evaluation has stored thresholds for this run."
+            )
+            title = f'<p class="about"><b>{html.escape(run.name)}</b>. {about}</p>'
             parts.append(title + bars(probabilities(photo, run), limits))
         return "<br>".join(parts)

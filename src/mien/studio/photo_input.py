@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import component_meta
 
 from mien.errors import MienError
 from mien.photos import Template
+from mien.studio.components import Upload
+from mien.studio.examples import Examples
 from mien.studio.messages import sentence, sentences
 from mien.studio.photo import Photo, face_at, forget, open_visitor_photo, outlined, photo_of
 
@@ -21,39 +21,13 @@ HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1}
 """Work of a second or more: one at a time, because dlib and full-size edits use a whole core each."""
 
 
-@contextlib.contextmanager
-def _without_stub() -> Iterator[None]:
-    """Define a component without gradio writing a .pyi file beside its source, which may be an installed package."""
-    write = component_meta.create_or_modify_pyi
-    component_meta.create_or_modify_pyi = lambda *_: None
-    try:
-        yield
-    finally:
-        component_meta.create_or_modify_pyi = write
-
-
-with _without_stub():
-
-    class Upload(gr.Image):
-        """A photo as the visitor sent it; gradio does not open it, so that mien's own reader decides what it is."""
-
-        def get_block_name(self) -> str:
-            """Return the name of the part of the page that shows it."""
-            return "image"
-
-        def preprocess(self, payload: Any) -> Any:
-            """Return the (path, name) of the file, which gradio checked to be an upload; None without one."""
-            if payload is None or payload.path is None:
-                return None
-            return payload.path, payload.orig_name or Path(payload.path).name
-
-
 @dataclass(frozen=True)
 class Place:
-    """Where the photos of visitors are, and the templates of the models that see them."""
+    """Where the photos of visitors are, the templates of the models that see them, and examples for the models."""
 
     root: Path
     templates: tuple[Template, ...]
+    examples: Examples
 
 
 class PhotoInput:
@@ -67,6 +41,7 @@ class PhotoInput:
 
     def __init__(self, place: Place, label: str, name: str):
         self.place = place
+        self.run: Any = None
         self.state = gr.State(None, time_to_live=KEEP_SECONDS, delete_callback=forget)
         gr.Markdown(f"**{label}**", elem_classes="head")
         self.source = Upload(
@@ -75,8 +50,17 @@ class PhotoInput:
             type="filepath",
             height=300,
             elem_id=f"{name}-source",
+            elem_classes="photo-source",
             buttons=[],
         )
+        self.examples = gr.Accordion(
+            "No photo? Take an example", open=False, visible=bool(place.examples), elem_id=f"{name}-examples"
+        )
+        with self.examples:
+            self.gallery = gr.Gallery(
+                show_label=False, columns=4, height="auto", object_fit="cover", allow_preview=False, format="jpeg",
+                elem_id=f"{name}-gallery", elem_classes="thumbs", buttons=[],
+            )  # fmt: skip
         self.faces = gr.Image(
             show_label=False,
             visible=False,
@@ -88,26 +72,31 @@ class PhotoInput:
             buttons=[],
         )
         self.status = gr.Markdown("", elem_classes="status", elem_id=f"{name}-status", visible=False)
-        self.again = gr.Button("Choose another photo", size="sm", visible=False, elem_id=f"{name}-again")
-        self.loads: list[Any] = []
+        self.again = gr.Button(
+            "Choose another photo", size="sm", visible=False, elem_id=f"{name}-again", elem_classes="photo-again"
+        )
 
     @property
     def outputs(self) -> list[Any]:
         """The components that :meth:`shown` updates."""
-        return [self.state, self.source, self.faces, self.status, self.again]
+        return [self.state, self.source, self.faces, self.status, self.again, self.examples]
 
-    def connect(self, *listeners: tuple[Callable[..., Any], Sequence[Any], Sequence[Any]]) -> None:
+    def connect(self, *listeners: tuple[Callable[..., Any], Sequence[Any], Sequence[Any]], run: Any = None) -> None:
         """Let the parts react to the visitor; each listener, (function, inputs, outputs), follows a new photo or face.
 
         Args:
             listeners: the inputs of their functions may hold :attr:`state`.
+            run: the dropdown of the panel's runs, if an example shall choose the run that it belongs to.
         """
+        self.run = run
         load = self.source.input(self._load, [self.state, self.source], self.outputs, **HEAVY)
         select = self.faces.select(
             self._select, [self.state], [self.state, self.faces, self.status], show_progress="hidden"
         )
         again = self.again.click(self._again, [self.state], self.outputs, show_progress="hidden")
-        for event in (load, select, again):
+        self.examples.expand(sentences(self._list), None, [self.gallery], **HEAVY)
+        example = self.gallery.select(self._example, [self.state], self.receivers, show_progress="hidden")
+        for event in (load, select, again, example):
             for function, inputs, outputs in listeners:
                 event.then(function, inputs, outputs, show_progress="hidden")
 
@@ -123,10 +112,38 @@ class PhotoInput:
             gr.Warning(text, title="Not read", duration=15)
             return self.empty(text)
 
-    def receive(self, old: Photo | None, picture: Any, name: str) -> list[Any]:
-        """Return updates that show a picture (H, W, C) of a model as the photo."""
+    def _list(self) -> list[Any]:
+        """Return the pictures of the examples; a run whose data cannot be opened is a warning."""
+        pictures = [one.picture for one in self.place.examples.all()]
+        for text in self.place.examples.failures:
+            gr.Warning(sentence(MienError(text)), title="No examples", duration=15)
+        return pictures
+
+    def _example(self, old: Photo | None, event: gr.SelectData) -> list[Any]:
+        one = self.place.examples.all()[event.index]
+        result: list[Any] = sentences(self.receive)(old, one.picture, one.name, one.run)
+        return result
+
+    @property
+    def receivers(self) -> list[Any]:
+        """The components that :meth:`receive` updates."""
+        return self.outputs if self.run is None else [*self.outputs, self.run]
+
+    def receive(self, old: Photo | None, picture: Any, name: str, run: str = "") -> list[Any]:
+        """Return updates that show a picture (H, W, C) of a model as the photo, and choose its run.
+
+        Args:
+            old: the photo before.
+            picture: of a model, or the portrait.
+            name: of its file.
+            run: the name of the run that the picture belongs to; runs that the panel does not have change nothing.
+        """
         forget(old)
-        return self.shown(photo_of(picture, name, self.place.root, self.place.templates))
+        updates = self.shown(photo_of(picture, name, self.place.root, self.place.templates))
+        if self.run is None:
+            return updates
+        has = run in [value for _, value in self.run.choices]
+        return [*updates, gr.update(value=run) if has else gr.update()]
 
     def shown(self, photo: Photo) -> list[Any]:
         """Return updates that show a photo with its faces."""
@@ -136,6 +153,7 @@ class PhotoInput:
             gr.update(value=outlined(photo), visible=True),
             gr.update(value=described(photo, self.place.templates), visible=True),
             gr.update(visible=True),
+            gr.update(visible=False),
         ]
 
     def empty(self, text: str) -> list[Any]:
@@ -146,6 +164,7 @@ class PhotoInput:
             gr.update(value=None, visible=False),
             gr.update(value=text, visible=bool(text)),
             gr.update(visible=False),
+            gr.update(visible=bool(self.place.examples), open=False),
         ]
 
     def _again(self, old: Photo | None) -> list[Any]:

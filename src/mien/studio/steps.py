@@ -174,10 +174,12 @@ def full_size(photo: Photo, run: Served, amounts: Mapping[str, float]) -> Path:
 
 
 def command(photo: Photo, run: Served, amounts: Mapping[str, float]) -> str:
-    """Return the command line of the same edit."""
+    """Return the command line of the same edit; an empty text without an edit."""
     changes = [f"{name}={amount:+g}" for name, amount in nonzero(amounts).items()]
+    if not changes:
+        return ""
     face = ["--face", str(photo.number)] if len(photo.faces) > 1 else []
-    return shlex.join(["mien", "edit", run.word, photo.name, *(changes or ["Attribute=+1"]), *face])
+    return shlex.join(["mien", "edit", run.word, photo.name, *changes, *face])
 
 
 @cache
