@@ -39,7 +39,7 @@ html_theme_options = {
 }
 html_show_sourcelink = False
 exclude_patterns = ["generated/parts"]
-suppress_warnings = ["config.cache"]  # the function below is a setting that cannot be stored
+suppress_warnings = ["ref.python"]  # mien.data.Batch and mien.data.batch.Batch are one class: either target is right
 
 myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 4
@@ -72,4 +72,5 @@ def setup(app):
     app.connect("builder-inited", lambda app: site_parts.write(Path(app.srcdir)))
     app.connect("source-read", site_parts.adapt)
     app.connect("autodoc-process-docstring", site_parts.tidy)
+    app.connect("missing-reference", site_parts.resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

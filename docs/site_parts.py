@@ -7,10 +7,12 @@ from the files of the project's folder, so they cannot be older than these.
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import re
 import shutil
+import types
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,33 @@ COPIED = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "SECUR
 README = {"": "index.md", "quickstart": "quickstart.md", "models": "systems/index.md"}
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(#[\w.-]+)?(?=\))")
 IMAGE = re.compile(r'<p align="center"><img src="([^"]+)" alt="([^"]*)" width="(\d+)"></p>')
-FOREIGN: list[tuple[str, str]] = []
+# References without a target on the site: names of other libraries, texts of Args that look like types, constants, and
+# modules that are no part of the reference.
+FOREIGN = [
+    (r"py:(class|obj)", r"(?!mien\.).*"),
+    (r"py:exc", r"[A-Z]\w*"),
+    (r"py:data", r".*"),
+    (r"py:\w+", r"mien\.(files|settings|data\.(joined|marks|memory)|evaluation\.record|photos\.(masks|editing))\b.*"),
+    (r"py:\w+", r"mien\.evaluation\.measure\.R"),
+    (r"py:meth", r"AttributeVectors\.without"),
+]
+# pages of the reference: title, and the modules or packages; all files of a package are shown
+REFERENCE = {
+    "mien": ("The package", ["mien"]),
+    "abilities": ("Abilities and errors", ["mien.abilities", "mien.errors"]),
+    "run": ("Runs", ["mien.run.data", "mien.run.opening", "mien.run.editors", "mien.run.weights", "mien.transformer"]),
+    "applications": ("Applications", ["mien.applications", "mien.applications.*"]),
+    "photos": ("Photos", ["mien.photos", "mien.preprocessing"]),
+    "figures": ("Figures", ["mien.figures"]),
+    "data": ("Data", ["mien.data", "mien.data.base", "mien.data.batch", "mien.data.dataset", "mien.data.splits"]),
+    "models": ("Models", ["mien.models", "mien.models.base", "mien.models.*"]),
+    "losses": ("Losses and the training step", ["mien.losses", "mien.training.update"]),
+    "training": ("Training", ["mien.training.loop", "mien.training.observers", "mien.training.profile"]),
+    "networks": ("Networks", ["mien.networks.*"]),
+    "metrics": ("Metrics", ["mien.metrics.*"]),
+    "evaluation": ("Evaluation", ["mien.evaluation", "mien.evaluation.measure", "mien.evaluation.result"]),
+    "sharing": ("Sharing and export", ["mien.hub", "mien.pretrained", "mien.export", "mien.export_editor"]),
+}
 
 
 def write(docs: Path = DOCS) -> None:
@@ -53,6 +81,9 @@ def write(docs: Path = DOCS) -> None:
     (parts / "compared.md").write_text(compared() + "\n", encoding="utf-8")
     (parts / "models.md").write_text(report_tables.model_table() + "\n", encoding="utf-8")
     (parts / "data.md").write_text(data_options() + "\n", encoding="utf-8")
+    (folder / "api").mkdir()
+    for name, (title, modules) in REFERENCE.items():
+        (folder / "api" / f"{name}.md").write_text(reference(title, modules) + "\n", encoding="utf-8")
     for source, name in COPIED.items():
         shutil.copy(PROJECT / source, folder / f"{name}.md")
     (folder / "scripts.md").write_text(scripts() + "\n", encoding="utf-8")
@@ -156,6 +187,32 @@ def data_options() -> str:
     return report_tables.data_table() if data.names() else ""
 
 
+def reference(title: str, modules: list[str]) -> str:
+    """Return a page of the reference: its modules, a package ``NAME.*`` as the list of its files."""
+    sections = [f"# {title}"]
+    for name in modules:
+        package = name.removesuffix(".*")
+        files = sorted((PROJECT / "src" / package.replace(".", "/")).glob("[a-z]*.py")) if name != package else []
+        for module in [f"{package}.{file.stem}" for file in files] or [name]:
+            if module in modules and module != name:
+                continue  # it has its own place
+            own_files = f"{module}.*" in modules  # they follow, so their names are not repeated here
+            exported = [] if own_files else getattr(importlib.import_module(module), "__all__", [])
+            lines = [f".. automodule:: {module}", *(["   :no-members:"] if exported else ["   :ignore-module-all:"]), ""]
+            for name_ in exported:  # some of them are imported on first use, so autodoc does not see them
+                value = getattr(importlib.import_module(module), name_)
+                own = value.__module__ == module if hasattr(value, "__module__") else False
+                if isinstance(value, type | types.FunctionType) and (own or is_package(module)):
+                    lines += [f".. auto{'class' if isinstance(value, type) else 'function'}:: {module}.{name_}", ""]
+            sections.append(f"## {module}\n\n```{{eval-rst}}\n" + "\n".join(lines) + "```")
+    return "\n\n".join(sections)
+
+
+def is_package(module: str) -> bool:
+    """Return whether a module is a folder: its ``__all__`` then names what users import from it."""
+    return (PROJECT / "src" / module.replace(".", "/")).is_dir()
+
+
 def scripts() -> str:
     """Return the page of the scripts in examples/, each with its text."""
     sections = ["# Scripts\n\nThese files of `examples/` run as they are."]
@@ -207,11 +264,31 @@ def relative(place: tuple[Path, str], folder: Path) -> str:
 
 
 def tidy(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Put an empty line before each list of a docstring: reStructuredText needs it, a reader of the file does not."""
+    """Adapt a docstring to reStructuredText: an empty line before each list, and no meaning of |x| but its own."""
     del app, what, name, obj, options
     result: list[str] = []
-    for line in lines:
+    for text in lines:
+        line = "``".join(  # the literals are the odd parts
+            part if number % 2 else part.replace("|", "\\|") for number, part in enumerate(text.split("``"))
+        )
         if line.startswith("- ") and result and result[-1] and not result[-1].startswith(("- ", "  ")):
             result.append("")
         result.append(line)
     lines[:] = result
+
+
+def resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+    """Return the link to a function that is public under another name than the one that a docstring has.
+
+    ``mien.hub.saving.save_pretrained`` is ``mien.hub.save_pretrained`` in the reference, for example.
+    """
+    parts = node.get("reftarget", "").split(".")
+    if node.get("refdomain") != "py" or parts[0] != "mien" or len(parts) < 2:
+        return None
+    domain = env.domains["py"]
+    names = [name for name in domain.objects if name.startswith("mien.") and name.endswith(f".{parts[-1]}")]
+    near = [name for name in names if name.split(".")[1] == parts[1]]
+    if not names:
+        return None
+    best = min(near or names, key=len)
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", best, node, contnode)
