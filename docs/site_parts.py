@@ -87,7 +87,7 @@ def write(docs: Path = DOCS) -> None:
     for source, name in COPIED.items():
         shutil.copy(PROJECT / source, folder / f"{name}.md")
     (folder / "scripts.md").write_text(scripts() + "\n", encoding="utf-8")
-    for notebook in sorted((PROJECT / "examples").glob("*.ipynb")):
+    for notebook in sorted((PROJECT / "examples" / "notebooks").glob("*.ipynb")):
         shutil.copy(notebook, folder / notebook.name)
 
 
@@ -252,7 +252,7 @@ def target(path: Path, anchor: str) -> tuple[Path, str]:
         return DOCS / "generated" / "scripts.md", f"#{path.name.replace('.', '')}"
     if path == PROJECT / "examples":
         return DOCS / "generated" / "scripts.md", ""
-    if path.parent == PROJECT / "examples" and path.suffix == ".ipynb":
+    if path.parent == PROJECT / "examples" / "notebooks" and path.suffix == ".ipynb":
         return DOCS / "generated" / path.name, anchor
     return path, anchor
 
