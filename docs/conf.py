@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.napoleon",  # docstrings have the sections of Google's style
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "sphinx_design",  # folded sections
 ]
 # A team maintains this theme and uses it for NumPy, SciPy and pandas, so it follows new versions of Sphinx.
 html_theme = "pydata_sphinx_theme"
@@ -31,6 +32,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme_options = {
     "header_links_before_dropdown": 8,
+    "navbar_persistent": ["search-button"],  # the field does not fit beside the links
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
@@ -48,6 +50,7 @@ myst_links_external_new_tab = False
 nb_execution_mode = "force"
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True  # run folders of a notebook are not left among the pages
 nb_merge_streams = True
 
 autodoc_default_options = {"members": True, "show-inheritance": True}

@@ -55,7 +55,7 @@ REFERENCE = {
     "data": ("Data", ["mien.data", "mien.data.base", "mien.data.batch", "mien.data.dataset", "mien.data.splits"]),
     "models": ("Models", ["mien.models", "mien.models.base", "mien.models.*"]),
     "losses": ("Losses and the training step", ["mien.losses", "mien.training.update"]),
-    "training": ("Training", ["mien.training.loop", "mien.training.observers", "mien.training.profile"]),
+    "training": ("Training", ["mien.training.loop", "mien.training.settings", "mien.training.observers", "mien.training.profile"]),
     "networks": ("Networks", ["mien.networks.*"]),
     "metrics": ("Metrics", ["mien.metrics.*"]),
     "evaluation": ("Evaluation", ["mien.evaluation", "mien.evaluation.measure", "mien.evaluation.result"]),
@@ -129,7 +129,8 @@ def departures(name: str) -> str:
     for line in text[start.start() :].splitlines():
         # a line of words before a list is its title: "Departures", "Beyond the paper, all off by default"
         title = bool(line) and not line.startswith((" ", "-"))
-        lines += [f"**{line}**", ""] if title and len(line) < 80 else [line]
+        if line != "Departures":  # the page has this title
+            lines += [f"**{line}**", ""] if title and len(line) < 80 else [line]
     return markdown("\n".join(lines))
 
 

@@ -94,6 +94,7 @@ def toctrees(path: Path) -> set[str]:
     listed = set()
     for block in re.findall(r"^```\{toctree\}\n(.*?)^```$", path.read_text(encoding="utf-8"), re.M | re.S):
         for line in filter(None, (line.strip() for line in block.splitlines())):
+            line = line.partition("<")[2].rstrip(">") or line  # Title <page>
             if not line.startswith(":"):
                 listed.add(os.path.relpath(os.path.join(path.parent, line), DOCS))
     return listed
