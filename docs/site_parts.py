@@ -33,7 +33,7 @@ FIVE = ("vae_wgan", "iterative_gan", "residual_gan", "ssavae", "selfexgan")
 COPIED = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "SECURITY.md": "reporting"}
 README = {"": "index.md", "quickstart": "quickstart.md", "models": "systems/index.md"}
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(#[\w.-]+)?(?=\))")
-IMAGE = re.compile(r'<p align="center"><img src="([^"]+)" alt="([^"]*)" width="(\d+)"></p>')
+IMAGE = re.compile(r'(?:<p align="center">)?<img src="([^"]+)" alt="([^"]*)" width="(\d+)">(?:</p>)?')
 # References without a target on the site: names of other libraries, texts of Args that look like types, constants, and
 # modules that are no part of the reference.
 FOREIGN = [
@@ -55,7 +55,10 @@ REFERENCE = {
     "data": ("Data", ["mien.data", "mien.data.base", "mien.data.batch", "mien.data.dataset", "mien.data.splits"]),
     "models": ("Models", ["mien.models", "mien.models.base", "mien.models.*"]),
     "losses": ("Losses and the training step", ["mien.losses", "mien.training.update"]),
-    "training": ("Training", ["mien.training.loop", "mien.training.settings", "mien.training.observers", "mien.training.profile"]),
+    "training": (
+        "Training",
+        ["mien.training.loop", "mien.training.settings", "mien.training.observers", "mien.training.profile"],
+    ),
     "networks": ("Networks", ["mien.networks.*"]),
     "metrics": ("Metrics", ["mien.metrics.*"]),
     "evaluation": ("Evaluation", ["mien.evaluation", "mien.evaluation.measure", "mien.evaluation.result"]),
@@ -199,7 +202,11 @@ def reference(title: str, modules: list[str]) -> str:
                 continue  # it has its own place
             own_files = f"{module}.*" in modules  # they follow, so their names are not repeated here
             exported = [] if own_files else getattr(importlib.import_module(module), "__all__", [])
-            lines = [f".. automodule:: {module}", *(["   :no-members:"] if exported else ["   :ignore-module-all:"]), ""]
+            lines = [
+                f".. automodule:: {module}",
+                *(["   :no-members:"] if exported else ["   :ignore-module-all:"]),
+                "",
+            ]
             for name_ in exported:  # some of them are imported on first use, so autodoc does not see them
                 value = getattr(importlib.import_module(module), name_)
                 own = value.__module__ == module if hasattr(value, "__module__") else False
@@ -230,9 +237,11 @@ def adapt(app: Any, docname: str, source: list[str]) -> None:
     folder = DOCS / Path(docname).parent
     copied = {name: Path(file).parent for file, name in COPIED.items()}
     # a copied page has the links of the place where it was
-    origin = PROJECT / copied[Path(docname).name] if docname.startswith("generated/") and (
-        Path(docname).name in copied
-    ) else folder
+    origin = (
+        PROJECT / copied[Path(docname).name]
+        if docname.startswith("generated/") and (Path(docname).name in copied)
+        else folder
+    )
 
     def link(match: re.Match[str]) -> str:
         return relative(target(origin / match[1], match[2] or ""), folder)

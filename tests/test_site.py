@@ -21,7 +21,9 @@ PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
 WRITTEN = sorted(path for path in DOCS.rglob("*.md") if "generated" not in path.parts)
 TUTORIALS = [DOCS / "quickstart.md", *sorted((DOCS / "tutorials").glob("*.md"))]
-BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>.+?) -->\n)?```(?P<language>sh|python)\n(?P<code>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"^(?:<!-- not run: (?P<reason>.+?) -->\n)?```(?P<language>sh|python)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 OTHER_PROGRAMS = {"pip", "torchrun", "python", "make", "cp"}  # what a command line may start with, beside mien
 NOTEBOOKS = sorted((PROJECT / "examples" / "notebooks").glob("*.ipynb"))
 DOWNLOADS = "install the group docs of pyproject.toml: uv pip install --group docs"
@@ -77,7 +79,9 @@ def test_a_tutorial_runs_as_printed(page, tmp_path, capsys, monkeypatch):
                     check_options(words[words.index("mien.cli") + 1 :])
 
 
-@pytest.mark.parametrize("page", [path for path in WRITTEN if path not in TUTORIALS and path.parent != DOCS], ids=name_of)
+@pytest.mark.parametrize(
+    "page", [path for path in WRITTEN if path not in TUTORIALS and path.parent != DOCS], ids=name_of
+)
 def test_commands_of_a_page_below_docs_have_these_options(page):
     """The pages that lie in docs/ itself are checked by tests/test_readme.py in the same way."""
     for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
@@ -92,7 +96,7 @@ def test_commands_of_a_page_below_docs_have_these_options(page):
 def toctrees(path: Path) -> set[str]:
     """The pages that a page lists, as names in docs/."""
     listed = set()
-    for block in re.findall(r"^```\{toctree\}\n(.*?)^```$", path.read_text(encoding="utf-8"), re.M | re.S):
+    for block in re.findall(r"^```\{toctree\}\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         for line in filter(None, (line.strip() for line in block.splitlines())):
             line = line.partition("<")[2].rstrip(">") or line  # Title <page>
             if not line.startswith(":"):
@@ -121,11 +125,11 @@ def test_every_notebook_is_listed_and_has_no_output():
 def test_every_model_has_a_page_or_is_among_the_compared_ones(site_parts):
     pages = {path.stem for path in (DOCS / "systems").glob("*.md")}
     assert set(site_parts.FIVE) <= pages
-    text = site_parts.compared()
+    text, choice = site_parts.compared(), (DOCS / "choose.md").read_text(encoding="utf-8")
     for name in models.names():
         if name not in site_parts.FIVE:
             assert f"`{name}`: " in text, name
-            assert name in (DOCS / "choose.md").read_text(encoding="utf-8"), f"choose.md does not say when to take {name}"
+            assert f"`{name}`" in choice, f"choose.md does not say when to take {name}"
 
 
 def test_settings_and_departures_come_from_the_model(site_parts):
@@ -148,10 +152,18 @@ def site_parts():
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_links_lead_to_files(page):
     """As on GitHub: links of a page are relative to it. Pages that only the site has are written while it is built."""
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[\w.-]+)?\)", text)
     missing = [link for link in links if "generated/" not in link and not (page.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_pictures_written_as_html_become_pictures_of_the_site(page, site_parts):
+    """Sphinx copies no picture that only HTML names."""
+    source = [page.read_text(encoding="utf-8")]
+    site_parts.adapt(None, name_of(page), source)
+    assert "<img" not in source[0]
 
 
 @pytest.mark.timeout(600)
