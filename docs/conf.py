@@ -58,6 +58,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+# NumPy's own definition of this name has ten lines
+autodoc_type_aliases = {"ArrayLike": "numpy.typing.ArrayLike"}
+python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 
@@ -75,5 +78,6 @@ def setup(app):
     app.connect("builder-inited", lambda app: site_parts.write(Path(app.srcdir)))
     app.connect("source-read", site_parts.adapt)
     app.connect("autodoc-process-docstring", site_parts.tidy)
+    app.connect("autodoc-process-signature", site_parts.readable)
     app.connect("missing-reference", site_parts.resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -287,6 +287,13 @@ def tidy(app: Any, what: str, name: str, obj: object, options: object, lines: li
     lines[:] = result
 
 
+def readable(app: Any, what: str, name: str, obj: object, options: object, signature: str | None, result: str) -> Any:
+    """Return a signature that Sphinx can parse: a dataclass writes <factory> where a default is made at each call."""
+    del app, what, name, obj, options
+    text = (signature or "").replace("<factory>", "...")
+    return re.sub(r"TypeAliasForwardRef\('[\w.]*?(\w+)'\)", r"\1", text) or None, result
+
+
 def resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     """Return the link to a function that is public under another name than the one that a docstring has.
 
