@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PYTEST_ARGS ?=
 
-.PHONY: demo test check lint types imports report torture bench bench-gpu clean
+.PHONY: demo test check lint types imports report docs docs-check docs-links torture bench bench-gpu clean
 
 demo: $(STAMP)
 	$(BIN)/mien demo --out demo
@@ -28,6 +28,21 @@ imports: $(STAMP)
 # the tables of the README and of docs/, from the code and from results/
 report: $(STAMP)
 	$(BIN)/python tools/report.py
+
+SPHINX := $(BIN)/python -m sphinx -W --keep-going -j auto
+
+# the site in build/docs/html; about a minute, because the build executes the notebooks of examples/
+docs: $(STAMP)
+	$(SPHINX) -b html docs build/docs/html
+	@echo "open build/docs/html/index.html"
+
+# the links between pages, the code blocks of the tutorials, and the built pages
+docs-check: $(STAMP)
+	$(BIN)/pytest tests/test_site.py
+
+# the links to other sites; needs a connection
+docs-links: $(STAMP)
+	$(BIN)/python -m sphinx -b linkcheck docs build/docs/links
 
 # Damaged files of every kind: 100,000 inputs, about 40 minutes on one core; results/torture/fuzz.json holds the counts.
 # Kills of the commands at every disk event: results/torture/kills.json. Disks of every size: results/torture/disk.json.
@@ -61,8 +76,8 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, got " + sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
-	$(BIN)/uv pip install --python $(BIN)/python --editable ".[faces,hub,onnx,studio]" --group dev
+	$(BIN)/uv pip install --python $(BIN)/python --editable ".[faces,hub,onnx,studio]" --group dev --group docs
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) demo .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build demo docs/generated .coverage .mypy_cache .pytest_cache .ruff_cache

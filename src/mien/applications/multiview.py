@@ -119,7 +119,7 @@ def features(views: Sequence[View], most: int = MOST, note: Note | None = None) 
         note: called with (what, done, total).
 
     Raises:
-        MienError: an error of :func:`align`, or ``most`` below 2.
+        MienError: an error of :func:`mien.applications.views.align`, or ``most`` below 2.
         MissingAbility: a model does not encode.
     """
     if most < 2:

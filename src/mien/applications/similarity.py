@@ -3,10 +3,10 @@
 The thesis generates a neighborhood of fake faces G(E(x) + noise) for each face and compares the neighborhoods by eye.
 It gives no number. This module has two. Both are symmetric, in [0, 1], and 1 for a picture and itself:
 
-``neighborhood``  the overlap of the two clouds of encoded fakes, E(G(E(x) + noise)): the normalized inner product of
-                   their kernel mean embeddings (Smola et al. 2007). Without G and E, the overlap of the noisy latents
-                   would depend on their distance only.
-``shared``         the share of common members among the k nearest reference pictures of each (Jaccard index).
+- ``neighborhood``: the overlap of the two clouds of encoded fakes, E(G(E(x) + noise)): the normalized inner product of
+  their kernel mean embeddings (Smola et al. 2007). Without G and E, the overlap of the noisy latents would depend on
+  their distance only.
+- ``shared``: the share of common members among the k nearest reference pictures of each (Jaccard index).
 
 Cosine and distance of the latents serve as baselines.
 """

@@ -68,7 +68,7 @@ def whitened(weight: Tensor, features: Tensor, power: float) -> tuple[Tensor, Te
     """Return the weights of a linear layer for whitened features, (K, F), and the mean of the features, (F,).
 
     Let C be the covariance of the features. The new weights are ``weight`` C^(-power/2), scaled so that the variance
-    of an output is 1 on average. So the covariance of the outputs is ``weight`` C^(1 - power) ``weight``ᵀ up to that
+    of an output is 1 on average. So the covariance of the outputs is ``weight`` C^(1 - power) ``weight`` ᵀ up to that
     scale. Eigenvalues below :data:`FLOOR` times the largest count as that value. Directions without any variance get
     the weight zero. Features without variance keep their weights.
 

@@ -180,7 +180,7 @@ class Stack(nn.Sequential):
         self.maps = maps
 
     def forward(self, x: Tensor, remember: bool = True) -> Tensor:
-        """Return the last map of ``x`` (B, *shape).
+        """Return the last map of ``x``, ``(B, *shape)``.
 
         Args:
             x: the input.
