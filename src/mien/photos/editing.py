@@ -110,12 +110,13 @@ def check_paste(paste: str) -> None:
         raise UnknownName("paste", paste, PASTES)
 
 
-def save_photo(photo: Photo, path: Path) -> None:
+def save_photo(photo: Photo, path: str | Path) -> None:
     """Write a photo (H, W, 3) atomically; the suffix determines the format, and JPEG and WebP get a high quality.
 
     Raises:
         MienError: the suffix of no picture format, or a place that cannot be written.
     """
+    path = Path(path)
     options = QUALITY.get(path.suffix.lower())
     if options is None:
         save_picture(photo, path)
