@@ -15,10 +15,10 @@ def table() -> str:
     lines = ["| name | what it does | model | training | size | measured |", "|---|---|---|---|---|---|"]
     for name in pretrained.names():
         card = pretrained.card(name)
-        training, data = card["training"], card["data"]
+        seen, data = card["training"]["pictures_seen"], card["data"]["name"]
         numbers = "; ".join(f"{row['label']} {row['value']}" for row in _main(card)[:MOST])
         lines.append(
-            f"| `{name}` | {card['title']} | `{card['model']}` | {training['pictures_seen']:,} pictures of {data['name']} "
+            f"| `{name}` | {card['title']} | `{card['model']}` | {seen:,} pictures of {data} "
             f"| {pretrained.size(name) / 1e6:.1f} MB | {numbers} |"
         )
     return "\n".join(lines)
