@@ -10,13 +10,15 @@ import typer
 from mien.cli.app import app
 from mien.cli.shared import Device, Root, bars, make_console, pick_device
 
+DEFAULT = ("faces-64", "glasses-64", "smile-64", "recognizer-64")
+
 
 @app.command(rich_help_panel="Use a run")
 def studio(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Run folders, or names of mien pretrained.  [default: faces-64 and recognizer-64]", show_default=False
+            help=f"Run folders, or names of mien pretrained.  [default: {' '.join(DEFAULT)}]", show_default=False
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
@@ -46,7 +48,7 @@ def studio(
     console = make_console()
     with bars(console) as note:
         progress = (lambda done, total: note("prepare the data", done, total)) if root else None
-        opened = serve(runs or ["faces-64", "recognizer-64"], pick_device(device), root, progress)
+        opened = serve(runs or list(DEFAULT), pick_device(device), root, progress)
     with served(opened, host, port, not no_browser) as address:
         console.print(f"the studio is at {address} (Ctrl-C ends it)", markup=False, highlight=False, soft_wrap=True)
         threading.Event().wait()
