@@ -36,8 +36,8 @@ SIDE_BY_SIDE = 6  # most runs with a column each
 MOST_NAMES = 6  # in the title of the page
 BEST = "The best value of each column is marked."
 COSTS = (
-    "The edit gain is the mean over the attributes that a model edits. Parameters are those that the training moves. GFLOP: of a training step, for one picture. images/s: of training "
-    "steps, the models in turns."
+    "The edit gain is the mean over the attributes that a model edits. Parameters are those that the training moves. "
+    "GFLOP: of a training step, for one picture. images/s: of training steps, the models in turns."
 )
 
 
