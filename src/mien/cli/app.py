@@ -185,7 +185,9 @@ def _code(files: list[Path]) -> None:
 def _options(
     code: Annotated[
         list[Path] | None,
-        typer.Option(help="A Python file with your model or data set; it is executed.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="A Python file with your model or data set; it is executed.", show_default=False
+        ),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
