@@ -89,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--root", action="append", help="the folder of the data; repeat it to join folders")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS), metavar="MODEL")
+    parser.add_argument("--steps", type=int, help="updates of each model, in place of the data set's number")
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs lie")
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--smoke", action="store_true", help="two steps of each on few pictures; stores nothing")
     options = parser.parse_args(arguments)
     options.console = Console()
-    chosen = dict(SETS[options.data])
+    chosen = dict(SETS[options.data]) | ({"steps": options.steps} if options.steps else {})
     if options.smoke:
         chosen |= {"size": 32, "options": {"count": 80}, "steps": 2, "batch": 8, "judge": 2, "count": 16}
         options.width, options.seeds = 4, options.seeds[:2]
@@ -135,7 +136,7 @@ def store(runs: Sequence[Path], judge: Path, place: Path, chosen: dict[str, Any]
         path,
         {
             "title": f"All models on {options.data} at {chosen['size']} px",
-            "command": f"python benchmarks/compared.py {options.data}",
+            "command": _command(options),
             "mien": mien.__version__,
             "date": time.strftime("%Y-%m-%d"),
             "made_with": first["made_with"],
@@ -148,6 +149,15 @@ def store(runs: Sequence[Path], judge: Path, place: Path, chosen: dict[str, Any]
         },
     )
     options.console.print(f"wrote {path.relative_to(HERE)}", highlight=False)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command of the result, without folders of this machine."""
+    words = [options.data, *(["--root FOLDER"] * len(options.root or []))]
+    words += [f"--seeds {' '.join(map(str, options.seeds))}"] if options.seeds != [0, 1, 2] else []
+    words += [f"--steps {options.steps}"] if options.steps else []
+    words += [f"--only {' '.join(options.only)}"] if options.only != list(MODELS) else []
+    return " ".join(["python benchmarks/compared.py", *words])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import report_compared
 import report_pretrained
 import report_recipes
 import report_studio
@@ -54,6 +55,7 @@ def blocks(page: Path, results: Path = RESULTS) -> Blocks:
         "results": partial(tables.result_tables, results, LEADING) if short else all_results,
         "photos": partial(tables.photo_tables, results),
         "studio": partial(report_studio.table, results),
+        "compared": partial(report_compared.tables, results),
         "pretrained": report_pretrained.table,
         "torture": partial(report_torture.table, results),
         "recipes": partial(report_recipes.recipe_table, results),
