@@ -15,12 +15,14 @@ def tables(results: Path) -> str:
     for path in sorted((results / "compared").glob("*.json")):
         stored = json.loads(path.read_text(encoding="utf-8"))
         rows, lower, higher = records([Group.from_json(values) for values in stored["models"]])
-        budget, counts = stored["budget"], stored["data"]["counts"]
-        parts.append(
-            f"**{stored['title']}** ({counts['train']:,} training pictures, {stored['held_out']:,} held out; each model "
-            f"{budget['steps']:,} steps of {budget['batch']} pictures at width {budget['width']} with its own defaults; "
-            f"± is the deviation over the seeds {', '.join(map(str, stored['seeds']))}; distances, precision and recall "
-            f"on the features of a judge; `{path.as_posix()}`)"
-        )
+        budget, training = stored["budget"], stored["data"]["counts"]["train"]
+        about = [
+            f"{training:,} training pictures, {stored['held_out']:,} held out",
+            f"each model {budget['steps']:,} steps of {budget['batch']} pictures at width {budget['width']}",
+            f"± is the deviation over the seeds {', '.join(map(str, stored['seeds']))}",
+            "distances, precision and recall on the features of a judge",
+            f"`{path.as_posix()}`",
+        ]
+        parts.append(f"**{stored['title']}** ({'; '.join(about)})")
         parts += [metric_table(rows, lower=lower, higher=higher).markdown(), f"```sh\n{stored['command']}\n```"]
     return "\n\n".join(parts) or "No comparison of all models is stored yet: `benchmarks/compared.py` makes it."
