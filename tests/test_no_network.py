@@ -84,6 +84,7 @@ COMMANDS = """
     multiview run --train 40 --out views.json
     reproduce
     reproduce selfexgan/iterate
+    report --out report
     demo --out demo
     datasets
     models

@@ -231,7 +231,7 @@ def test_files_of_the_user_are_not_replaced(here, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nothing"], "expected results in nothing, got none to report: run mien reproduce vae_wgan/table1"),
+        (["nothing"], "expected results in nothing, got none to report: run mien reproduce"),
         (["notes"], "expected a folder of results, got the file notes"),
         (["--out", "notes"], "expected a folder for --out, got notes, a file"),
     ],

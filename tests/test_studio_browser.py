@@ -536,7 +536,7 @@ def test_every_panel_is_readable(visit, own_server, portrait, scheme):
 def test_the_page_fits_a_phone(visit, portrait):
     visitor = visit(viewport={"width": 390, "height": 844})
     tabs = visitor.page.get_by_role("tab").all()
-    assert [one.inner_text() for one in tabs] == ["Edit", "Generate", "Recognize", "Interpolate"]
+    assert [one.inner_text() for one in tabs] == ["Edit", "Generate", "Recognize", "Interpolate", "Compare"]
     assert all(one.is_visible() and one.evaluate("one => one.scrollWidth <= one.clientWidth") for one in tabs)
     visitor.upload(portrait)
     visitor.wait_for_face()

@@ -41,6 +41,7 @@ def report(
     """
     import warnings
 
+    from mien.recipes import names
     from mien.recipes import report as pages
     from mien.recipes.collection import collect
 
@@ -49,7 +50,7 @@ def report(
         warnings.warn(line, MienWarning, stacklevel=2)
     if not collection.results:
         raise MienError(
-            f"expected results in {results}, got none to report: run mien reproduce vae_wgan/table1 --scale smoke first"
+            f"expected results in {results}, got none to report: run mien reproduce {names()[0]} --scale smoke first"
         )
     if out.is_file():
         raise MienError(f"expected a folder for --out, got {out}, a file: such as --out my-report")
