@@ -30,7 +30,7 @@ from mien.evaluation import evaluate
 from mien.experiment import check, train
 from mien.files import write_json
 from mien.run.data import Data
-from mien.run.folder import progress, read_config
+from mien.run.folder import read_config
 from mien.run.opening import open_run
 
 HERE = Path(__file__).resolve().parents[1]
@@ -75,10 +75,9 @@ def settings_of(name: str, width: int, loss: Path) -> dict[str, Any]:
 
 
 def trained(name: str, data: Data, folder: Path, options: argparse.Namespace, **training: Any) -> Path:
-    """Train a model, or go on with it; a finished one is returned as it is."""
-    if not ((folder / "config.json").exists() and progress(folder).get("finished")):
-        options.console.print(f"[bold]{folder.name}[/]", highlight=False)
-        train(name, data, folder, console=options.console, device=options.device, **training)
+    """Train a model, or go on with it; return its folder. A finished one stays, if its settings are these."""
+    options.console.print(f"[bold]{folder.name}[/]", highlight=False)
+    train(name, data, folder, console=options.console, device=options.device, **training)
     return folder
 
 
@@ -102,7 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen |= {"size": 32, "options": {"count": 80}, "steps": 2, "batch": 8, "judge": 2, "count": 16}
         options.width, options.seeds = 4, options.seeds[:2]
     data = Data(options.data, options.root, chosen["size"], chosen["options"])
-    place = options.runs / f"compared-{options.data}{'-smoke' if options.smoke else ''}"
+    # a folder for each budget: a longer training would go on with the schedule of a shorter one
+    budget = f"{chosen['steps']}x{chosen['batch']}-width{options.width}"
+    place = options.runs / f"compared-{options.data}-{budget}"
     loss = trained("attribute_cnn", data, place / LOSS, options, steps=chosen["judge"], batch=chosen["batch"], seed=8)
     judge = trained("attribute_cnn", data, place / JUDGE, options, steps=chosen["judge"], batch=chosen["batch"], seed=9)
     for name in options.only:

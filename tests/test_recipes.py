@@ -5,7 +5,6 @@ import json
 import os
 import random
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ import torch
 
 from mien import experiment, recipes
 from mien.abilities import Recognizes
-from mien.cli import main
 from mien.cli.reproduce import _folders
 from mien.errors import MienError
 from mien.evaluation import measures
@@ -22,26 +20,13 @@ from mien.recipes.planning import data_of, plan, unseen_of
 from mien.recipes.recipe import FAILS, HOLDS, JUDGE, SCALES, UNTESTED, Number, Result
 from mien.recipes.reproducing import reproduce
 from mien.recipes.trained import _error
+from test_cli import mien
 
 NAMES = recipes.names()
 ONE = "vae_wgan/layers"  # the recipe that is run here: it has a loss network, two models, measures and further numbers
 UNSEEN = "residual_gan/lfw"  # it measures data on which nothing is trained
 OTHER = "out/vae_wgan-layers.smoke.json"  # a file in the place of its result
 NIGHTLY = "MIEN_NIGHTLY"
-
-
-def mien(capsys, *words) -> tuple[int, str]:
-    """Run the command in this process; return its exit code and what it prints."""
-    before, sys.argv = sys.argv, ["mien", *map(str, words)]
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    finally:
-        sys.argv = before
-    out, err = capsys.readouterr()
-    return code, out + err
 
 
 def test_there_are_recipes_of_every_paper():

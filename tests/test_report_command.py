@@ -1,7 +1,6 @@
 """mien report: the pages of a folder of results, from made-up results that tests can change."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,28 +8,20 @@ import pytest
 
 import mien as package
 from mien import recipes
-from mien.cli import main
 from mien.figures import save
 from mien.recipes import report as pages
 from mien.recipes import store
 from mien.recipes.collection import collect
 from mien.recipes.recipe import FAILS, HOLDS, UNTESTED, Number
+from test_cli import mien as run_command
 
 TABLE, TIMING = "vae_wgan/table1", "vae_wgan/timing"
 
 
 def mien(capsys, *words) -> tuple[int, str]:
-    """Run the command in this process; return its exit code and what it prints, on one line."""
-    before, sys.argv = sys.argv, ["mien", *map(str, words)]
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    finally:
-        sys.argv = before
-    out, err = capsys.readouterr()
-    return code, " ".join((out + err).split())
+    """Run the command; return its exit code and what it prints, on one line."""
+    code, text = run_command(capsys, *words)
+    return code, " ".join(text.split())
 
 
 def about(name: str, scale: str, numbers: dict[str, Number], **changes) -> dict:

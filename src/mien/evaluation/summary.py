@@ -105,7 +105,7 @@ def grouped(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     groups: list[tuple[Any, list[str]]] = []
     for name, config in configs.items():
         training = {key: value for key, value in config.get("training", {}).items() if key not in FREE}
-        content = config["model"], _without_seed(config["config"]), training
+        content = config["model"], config["config"], training
         for other, names in groups:
             if content == other:
                 names.append(name)
@@ -115,10 +115,6 @@ def grouped(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     named = {_common(names): names for _, names in groups}
     # two groups may begin alike: then the first run names each
     return named if len(named) == len(groups) else {names[0]: names for _, names in groups}
-
-
-def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key != "seed"}
 
 
 def _common(names: Sequence[str]) -> str:

@@ -30,9 +30,10 @@ Departures
   both, pictures in evaluation and in training mode differed by .054 and .075 on a range of 2.
 
 Beyond the paper, all off by default
-- ``swap``: a third stage draws G(z̃, c′), a picture's code with the description of another picture, as an edit does. The
-  adversarial loss, L_label and L_z of these pictures move G, and D and C by z̃ only, so that z̃ loses what c′ says. As
-  judges, D and C do not move by these losses. D also learns that these pictures are generated.
+- ``swap``: a third stage draws G(z̃, c′), the code of a picture with the description of another picture, as an edit
+  does. Three losses of these pictures, the adversarial one, L_label and L_z, move G. They also reach the layers of D
+  and C that write z̃, so z̃ loses what c′ describes. The weights with which D and C judge these pictures are fixed in
+  these losses. D also learns that the pictures are generated.
 - ``true_labels``: stage 2 rebuilds with the true description in place of c̃.
 - ``real_labels``: D and C learn L_label on real pictures only; on generated pictures, it moves G.
 """

@@ -46,6 +46,8 @@ PAPER_ITERATIVE = Effort(epochs=50)
 TINY_RESIDUAL = Effort(steps=3, settings={"width": 4}, training={"batch": 8})
 SMALL_RESIDUAL = Effort(steps=1000, settings={"width": 16}, training={"batch": 16, "ema": 0.99})
 PAPER_RESIDUAL = Effort(epochs=20)
+SMALL_EDITOR = {"attribute_cnn": SMALL_CNN, "residual_gan": SMALL_RESIDUAL}
+PAPER_EDITOR = {"attribute_cnn": PAPER_CNN, "residual_gan": PAPER_RESIDUAL}
 TINY_SSAVAE = Effort(steps=4, settings={"width": 4, "hidden": 16}, training={"batch": 16})
 SMALL_SSAVAE = Effort(steps=800)
 TINY_SELFEX = Effort(steps=3, settings={"width": 4, "latent": 8}, training={"batch": 16})

@@ -23,6 +23,71 @@ JUDGED = "judge agrees with the label"
 ON_REAL, ON_MADE, ALWAYS = "accuracy, trained on real", "accuracy, trained on synthesized", "always the commonest class"
 SOURCES = 2000  # pictures whose variations are labeled
 
+OURS, PLAIN_VAE, DFC = "VAE-WGAN", "Plain-VAE", "DFC-VAE"  # Fig. 3 to 6 of VAE-WGAN
+OF_LOSS = {"loss_network": "loss network"}
+PIXELS = Effort(2500, settings={"width": 16, "lr": 3e-3, "betas": (0.9, 0.99)}, training={"batch": 32, "ema": 0.99})
+
+
+def generators(gans: Mapping[str, str]) -> dict[str, Run]:
+    """Return the runs of Fig. 3 to 6 of VAE-WGAN: a judge, a loss network, the three VAEs, and GANs.
+
+    Args:
+        gans: the model of each GAN, by its name in the tables.
+    """
+    return {
+        "judge": common.JUDGE,
+        "loss network": common.LOSS_NETWORK,
+        OURS: Run("vae_wgan", uses=OF_LOSS),
+        DFC: Run("dfc_vae", {"layers": (1, 2, 3)}, OF_LOSS),
+        PLAIN_VAE: Run("vae"),
+        **{name: Run(model) for name, model in gans.items()},
+    }
+
+
+def generator_scales(
+    gans: Mapping[str, str],
+    small: Pictures,
+    paper: Pictures,
+    seeds: tuple[int, ...] = (0,),
+    omitted: tuple[str, ...] = (),
+) -> dict[str, Scale]:
+    """Return the scales for the runs of :func:`generators`.
+
+    Args:
+        gans: as there; small, paper: the data of these scales; seeds: of the scale small.
+        omitted: measures that the scale smoke leaves out.
+    """
+    compared = ("vae_wgan", "dfc_vae")
+    return {
+        "smoke": Scale(
+            common.AVATARS,
+            {
+                "attribute_cnn": common.TINY_CNN,
+                **dict.fromkeys((*compared, "vae", *gans.values()), common.TINY_VAE),
+            },
+            omitted=omitted,
+        ),
+        "small": Scale(
+            small,
+            {
+                "attribute_cnn": common.SMALL_CNN,
+                **dict.fromkeys(compared, common.SMALL_VAE_WGAN),
+                "vae": PIXELS,
+                **dict.fromkeys(gans.values(), common.SMALL_BASELINE),
+            },
+            seeds=seeds,
+        ),
+        "paper": Scale(
+            paper,
+            {
+                "attribute_cnn": common.PAPER_CNN,
+                **dict.fromkeys(compared, Effort(epochs=5, settings=common.VGG19)),
+                **dict.fromkeys(("vae", *gans.values()), Effort(epochs=5)),
+            },
+            held_out=10_000,
+        ),
+    }
+
 
 def plane(
     title: str, source: str, small: Pictures, paper: Pictures, departures: str = "", held_out: int = 10_000

@@ -102,16 +102,12 @@ RECIPE = Recipe(
         ),
         "small": Scale(
             common.CELEBA32,
-            {
-                "attribute_cnn": common.SMALL_CNN,
-                "residual_gan": common.SMALL_RESIDUAL,
-                "vae_gan": common.SMALL_BASELINE,
-            },
+            {**common.SMALL_EDITOR, "vae_gan": common.SMALL_BASELINE},
             seeds=(0, 1, 2),
         ),
         "paper": Scale(
             common.CELEBA128,
-            {"attribute_cnn": common.PAPER_CNN, "residual_gan": common.PAPER_RESIDUAL},
+            common.PAPER_EDITOR,
             held_out=2000,
         ),
     },

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mien.recipes import common, judging
-from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale
+from mien.recipes.recipe import Claim, Number, Recipe, Row, Run, Scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,16 +83,12 @@ RECIPE = Recipe(
         ),
         "small": Scale(
             common.CELEBA32,
-            {
-                "attribute_cnn": common.SMALL_CNN,
-                "residual_gan": common.SMALL_RESIDUAL,
-                "vae_gan": common.SMALL_BASELINE,
-            },
+            {**common.SMALL_EDITOR, "vae_gan": common.SMALL_BASELINE},
             seeds=(0, 1, 2),
         ),
         "paper": Scale(
             common.CELEBA128,
-            {"attribute_cnn": common.PAPER_CNN, "residual_gan": common.PAPER_RESIDUAL, "vae_gan": Effort(epochs=20)},
+            common.PAPER_EDITOR,
         ),
     },
     measures=(),

@@ -51,10 +51,10 @@ RECIPE = Recipe(
             runs=("judge", "Eyeglasses", "Smiling"),
         ),
         "small": Scale(
-            common.CELEBA32, {"attribute_cnn": common.SMALL_CNN, "residual_gan": common.SMALL_RESIDUAL}, seeds=(0, 1, 2)
+            common.CELEBA32, common.SMALL_EDITOR, seeds=(0, 1, 2)
         ),
         "paper": Scale(
-            common.CELEBA128, {"attribute_cnn": common.PAPER_CNN, "residual_gan": common.PAPER_RESIDUAL}
+            common.CELEBA128, common.PAPER_EDITOR
         ),
     },
     measures=("edits",),

@@ -109,7 +109,7 @@ RECIPE = Recipe(
         ),
         "paper": Scale(
             common.CELEBA128,
-            {"attribute_cnn": common.PAPER_CNN, "residual_gan": common.PAPER_RESIDUAL},
+            common.PAPER_EDITOR,
             unseen=judging.LFW128,
         ),
     },

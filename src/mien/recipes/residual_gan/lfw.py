@@ -72,13 +72,13 @@ RECIPE = Recipe(
         ),
         "small": Scale(
             common.CELEBA32,
-            {"attribute_cnn": common.SMALL_CNN, "residual_gan": common.SMALL_RESIDUAL},
+            common.SMALL_EDITOR,
             seeds=(0, 1, 2),
             unseen=judging.LFW32,
         ),
         "paper": Scale(
             common.CELEBA128,
-            {"attribute_cnn": common.PAPER_CNN, "residual_gan": common.PAPER_RESIDUAL},
+            common.PAPER_EDITOR,
             unseen=judging.LFW128,
         ),
     },

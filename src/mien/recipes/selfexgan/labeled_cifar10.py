@@ -6,10 +6,7 @@ Command: mien reproduce selfexgan/labeled_cifar10 --scale smoke|small|paper
 Time on two cores, not measured: smoke 10 s; small 40 min (the runs of selfexgan/cifar10); paper about 3 days.
 Time on one GPU, not measured: small 7 min; paper 10 h.
 
-The thesis shows pictures and trains nothing on them. Here, an independent judge names the classes of the synthesized
-pictures, and a linear classifier on pixels is trained on 2,000 real ones or on one variation of each, and tested on
-real held-out pictures. The noise is 0.5 of the prior's deviation: the thesis does not give it. The program python -m
-mien.recipes.synthesized_labels trains a network on them.
+The measures are those of selfexgan/labeled_mnist.
 """
 
 from __future__ import annotations

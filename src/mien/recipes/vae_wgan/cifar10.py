@@ -16,10 +16,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mien.recipes import common
-from mien.recipes.recipe import Claim, Effort, Number, Pictures, Recipe, Row, Run, Scale
-from mien.recipes.vae_wgan.pictures import DFC, OF_LOSS, OURS, PIXELS, PLAIN, SHARP
-from mien.recipes.vae_wgan.samples import FID, GANS, MODELS, NAMES, SCORE
+from mien.recipes import common, families
+from mien.recipes.families import DFC, OURS
+from mien.recipes.families import PLAIN_VAE as PLAIN
+from mien.recipes.recipe import Claim, Number, Pictures, Recipe, Row
+from mien.recipes.vae_wgan.pictures import SHARP
+from mien.recipes.vae_wgan.samples import FID, GANS, NAMES, SCORE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,38 +53,8 @@ def figure(trained: Trained) -> Figure:
 RECIPE = Recipe(
     title="Fig. 4 and 6: samples and reconstructions of CIFAR-10",
     source="Hou et al. 2019, Fig. 4 and 6, numbers not readable",
-    runs={
-        "judge": common.JUDGE,
-        "loss network": common.LOSS_NETWORK,
-        OURS: Run("vae_wgan", uses=OF_LOSS),
-        DFC: Run("dfc_vae", {"layers": (1, 2, 3)}, OF_LOSS),
-        PLAIN: Run("vae"),
-        **{name: Run(model) for name, model in GANS.items()},
-    },
-    scales={
-        "smoke": Scale(
-            common.AVATARS, {"attribute_cnn": common.TINY_CNN, **dict.fromkeys(MODELS, common.TINY_VAE)},
-            omitted=("inception2k",),
-        ),
-        "small": Scale(
-            CIFAR,
-            {
-                "attribute_cnn": common.SMALL_CNN,
-                **dict.fromkeys(("vae_wgan", "dfc_vae"), common.SMALL_VAE_WGAN),
-                "vae": PIXELS,
-                **dict.fromkeys(GANS.values(), common.SMALL_BASELINE),
-            },
-        ),
-        "paper": Scale(
-            CIFAR,
-            {
-                "attribute_cnn": common.PAPER_CNN,
-                **dict.fromkeys(("vae_wgan", "dfc_vae"), Effort(epochs=5, settings=common.VGG19)),
-                **dict.fromkeys(("vae", *GANS.values()), Effort(epochs=5)),
-            },
-            held_out=10_000,
-        ),
-    },
+    runs=families.generators(GANS),
+    scales=families.generator_scales(GANS, CIFAR, CIFAR, omitted=("inception2k",)),
     measures=("reconstruction", "feature_fid", "inception2k"),
     rows=[
         *[Row(f"{SCORE}, {name}", name, "inception2k.value", digits=2) for name in NAMES],

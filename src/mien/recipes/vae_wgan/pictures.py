@@ -17,17 +17,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mien.recipes import common
-from mien.recipes.recipe import Claim, Effort, Number, Recipe, Row, Run, Scale
+from mien.recipes import common, families
+from mien.recipes.families import DFC, OURS
+from mien.recipes.families import PLAIN_VAE as PLAIN
+from mien.recipes.recipe import Claim, Number, Recipe, Row
 
 if TYPE_CHECKING:
     from mien.recipes.trained import Trained
 
-OURS, PLAIN, DFC = "VAE-WGAN", "Plain-VAE", "DFC-VAE"
 NAMES = (OURS, DFC, PLAIN)
 SHARP, FID = "edges of reconstructions", "feature-FID of samples"
-OF_LOSS = {"loss_network": "loss network"}
-PIXELS = Effort(2500, settings={"width": 16, "lr": 3e-3, "betas": (0.9, 0.99)}, training={"batch": 32, "ema": 0.99})
 
 
 def extra(trained: Trained) -> Mapping[str, Number]:
@@ -38,37 +37,8 @@ def extra(trained: Trained) -> Mapping[str, Number]:
 RECIPE = Recipe(
     title="Fig. 3 to 6: samples and reconstructions by VAE-WGAN, DFC-VAE and the plain VAE",
     source="Hou et al. 2019, Fig. 3 to 6, numbers not readable",
-    runs={
-        "judge": common.JUDGE,
-        "loss network": common.LOSS_NETWORK,
-        OURS: Run("vae_wgan", uses=OF_LOSS),
-        DFC: Run("dfc_vae", {"layers": (1, 2, 3)}, OF_LOSS),
-        PLAIN: Run("vae"),
-    },
-    scales={
-        "smoke": Scale(
-            common.AVATARS,
-            {"attribute_cnn": common.TINY_CNN, **dict.fromkeys(("vae_wgan", "dfc_vae", "vae"), common.TINY_VAE)},
-        ),
-        "small": Scale(
-            common.CELEBA32,
-            {
-                "attribute_cnn": common.SMALL_CNN,
-                **dict.fromkeys(("vae_wgan", "dfc_vae"), common.SMALL_VAE_WGAN),
-                "vae": PIXELS,
-            },
-            seeds=(0, 1, 2),
-        ),
-        "paper": Scale(
-            common.CELEBA64,
-            {
-                "attribute_cnn": common.PAPER_CNN,
-                **dict.fromkeys(("vae_wgan", "dfc_vae"), Effort(epochs=5, settings=common.VGG19)),
-                "vae": Effort(epochs=5),
-            },
-            held_out=10_000,
-        ),
-    },
+    runs=families.generators({}),
+    scales=families.generator_scales({}, common.CELEBA32, common.CELEBA64, seeds=(0, 1, 2)),
     measures=("reconstruction", "feature_fid"),
     rows=[
         *[Row(f"{FID}, {name}", name, "feature_fid.samples", digits=2) for name in NAMES],

@@ -13,51 +13,20 @@ judge needs no weights. LSGAN is the loss-sensitive GAN, the paper's reference [
 
 from __future__ import annotations
 
-from mien.recipes import common
-from mien.recipes.recipe import Claim, Effort, Recipe, Row, Run, Scale
-from mien.recipes.vae_wgan.pictures import DFC, OF_LOSS, OURS, PIXELS, PLAIN
+from mien.recipes import common, families
+from mien.recipes.families import DFC, OURS
+from mien.recipes.families import PLAIN_VAE as PLAIN
+from mien.recipes.recipe import Claim, Recipe, Row
 
 GANS = {"DCGAN": "dcgan", "WGAN": "wgan", "LSGAN": "ls_gan", "VAE/GAN": "vae_gan"}
 NAMES = (OURS, *GANS, DFC, PLAIN)
 SCORE, FID = "inception score", "feature-FID of samples"
-MODELS = ("vae_wgan", "dfc_vae", "vae", *GANS.values())
 
 RECIPE = Recipe(
     title="Fig. 3: samples of faces by seven models",
     source="Hou et al. 2019, Fig. 3, numbers not readable",
-    runs={
-        "judge": common.JUDGE,
-        "loss network": common.LOSS_NETWORK,
-        OURS: Run("vae_wgan", uses=OF_LOSS),
-        DFC: Run("dfc_vae", {"layers": (1, 2, 3)}, OF_LOSS),
-        PLAIN: Run("vae"),
-        **{name: Run(model) for name, model in GANS.items()},
-    },
-    scales={
-        "smoke": Scale(
-            common.AVATARS, {"attribute_cnn": common.TINY_CNN, **dict.fromkeys(MODELS, common.TINY_VAE)},
-            omitted=("inception2k",),
-        ),
-        "small": Scale(
-            common.CELEBA32,
-            {
-                "attribute_cnn": common.SMALL_CNN,
-                **dict.fromkeys(("vae_wgan", "dfc_vae"), common.SMALL_VAE_WGAN),
-                "vae": PIXELS,
-                **dict.fromkeys(GANS.values(), common.SMALL_BASELINE),
-            },
-            seeds=(0, 1, 2),
-        ),
-        "paper": Scale(
-            common.CELEBA64,
-            {
-                "attribute_cnn": common.PAPER_CNN,
-                **dict.fromkeys(("vae_wgan", "dfc_vae"), Effort(epochs=5, settings=common.VGG19)),
-                **dict.fromkeys(("vae", *GANS.values()), Effort(epochs=5)),
-            },
-            held_out=10_000,
-        ),
-    },
+    runs=families.generators(GANS),
+    scales=families.generator_scales(GANS, common.CELEBA32, common.CELEBA64, seeds=(0, 1, 2), omitted=("inception2k",)),
     measures=("feature_fid", "inception2k"),
     rows=[
         *[Row(f"{SCORE}, {name}", name, "inception2k.value", digits=2) for name in NAMES],
