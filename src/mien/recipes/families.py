@@ -89,6 +89,15 @@ def generator_scales(
     }
 
 
+def judged(model: str, smoke: Effort, small: Effort, paper: Effort) -> dict[str, Scale]:
+    """Return the scales of a model of faces with a judge: three seeds at 32 pixels, and the paper's 128 pixels."""
+    return {
+        "smoke": Scale(common.AVATARS, {"attribute_cnn": common.TINY_CNN, model: smoke}),
+        "small": Scale(common.CELEBA32, {"attribute_cnn": common.SMALL_CNN, model: small}, seeds=(0, 1, 2)),
+        "paper": Scale(common.CELEBA128, {"attribute_cnn": common.PAPER_CNN, model: paper}),
+    }
+
+
 def plane(
     title: str, source: str, small: Pictures, paper: Pictures, departures: str = "", held_out: int = 10_000
 ) -> Recipe:

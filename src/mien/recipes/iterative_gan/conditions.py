@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mien.recipes import common
-from mien.recipes.recipe import Claim, Number, Recipe, Row, Run, Scale
+from mien.recipes import common, families
+from mien.recipes.recipe import Claim, Number, Recipe, Row, Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,17 +74,7 @@ RECIPE = Recipe(
     title="Fig. 8: the same noise with one label changed",
     source="Ma et al. 2019, Fig. 8, pictures without numbers",
     runs={"judge": common.JUDGE, GAN: Run("iterative_gan")},
-    scales={
-        "smoke": Scale(common.AVATARS, {"attribute_cnn": common.TINY_CNN, "iterative_gan": common.TINY_ITERATIVE}),
-        "small": Scale(
-            common.CELEBA32,
-            {"attribute_cnn": common.SMALL_CNN, "iterative_gan": common.SMALL_ITERATIVE},
-            seeds=(0, 1, 2),
-        ),
-        "paper": Scale(
-            common.CELEBA128, {"attribute_cnn": common.PAPER_CNN, "iterative_gan": common.PAPER_ITERATIVE}
-        ),
-    },
+    scales=families.judged("iterative_gan", common.TINY_ITERATIVE, common.SMALL_ITERATIVE, common.PAPER_ITERATIVE),
     measures=(),
     rows=[
         Row("control, mean", unit="points", digits=1),

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mien.recipes import common
-from mien.recipes.recipe import Claim, Recipe, Row, Run, Scale
+from mien.recipes import common, families
+from mien.recipes.recipe import Claim, Recipe, Row, Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,15 +36,7 @@ RECIPE = Recipe(
     title="Fig. 6: single attributes reversed",
     source="Ma et al. 2019, Fig. 6, pictures without numbers",
     runs={"judge": common.JUDGE, GAN: Run("iterative_gan")},
-    scales={
-        "smoke": Scale(common.AVATARS, {"attribute_cnn": common.TINY_CNN, "iterative_gan": common.TINY_ITERATIVE}),
-        "small": Scale(
-            common.CELEBA32,
-            {"attribute_cnn": common.SMALL_CNN, "iterative_gan": common.SMALL_ITERATIVE},
-            seeds=(0, 1, 2),
-        ),
-        "paper": Scale(common.CELEBA128, {"attribute_cnn": common.PAPER_CNN, "iterative_gan": common.PAPER_ITERATIVE}),
-    },
+    scales=families.judged("iterative_gan", common.TINY_ITERATIVE, common.SMALL_ITERATIVE, common.PAPER_ITERATIVE),
     measures=("edits",),
     rows=[
         Row(GAIN, GAN, "edits.gain.mean", unit="%", digits=1),

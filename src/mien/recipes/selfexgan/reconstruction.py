@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mien.recipes import common
-from mien.recipes.recipe import Claim, Effort, Recipe, Row, Run, Scale
+from mien.recipes import common, families
+from mien.recipes.recipe import Claim, Recipe, Row, Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,17 +41,7 @@ RECIPE = Recipe(
     title="Fig. 4.1: reconstructions and samples of MNIST",
     source="Liu 2018, Fig. 4.1, pictures without numbers",
     runs={"judge": common.JUDGE, GAN: Run("selfexgan")},
-    scales={
-        "smoke": Scale(common.DIGITS32, {"attribute_cnn": common.TINY_CNN, "selfexgan": common.TINY_SELFEX}),
-        "small": Scale(
-            common.MNIST32, {"attribute_cnn": common.SMALL_CNN, "selfexgan": common.SMALL_SELFEX}, seeds=(0, 1, 2)
-        ),
-        "paper": Scale(
-            common.MNIST32,
-            {"attribute_cnn": common.PAPER_CNN, "selfexgan": Effort(settings={"table": "mnist"})},
-            held_out=10_000,
-        ),
-    },
+    scales=families.thesis_scales(common.MNIST32, common.MNIST32, "mnist", common.DIGITS32),
     measures=("classes", "reconstruction", "feature_fid"),
     rows=[
         Row("class of x and of its reconstruction agree", GAN, "classes.agreement.accuracy", unit="%", digits=1),
