@@ -8,9 +8,9 @@ one, and a model of one attribute gets Eyeglasses. The judge is an `attribute_cn
 seed; it never serves as the loss network. Run the same command again after an interruption: it goes on, and a model
 that is finished is not trained again.
 
-The result is results/compared/DATA.json, and --runs gets a page with pictures. Fourteen models with --steps 800 at three
-seeds took 18 minutes on two cores, in two processes. The editors among the models and WGAN with penalty take most of
-the time of all 22, which was not measured; neither was celeba.
+The result is results/compared/DATA.json, and --runs gets a page with pictures. Fourteen models with --steps 800 at
+three seeds took 18 minutes on two cores, in two processes. The time of all 22 was not measured, and that of celeba was
+not either; the editors and WGAN with penalty are the slowest.
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ def report(
         return
     out = place(None if out == DEFAULT else out, str(DEFAULT), force, lambda folder: [folder / name for name in files])
     pages.write(files, out)
-    console.print(f"{len(collection.results)} results", style="dim", highlight=False)
+    count = len(collection.results)
+    console.print(f"{count} result{'s' * (count != 1)}", style="dim", highlight=False)
     wrote(console, out / pages.PAGE)
     wrote(console, out / pages.INDEX)
 
